@@ -1,0 +1,26 @@
+"""Prompt Diffuser Workbench: `streamlit run app.py`. This file only navigates."""
+
+import numpy as np
+import pandas  # noqa: F401  (imported at start: the first chart would otherwise freeze)
+import streamlit as st
+import torch
+from PIL import Image
+
+from workbench.pages import explore
+
+torch.set_num_threads(1)
+
+# A five by five heat map, noise on the left and order on the right: the prompt as an icon.
+_order = np.linspace(0.0, 1.0, 5)[None, :]
+_noise = np.random.default_rng(3).uniform(size=(5, 5))
+_cells = (1 - _order) * _noise + _order * np.linspace(0.0, 1.0, 5)[:, None]
+_colours = np.stack([230 - 230 * _cells, 159 - 45 * _cells, 178 * _cells], -1)
+ICON = Image.fromarray(np.kron(_colours, np.ones((12, 12, 1))).astype(np.uint8))
+
+st.set_page_config(
+    page_title="Prompt Diffuser Workbench",
+    page_icon=ICON,
+    layout="wide",
+    initial_sidebar_state="expanded",
+)
+st.navigation([st.Page(explore.page, title="Explore", url_path="explore", default=True)]).run()

@@ -1,0 +1,321 @@
+import base64
+import contextlib
+import json
+import re
+import shutil
+import socket
+import subprocess
+import sys
+import textwrap
+import time
+import urllib.request
+
+import numpy as np
+import pytest
+
+from workbench import player
+
+STEPS, GEOMS, N, ROWS, D = 200, 9, 20, 5, 27
+# By hand, so that neither the player nor its tests need a simulator.
+SCENE = {
+    "geoms": [
+        {"type": "plane", "size": [40, 40, 40], "rgba": [1, 1, 1, 1], "body": 0, "visible": True}
+    ]
+    + [
+        {"type": kind, "size": [0.05, 0.2, 0.1], "rgba": [0.9, 0.7, 0.3, 1], "body": 1}
+        | {"visible": True}
+        for kind in ("capsule", "sphere", "box", "cylinder", "ellipsoid", *["capsule"] * 3)
+    ],
+    "up": [0, 0, 1],
+    "dt": 0.05,
+    "tile": 0.5,
+    "camera": {
+        "azimuth": 90.0,
+        "elevation": -14.0,
+        "distance": 2.9,
+        "fovy": 34.0,
+        "height": 0.5,
+        "track": 1,
+    },
+}
+
+
+def run(label="with the prompt", seed=0, steps=STEPS):
+    rng = np.random.default_rng(seed)
+    poses = rng.normal(size=(steps, GEOMS, 7)).astype(np.float32)
+    poses[..., 3:] /= np.linalg.norm(poses[..., 3:], axis=-1, keepdims=True)
+    poses[:, 0] = [0, 0, 0, 1, 0, 0, 0]
+    rewards = rng.normal(-0.5, 0.1, steps).astype(np.float32)
+    return player.Run(label, "#0072b2", poses, rewards, rng.normal(size=steps).astype(np.float32))
+
+
+def chain(seed=0):
+    rng = np.random.default_rng(seed)
+    x, x0_hat = rng.normal(size=(N + 1, ROWS, D)), rng.normal(size=(N, ROWS, D))
+    names = [f"variable {i}" for i in range(D)]
+    groups = ["observations"] * 20 + ["actions"] * 6 + ["reward"]
+    return player.Chain(x, x0_hat, np.arange(D), np.full(D, 2.0), names, ["m"] * D, groups)
+
+
+def packed(**changes):
+    runs = (run(), run("without", 1))
+    return player.payload(**{"id": "a", "scene": SCENE, "runs": runs, "chain": chain()} | changes)
+
+
+def unpacked(text, dtype, *shape):
+    return np.frombuffer(base64.b64decode(text), dtype).reshape(shape)
+
+
+def test_payload_round_trips_through_json():
+    data, one, two = json.loads(json.dumps(packed(), allow_nan=False)), run(), run("without", 1)
+    moving = data["moving"]
+    assert moving == list(range(1, GEOMS))
+    assert data["scene"]["still"] == {"0": [0, 0, 0, 1, 0, 0, 0]}
+    for sent, source in zip(data["runs"], (one, two), strict=True):
+        position = unpacked(sent["position"], "<f4", STEPS, len(moving), 3)
+        np.testing.assert_array_equal(position, source.poses[:, moving, :3])
+        quaternion = unpacked(sent["quaternion"], "<i2", STEPS, len(moving), 4) / 32767
+        np.testing.assert_allclose(quaternion, source.poses[:, moving, 3:], atol=2e-5)
+        np.testing.assert_array_equal(unpacked(sent["rewards"], "<f4", STEPS), source.rewards)
+        np.testing.assert_array_equal(unpacked(sent["speed"], "<f4", STEPS), source.speed)
+    sent, source = data["chain"], chain()
+    assert sent["shape"] == [N, ROWS, D]
+    for name, shape in (("x", (N + 1, ROWS, D)), ("x0_hat", (N, ROWS, D)), ("scale", (D,))):
+        expected = np.asarray(getattr(source, name), np.float32)
+        np.testing.assert_array_equal(unpacked(sent[name], "<f4", *shape), expected)
+    assert sent["names"] == list(source.names)
+
+
+def test_two_runs_and_a_chain_stay_small():
+    assert len(json.dumps(packed())) < 150_000
+
+
+def test_either_half_may_be_absent():
+    assert packed(chain=None)["chain"] is None
+    assert packed(runs=())["runs"] == []
+    with pytest.raises(ValueError, match="nothing to show"):
+        packed(runs=(), chain=None)
+
+
+def test_what_does_not_fit_is_refused():
+    good, links = run(), chain()
+    with pytest.raises(ValueError, match=r"`poses` must be \(T, n_geoms, 7\)"):
+        player.Run("a", "#000000", good.poses[:-1], good.rewards)
+    with pytest.raises(ValueError, match="`speed`"):
+        player.Run("a", "#000000", good.poses, good.rewards, good.speed[1:])
+    with pytest.raises(ValueError, match="`colour`"):
+        player.Run("a", "red; background: url(x)", good.poses, good.rewards)
+    with pytest.raises(ValueError, match="`x0_hat`"):
+        player.Chain(links.x, links.x, links.mean, links.scale, links.names, links.units, "a" * D)
+    with pytest.raises(ValueError, match="`names`"):
+        player.Chain(links.x, links.x0_hat, links.mean, links.scale, "ab", links.units, "a" * D)
+    with pytest.raises(ValueError, match="at most 4"):
+        packed(runs=[good] * 5)
+    with pytest.raises(ValueError, match="9 geoms"):
+        packed(runs=[player.Run("a", "#000000", good.poses[:, 1:], good.rewards)])
+
+
+def test_source_is_one_module_that_asks_for_nothing():
+    js, css = player.source()
+    assert "\n" in js, "Streamlit takes a single line for a path"
+    assert "\n" in css
+    assert len(re.findall(r"^export ", js, re.M)) == 1
+    assert not re.search(r"^\s*import\b|\bimport\(", js, re.M)
+    for text in (js, css):
+        assert not re.search(r"https?://|//cdn|fetch\(|XMLHttpRequest|@import|url\(", text)
+    assert not re.search(r"innerHTML|insertAdjacentHTML|document\.write|\beval\(", js)
+
+
+def test_widget_carries_the_payload():
+    pytest.importorskip("anywidget")
+    shown = player.widget(packed())
+    assert shown.payload["id"] == "a"
+    shown.payload = packed(id="b")
+    assert shown.payload["id"] == "b"
+    assert "export default" in str(shown._esm)
+
+
+APP = """
+import sys
+sys.path.insert(0, {folder!r})
+import streamlit as st
+from test_player import packed
+from workbench import player
+st.button("nothing new")
+more = st.checkbox("same id, new label")
+other = st.checkbox("another id")
+data = packed(id="other" if other else "first", target=0.5, target_label="target 0.50 m/s")
+if more:
+    data["runs"][0]["label"] = "<b>renamed</b>"
+player.player(data, key="player")
+"""
+FLAGS = [
+    "--headless",
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-sync",
+    "--disable-background-networking",
+    "--disable-component-update",
+]
+NOTEBOOK = """
+async ([source, payload]) => {
+  const module = await import(URL.createObjectURL(new Blob([source], { type: "text/javascript" })));
+  const element = document.body.appendChild(document.createElement("div"));
+  const model = { get: () => payload, on: () => {}, off: () => {} };
+  const remove = module.default().render({ model, el: element });
+  const words = element.textContent;
+  remove();
+  return words + element.textContent;
+}
+"""
+COUNT_FRAMES = """
+window.asked = 0;
+const request = window.requestAnimationFrame.bind(window);
+window.requestAnimationFrame = (f) => { window.asked++; return request(f); };
+"""
+
+
+@pytest.fixture
+def page(tmp_path):
+    """A page of a Streamlit server with the player on it; fails on any error in the browser."""
+    api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
+    names = ("chromium", "chromium-browser", "google-chrome")
+    browser = next(filter(None, map(shutil.which, names)), None)
+    if browser is None:
+        pytest.skip("there is no Chromium")
+    script = tmp_path / "app.py"
+    script.write_text(textwrap.dedent(APP.format(folder=str(player._HERE.parent / "tests"))))
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    options = "--server.address=127.0.0.1 --server.headless=true --browser.gatherUsageStats=false"
+    command = [sys.executable, "-m", "streamlit", "run", str(script), f"--server.port={port}"]
+    server = subprocess.Popen(
+        [*command, *options.split()],
+        cwd=tmp_path,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    try:
+        _wait_for(f"http://127.0.0.1:{port}/_stcore/health", server)
+        with api.sync_playwright() as playwright:
+            chromium = playwright.chromium.launch(executable_path=browser, args=FLAGS)
+            page = chromium.new_page(viewport={"width": 1280, "height": 900})
+            wrong = []
+            page.on("console", lambda m: wrong.append(m.text) if m.type == "error" else None)
+            page.on("pageerror", lambda error: wrong.append(str(error)))
+            page.add_init_script(COUNT_FRAMES)
+            page.goto(f"http://127.0.0.1:{port}")
+            page.wait_for_selector(".pdw-play", timeout=20_000)
+            yield page
+            chromium.close()
+        assert wrong == []
+    finally:
+        server.terminate()
+        server.wait(10)
+
+
+def _wait_for(url, server):
+    for _ in range(100):
+        assert server.poll() is None, "Streamlit ended"
+        with contextlib.suppress(OSError), urllib.request.urlopen(url, timeout=1):
+            return
+        time.sleep(0.2)
+    raise TimeoutError(url)
+
+
+def _drag(page, label, part):
+    box = page.get_by_label(label).bounding_box()
+    page.mouse.click(box["x"] + 8 + part * (box["width"] - 16), box["y"] + box["height"] / 2)
+
+
+def _picture(page, selector):
+    return page.locator(selector).first.evaluate("c => c.toDataURL()")
+
+
+def test_the_player_in_a_browser(page):
+    step, when = page.locator("[data-pdw=step]"), page.locator("[data-pdw=when]")
+    chain_canvas, replay, play = (
+        ".pdw-chain canvas",
+        ".pdw-replay canvas",
+        page.locator(".pdw-play"),
+    )
+    page.wait_for_function("document.querySelector('.stApp') && window.asked > 0")
+    assert step.inner_text() == "Diffusion step 20 of 20: pure noise"
+    noise = _picture(page, chain_canvas)
+
+    # Play: the label of the diffusion step changes and frames are asked for; Pause ends that.
+    play.click()
+    page.wait_for_timeout(1200)
+    assert step.inner_text() != "Diffusion step 20 of 20: pure noise"
+    assert _picture(page, chain_canvas) != noise
+    play.click()
+    page.wait_for_timeout(300)
+    before, stopped = page.evaluate("window.asked"), step.inner_text()
+    page.wait_for_timeout(500)
+    assert page.evaluate("window.asked") - before < 5, "the loop goes on while paused"
+    assert step.inner_text() == stopped
+
+    # The slider of the chain moves the one clock; so does the timeline, to the end of it.
+    _drag(page, "Diffusion step, from noise to the finished prompt", 0.5)
+    page.wait_for_timeout(200)
+    assert step.inner_text() == "Diffusion step 10 of 20: noise is being removed"
+    assert when.inner_text() == "step 10 of 20"
+    x = _picture(page, chain_canvas)
+    page.get_by_text("current guess of the finished prompt").click()
+    page.wait_for_timeout(200)
+    assert step.inner_text() == "Guess of the finished prompt, made at step 10 of 20"
+    assert _picture(page, chain_canvas) != x
+    still = _picture(page, replay)
+    _drag(page, "Timeline", 0.6)
+    page.wait_for_timeout(200)
+    assert step.inner_text() == "Step 0: the finished prompt"
+    assert _picture(page, replay) != still
+    _drag(page, "Timeline", 1.0)
+    page.wait_for_timeout(200)
+    assert when.inner_text() == "10.0 / 10.0 s"
+    shown = [
+        text.replace("\u2212", "-") for text in page.locator(".pdw-readout b").all_inner_texts()
+    ]
+    assert [float(shown[0]), float(shown[2])] == pytest.approx(
+        [run().rewards.sum(), run("without", 1).rewards.sum()], abs=0.06
+    )
+    assert shown[1] == f"{run().speed[-10:].mean():.2f} m/s"
+
+    # Hovering a cell tells name, raw and normalised value of the finished prompt.
+    box = page.locator(chain_canvas).bounding_box()
+    page.mouse.move(box["x"] + box["width"] - 4, box["y"] + 34 + 7)
+    tip = page.locator(".pdw-tip").inner_text().replace("\u2212", "-").split("\n")
+    value = chain().x[-1, -1, 0]
+    assert tip[0] == "variable 0 (observations), prompt row 5"
+    assert tip[1:] == [f"{2 * value:.2f} m", f"{value:.2f} normalised"]
+
+    # Keys: an arrow is one step of the environment, space plays again from the start.
+    page.locator(".pdw").focus()
+    page.keyboard.press("ArrowLeft")
+    page.wait_for_timeout(100)
+    assert page.get_by_label("Timeline").input_value() == "13.95"
+
+    # The same id keeps the playhead when the page reruns, with or without news; another does not.
+    page.get_by_text("nothing new").click()
+    page.wait_for_timeout(700)
+    assert page.get_by_label("Timeline").input_value() == "13.95"
+    page.get_by_text("same id, new label").click()
+    page.get_by_text("<b>renamed</b>").wait_for()
+    assert page.get_by_label("Timeline").input_value() == "13.95"
+    page.get_by_text("another id").click()
+    page.wait_for_function("!document.querySelector('[data-stale=true]')")
+    page.wait_for_timeout(700)
+    assert page.get_by_label("Timeline").input_value() == "0"
+    page.locator(".pdw").focus()
+    page.keyboard.press(" ")
+    page.wait_for_timeout(600)
+    assert play.get_attribute("aria-label") == "Pause"
+    assert "return so far" in page.locator(replay).first.get_attribute("aria-label")
+
+    # A notebook gets the same picture from the same module.
+    words = page.evaluate(NOTEBOOK, [player.source()[0], packed(id="notebook", chain=None)])
+    assert "What the robot does" in words
+    assert "without" in words

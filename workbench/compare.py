@@ -1,0 +1,90 @@
+"""One tuning beside what it is compared with: the untuned prompt, in the same episodes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+import torch
+
+from workbench import assets
+from workbench.store import RunStore
+from workbench.tasks import find
+from workbench.tune import RunSpec, TuneStep, load_diffuser, load_model, run
+
+Role = Literal["preview", "untuned", "tuned"]
+
+
+def compare(spec: RunSpec, store: RunStore) -> Iterator[tuple[Role, TuneStep]]:
+    """Run the untuned prompt, then the tuning, and record both.
+
+    The very first item is a preview: the denoising chain before any update, without an
+    evaluation, so that a page has something to draw at once.
+
+    Args:
+        spec: A run of a method with a denoising chain.
+        store: Where both runs are kept. The untuned run is read back if it is there.
+    """
+    model = load_model(spec.family)
+    demos = assets.demos(find(spec.family).task(spec.task), spec.quality)
+    method = spec.build(diffuser=load_diffuser(spec.family))
+    learner = method.start(model, demos, torch.Generator().manual_seed(spec.seed))
+    yield "preview", TuneStep(0, {}, 0.0, learner.snapshot())
+    untuned = spec.untuned
+    if untuned.id in store:
+        (start,) = store.load(untuned.id, model)
+    else:
+        (start,) = store.record(untuned, run(untuned))
+    yield "untuned", start
+    for step in store.record(spec, run(spec)):
+        yield "tuned", step
+
+
+@dataclass(frozen=True, eq=False)
+class Comparison:
+    """What is known of a comparison so far.
+
+    Attributes:
+        spec: The tuned run.
+        preview: The chain before any update, or None.
+        untuned: The evaluated untuned prompt, or None while it is not there yet.
+        steps: Steps of the tuning so far.
+    """
+
+    spec: RunSpec
+    preview: TuneStep | None
+    untuned: TuneStep | None
+    steps: tuple[TuneStep, ...]
+
+    @classmethod
+    def of(cls, spec: RunSpec, items: Iterable[tuple[Role, TuneStep]]) -> Comparison:
+        """Fold what ``compare`` has yielded so far."""
+        by_role: dict[str, list[TuneStep]] = {"preview": [], "untuned": [], "tuned": []}
+        for role, step in items:
+            by_role[role].append(step)
+        last = {role: steps[-1] if steps else None for role, steps in by_role.items()}
+        return cls(spec, last["preview"], last["untuned"], tuple(by_role["tuned"]))
+
+    @classmethod
+    def stored(cls, spec: RunSpec, store: RunStore) -> Comparison | None:
+        """Read a comparison back from a store; None if it lacks either run."""
+        if spec.id not in store or spec.untuned.id not in store:
+            return None
+        model = load_model(spec.family)
+        (untuned,) = store.load(spec.untuned.id, model)
+        return cls(spec, None, untuned, tuple(store.load(spec.id, model)))
+
+    @property
+    def evaluated(self) -> tuple[TuneStep, ...]:
+        """The evaluated steps of the tuning."""
+        return tuple(step for step in self.steps if step.evaluation is not None)
+
+    def difference(self, step: TuneStep) -> tuple[float, float]:
+        """Return tuned minus untuned return: the mean over paired episodes and the half-width
+        of its 95 % interval (1.96 standard errors; prompts and seed held fixed).
+        """
+        pairs = step.evaluation.returns - self.untuned.evaluation.returns
+        half = 1.96 * pairs.std(ddof=1) / np.sqrt(len(pairs)) if len(pairs) > 1 else float("nan")
+        return float(pairs.mean()), float(half)

@@ -1,0 +1,71 @@
+"""Trajectories on disk: what `collect` writes, what the few-shot sets ship as.
+
+One safetensors file per (family, task, quality): plain arrays with a JSON header, read without
+executing anything.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from safetensors import SafetensorError, safe_open
+from safetensors.numpy import save_file
+
+from workbench.tasks import find
+from workbench.trajectory import Trajectory
+
+_COLUMNS = ("observations", "actions", "rewards", "states")
+
+
+def save_trajectories(path: Path, trajectories: Sequence[Trajectory], **metadata: object) -> None:
+    """Write trajectories of one task, in order; every number is kept exactly (float32)."""
+    task = trajectories[0].task
+    if any(t.task != task for t in trajectories):
+        raise ValueError("`trajectories` must all be of one task: write one file per task.")
+    columns = [c for c in _COLUMNS if all(getattr(t, c) is not None for t in trajectories)]
+    tensors = {
+        c: np.concatenate([getattr(t, c) for t in trajectories]).astype(np.float32) for c in columns
+    }
+    header = {
+        "format": 1,
+        "family": task.family,
+        "task": task.index,
+        "lengths": [len(t) for t in trajectories],
+        **metadata,
+    }
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_suffix(".partial")
+    save_file(tensors, partial, {"workbench": json.dumps(header)})
+    partial.replace(path)
+
+
+def load_trajectories(path: Path) -> tuple[Trajectory, ...]:
+    """Read what ``save_trajectories`` wrote.
+
+    Raises:
+        ValueError: if the file is missing, truncated or not one of ours, with what to do.
+    """
+    path = Path(path)
+    if not path.exists():
+        raise ValueError(f"There is no trajectory file {path}. Make it with `collect`.")
+    try:
+        with safe_open(path, "np") as file:
+            header = json.loads((file.metadata() or {}).get("workbench", "{}"))
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+    except (SafetensorError, json.JSONDecodeError) as error:
+        raise ValueError(f"{path} cannot be read ({error}). Collect or copy it again.") from error
+    if header.get("format") != 1 or not {"observations", "actions", "rewards"} <= tensors.keys():
+        raise ValueError(f"{path} does not hold trajectories of this workbench (format 1).")
+    task = find(header["family"]).task(header["task"])
+    cuts = np.cumsum(header["lengths"])[:-1]
+    parts = {name: np.split(tensors[name], cuts) for name in tensors}
+    return tuple(
+        Trajectory(
+            **{c: parts[c][i] if c in parts else None for c in _COLUMNS},
+            task=task,
+        )
+        for i in range(len(header["lengths"]))
+    )

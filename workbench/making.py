@@ -1,0 +1,176 @@
+"""Making the shipped assets of a family: each function is one command of the command line."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import numpy as np
+
+from workbench import assets
+from workbench.behaviour import (
+    QUALITIES,
+    BehaviourConfig,
+    BehaviourPolicy,
+    BehaviourStep,
+    Quality,
+    UniformPolicy,
+    collect,
+    train_behaviour,
+)
+from workbench.dataset import load_trajectories, save_trajectories
+from workbench.pretrain import Pool
+from workbench.rollout import evaluate
+from workbench.tasks import Family, Task
+
+NOISE: dict[Quality, float] = {"expert": 0.3, "medium": 0.3, "random": 1.0}
+"""Share of PPO's exploration noise that a quality keeps: variety at little cost."""
+MEDIUM = (0.4, 0.7)
+"""Normalised returns that count as medium; the snapshot nearest the middle is taken."""
+FEW_SHOT = 5
+"""Trajectories in a few-shot set; not published."""
+_EPISODES = 4
+
+
+def family_return(policy_of: Callable[[Task], object], tasks: tuple[Task, ...]) -> float:
+    """Return the mean return of a policy over ``tasks``, 4 episodes each."""
+    return float(
+        np.mean([evaluate(policy_of(task), task, range(_EPISODES)).returns for task in tasks])
+    )
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Graded:
+    """A policy with its mean return over the training tasks, raw."""
+
+    policy: BehaviourPolicy
+    env_steps: int
+    mean_return: float
+
+
+def _quiet(policy: BehaviourPolicy, quality: Quality) -> BehaviourPolicy:
+    """Return the policy with the action noise of a quality."""
+    return dataclasses.replace(policy, std=policy.std * NOISE[quality])
+
+
+def pick_qualities(
+    family: Family, snapshots: list[BehaviourStep]
+) -> dict[Quality, tuple[Graded, float]]:
+    """Choose the three behaviour policies among snapshots, each with its normalised return.
+
+    Expert is the last snapshot, random the first (untrained), medium the one whose normalised
+    return is nearest the middle of ``MEDIUM``; all measured on the training tasks.
+
+    Raises:
+        ValueError: if no snapshot is of medium quality.
+    """
+    tasks = family.tasks("train")
+
+    def graded(step: BehaviourStep, quality: Quality) -> Graded:
+        policy = _quiet(step.policy, quality)
+        return Graded(policy, step.env_steps, family_return(policy.given, tasks))
+
+    candidates = [graded(step, "medium") for step in snapshots]
+    best, untrained = graded(snapshots[-1], "expert"), graded(snapshots[0], "random")
+    zero = family_return(lambda _: UniformPolicy(len(family.actions)), tasks)
+
+    def normalised(g: Graded) -> float:
+        return (g.mean_return - zero) / (best.mean_return - zero)
+
+    medium = min(candidates, key=lambda g: abs(normalised(g) - sum(MEDIUM) / 2))
+    if not MEDIUM[0] <= normalised(medium) <= MEDIUM[1]:
+        raise ValueError(
+            f"No snapshot is of medium quality: the nearest has a normalised return of "
+            f"{normalised(medium):.2f}, {MEDIUM} is asked for. Take more `snapshots`."
+        )
+    chosen = zip(QUALITIES, (best, medium, untrained), strict=True)
+    return {quality: (g, normalised(g)) for quality, g in chosen}
+
+
+def make_behaviour(
+    family: Family, config: BehaviourConfig, seed: int, work: Path, command: str
+) -> Iterator[BehaviourStep]:
+    """Train the behaviour policies and ship the three qualities; yields training snapshots.
+
+    Snapshots and a checkpoint are kept below ``work``, so that a killed run resumes.
+    """
+    folder = work / f"{family.name}-{seed}"
+    for step in train_behaviour(family, config, seed, folder):
+        step.policy.save(folder / f"{step.env_steps:09d}.safetensors")
+        yield step
+    snapshots = [
+        BehaviourStep(int(path.stem), BehaviourPolicy.load(path))
+        for path in sorted(folder.glob("*.safetensors"))
+    ]
+    for quality, (chosen, normalised) in pick_qualities(family, snapshots).items():
+        test = {
+            str(task.index): round(family_return(chosen.policy.given, (task,)), 2)
+            for task in family.tasks("test")
+        }
+        path = assets.policy_path(family.name, quality)
+        chosen.policy.save(path, env_steps=chosen.env_steps, seed=seed)
+        assets.record(
+            path,
+            command=command,
+            seed=seed,
+            env_steps=chosen.env_steps,
+            normalised_return=round(normalised, 3),
+            return_train_tasks=round(chosen.mean_return, 2),
+            return_test_tasks=round(float(np.mean(list(test.values()))), 2),
+            return_by_test_task=test,
+        )
+
+
+def data_path(folder: Path, task: Task, quality: Quality) -> Path:
+    """Where the training data of a task and quality is kept below ``folder``."""
+    return folder / task.family / f"{task.index}-{quality}.safetensors"
+
+
+def make_data(
+    family: Family, folder: Path, episodes: int, seed: int
+) -> Iterator[tuple[Task, Quality, float]]:
+    """Collect the training data, one file per training task and quality; skips what exists.
+
+    Yields:
+        Task, quality and mean return of each file as it is written.
+    """
+    for number, quality in enumerate(QUALITIES):
+        policy = assets.behaviour(family.name, quality)
+        for task in family.tasks("train"):
+            path = data_path(folder, task, quality)
+            if not path.exists() or len(load_trajectories(path)) != episodes:
+                unique = 1 + (seed * len(QUALITIES) + number) * len(family.goals) + task.index
+                save_trajectories(path, collect(policy, task, episodes, unique), quality=quality)
+            mean = np.mean([t.episode_return for t in load_trajectories(path)])
+            yield task, quality, float(mean)
+
+
+def load_pool(family: Family, folder: Path, qualities: tuple[Quality, ...] = QUALITIES) -> Pool:
+    """Load the training data that ``collect`` wrote.
+
+    Raises:
+        ValueError: if a file is missing, naming the command that makes it.
+    """
+    paths = {(t, q): data_path(folder, t, q) for t in family.tasks("train") for q in qualities}
+    missing = [path for path in paths.values() if not path.exists()]
+    if missing:
+        raise ValueError(
+            f"{len(missing)} of {len(paths)} training files are missing below {folder}, "
+            f"such as {missing[0].name}. Make them: `python -m workbench collect {family.name}`."
+        )
+    return Pool((q, load_trajectories(path)) for (_, q), path in paths.items())
+
+
+def make_demos(family: Family, seed: int, command: str) -> Iterator[tuple[Task, Quality, float]]:
+    """Collect and ship the few-shot sets: 5 trajectories per test task and quality."""
+    for number, quality in enumerate(QUALITIES):
+        policy = assets.behaviour(family.name, quality)
+        for task in family.tasks("test"):
+            unique = 50_000 + (seed * len(QUALITIES) + number) * len(family.goals) + task.index
+            items = collect(policy, task, FEW_SHOT, unique)
+            path = assets.demos_path(task, quality)
+            save_trajectories(path, items, quality=quality)
+            mean = float(np.mean([t.episode_return for t in items]))
+            assets.record(path, command=command, seed=seed, return_mean=round(mean, 2))
+            yield task, quality, mean

@@ -1,0 +1,20 @@
+"""Every way of adapting a frozen Prompt-DT; the hyper-parameters are the object."""
+
+from __future__ import annotations
+
+from workbench.methods.method import N_PROMPTS, Learner, Method, Snapshot, evaluation_prompts
+from workbench.methods.prompt_diffuser import PromptDiffusion
+from workbench.methods.prompt_dt import NoTuning
+
+METHODS: dict[str, type] = {"prompt-dt": NoTuning, "prompt-diffuser": PromptDiffusion}
+
+__all__ = [
+    "METHODS",
+    "N_PROMPTS",
+    "Learner",
+    "Method",
+    "NoTuning",
+    "PromptDiffusion",
+    "Snapshot",
+    "evaluation_prompts",
+]

@@ -1,0 +1,310 @@
+"""Prompt Decision Transformer (arXiv 2206.13499): the whole transformer in one file.
+
+The input is a trajectory prompt of K* rows followed by the last K rows of the episode, three
+tokens a row: return-to-go, observation, action. The action head reads the observation tokens.
+Everything outside this file is in raw units; the model normalises inside.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from safetensors import safe_open
+from safetensors.torch import save_file
+from torch import Tensor, nn
+
+from workbench.tasks import Family, find
+from workbench.trajectory import Normalizer, Segment
+
+
+@dataclass(frozen=True)
+class ModelConfig:
+    """Size of a Prompt-DT. The default is the released code's; ``paper()`` the paper's.
+
+    Attributes:
+        n_layers: Transformer blocks.
+        n_heads: Attention heads.
+        width: Embedding width.
+        context_length: K, rows of recent history.
+        prompt_length: K*, rows of the trajectory prompt.
+        dropout: Dropout probability while training.
+    """
+
+    n_layers: int = 3
+    n_heads: int = 1
+    width: int = 128
+    context_length: int = 20
+    prompt_length: int = 5
+    dropout: float = 0.1
+
+    def __post_init__(self):
+        if self.width % self.n_heads:
+            raise ValueError(
+                f"`width` must be a multiple of `n_heads`: got {self.width=}, {self.n_heads=}."
+            )
+
+    @classmethod
+    def paper(cls) -> ModelConfig:
+        """4 layers of width 512, inferred from the 13.71M parameters of arXiv 2411.01168."""
+        return cls(n_layers=4, n_heads=4, width=512)
+
+
+class _Embedding(nn.Module):
+    """Turn rows into tokens; the prompt and the context have one each."""
+
+    def __init__(self, n_observations: int, n_actions: int, horizon: int, width: int):
+        super().__init__()
+        self.returns_to_go = nn.Linear(1, width)
+        self.observations = nn.Linear(n_observations, width)
+        self.actions = nn.Linear(n_actions, width)
+        self.timesteps = nn.Embedding(horizon, width)
+
+    def forward(self, returns_to_go, observations, actions, timesteps) -> Tensor:
+        """Return tokens (B, 3K, W) in the order return-to-go, observation, action."""
+        time = self.timesteps(timesteps)
+        tokens = torch.stack(
+            [
+                self.returns_to_go(returns_to_go) + time,
+                self.observations(observations) + time,
+                self.actions(actions) + time,
+            ],
+            dim=2,
+        )
+        return tokens.flatten(1, 2)
+
+
+class _Block(nn.Module):
+    """A GPT-2 block with ReLU: attention and MLP, each behind a layer norm."""
+
+    def __init__(self, width: int, n_heads: int, dropout: float):
+        super().__init__()
+        self.n_heads, self.dropout = n_heads, dropout
+        self.norm_attention = nn.LayerNorm(width)
+        self.qkv = nn.Linear(width, 3 * width)
+        self.out = nn.Linear(width, width)
+        self.norm_mlp = nn.LayerNorm(width)
+        self.up = nn.Linear(width, 4 * width)
+        self.down = nn.Linear(4 * width, width)
+        self.drop = nn.Dropout(dropout)
+
+    def _split(self, x: Tensor) -> Tensor:
+        b, n, w = x.shape
+        return x.view(b, n, self.n_heads, w // self.n_heads).transpose(1, 2)
+
+    def forward(self, x: Tensor, past=None, last: int | None = None):
+        """Apply the block.
+
+        Args:
+            x: Tokens, (B, n, W).
+            past: Keys and values of tokens before these, each (B, H, p, W/H), or None.
+            last: Compute only the last ``last`` tokens (the others serve as keys).
+
+        Returns:
+            Tokens (B, n or last, W) and the keys and values of all tokens so far.
+        """
+        q, k, v = map(self._split, self.qkv(self.norm_attention(x)).chunk(3, -1))
+        if past is not None:
+            k, v = torch.cat([past[0], k], 2), torch.cat([past[1], v], 2)
+        if last is not None:
+            q, x = q[:, :, -last:], x[:, -last:]
+        n, m = q.shape[2], k.shape[2]
+        scores = q @ k.transpose(-1, -2) * k.shape[-1] ** -0.5
+        if n > 1:
+            future = torch.ones(n, m, dtype=torch.bool, device=x.device).triu(m - n + 1)
+            scores = scores.masked_fill(future, -torch.inf)
+        weights = F.dropout(scores.softmax(-1), self.dropout, self.training)
+        x = x + self.drop(self.out((weights @ v).transpose(1, 2).flatten(2)))
+        x = x + self.drop(self.down(F.relu(self.up(self.norm_mlp(x)))))
+        return x, (k, v)
+
+
+class PromptDT(nn.Module):
+    """Predict actions from a prompt and a context.
+
+    Attributes:
+        config: Size.
+        family: The task family it was trained on.
+        normalizer: Statistics of the training tasks, saved with the weights.
+    """
+
+    def __init__(self, config: ModelConfig, family: Family):
+        super().__init__()
+        self.config, self.family = config, family
+        o, a, w = len(family.observations), len(family.actions), config.width
+        self.normalizer = Normalizer(o, a, family.return_scale, family.horizon)
+        self.prompt_embedding = _Embedding(o, a, family.horizon, w)
+        self.context_embedding = _Embedding(o, a, family.horizon, w)
+        self.norm_in = nn.LayerNorm(w)
+        self.drop = nn.Dropout(config.dropout)
+        self.blocks = nn.ModuleList(
+            _Block(w, config.n_heads, config.dropout) for _ in range(config.n_layers)
+        )
+        self.norm_out = nn.LayerNorm(w)
+        self.head = nn.Linear(w, a)
+        self.apply(_initialise)
+
+    @property
+    def n_parameters(self) -> int:
+        """Trainable numbers, buffers excluded."""
+        return sum(p.numel() for p in self.parameters())
+
+    def frozen(self) -> PromptDT:
+        """Switch to evaluation for good: no dropout, no parameter takes a gradient."""
+        return self.eval().requires_grad_(False)
+
+    def _tokens(self, embedding: _Embedding, segment: Segment) -> Tensor:
+        tokens = embedding(
+            self.normalizer.returns(segment.returns_to_go),
+            self.normalizer.observations(segment.observations),
+            segment.actions,
+            segment.timesteps,
+        )
+        return self.drop(self.norm_in(tokens))
+
+    def forward(self, prompt: Segment, context: Segment) -> Tensor:
+        """Predict the action of every context row from what came before it.
+
+        Args:
+            prompt: B prompts of K* whole rows (K* may be 0), raw units.
+            context: B contexts of K rows, raw units, padding at the end.
+
+        Returns:
+            Actions in [-1, 1], (B, K, A). Rows that are padding are meaningless.
+        """
+        x = self._tokens(self.context_embedding, context)
+        if prompt.length:
+            x = torch.cat([self._tokens(self.prompt_embedding, prompt), x], 1)
+        n_context = 3 * context.length
+        for block in self.blocks[:-1]:
+            x, _ = block(x)
+        x, _ = self.blocks[-1](x, last=n_context)
+        return torch.tanh(self.head(self.norm_out(x[:, 1::3])))
+
+    def remember(self, prompt: Segment) -> list[tuple[Tensor, Tensor]]:
+        """Return every layer's keys and values of the prompt: exact for a whole episode."""
+        if not prompt.length:
+            return [None] * len(self.blocks)
+        x, memory = self._tokens(self.prompt_embedding, prompt), []
+        for block in self.blocks:
+            x, past = block(x)
+            memory.append(past)
+        return memory
+
+    def next_action(self, memory, context: Segment) -> Tensor:
+        """Return the action of the newest context row, (B, A); its own action is not read."""
+        x = self._tokens(self.context_embedding, context)[:, :-1]
+        for block, past in zip(self.blocks[:-1], memory[:-1], strict=True):
+            x, _ = block(x, past)
+        x, _ = self.blocks[-1](x, memory[-1], last=1)
+        return torch.tanh(self.head(self.norm_out(x[:, -1])))
+
+    def save(self, path: Path, **metadata: object) -> None:
+        """Write weights, normaliser, size and family as safetensors."""
+        header = {"config": dataclasses.asdict(self.config), "family": self.family.name, **metadata}
+        path.parent.mkdir(parents=True, exist_ok=True)
+        state = {k: v.contiguous() for k, v in self.state_dict().items()}
+        save_file(state, path, {"workbench": json.dumps(header)})
+
+    @classmethod
+    def load(cls, path: Path) -> PromptDT:
+        """Read a checkpoint, frozen; nothing in it is executed.
+
+        Raises:
+            ValueError: if the file is missing or is no checkpoint of a Prompt-DT.
+        """
+        header, state = read_checkpoint(path)
+        model = cls(ModelConfig(**header["config"]), find(header["family"]))
+        model.load_state_dict(state)
+        return model.frozen()
+
+
+def read_checkpoint(path: Path) -> tuple[dict, dict[str, Tensor]]:
+    """Return the JSON header and the tensors of a safetensors checkpoint.
+
+    Raises:
+        ValueError: if the file is missing, truncated or without our header.
+    """
+    path = Path(path)
+    if not path.exists():
+        raise ValueError(f"There is no checkpoint {path}. Make it with `pretrain`.")
+    try:
+        with safe_open(path, "pt") as file:
+            header = json.loads((file.metadata() or {})["workbench"])
+            return header, {k: file.get_tensor(k) for k in file.keys()}  # noqa: SIM118
+    except Exception as error:
+        raise ValueError(f"{path} is no checkpoint of this workbench: {error}.") from error
+
+
+def _initialise(module: nn.Module) -> None:
+    if isinstance(module, nn.Linear | nn.Embedding):
+        nn.init.normal_(module.weight, std=0.02)
+    if isinstance(module, nn.Linear):
+        nn.init.zeros_(module.bias)
+
+
+@dataclass(frozen=True, eq=False)
+class PromptedPolicy:
+    """A frozen model, told by prompts what to do; episode i follows prompt i mod B.
+
+    Attributes:
+        model: A frozen Prompt-DT.
+        prompt: B prompts.
+        target_return: Return asked for at the start, raw; the family's by default.
+    """
+
+    model: PromptDT
+    prompt: Segment
+    target_return: float | None = None
+
+    def start(self, seeds: Sequence[int]) -> _Prompted:
+        """Begin one episode per seed."""
+        return _Prompted(self, len(seeds))
+
+
+class _Prompted:
+    """The last K rows of B episodes in lock-step."""
+
+    def __init__(self, policy: PromptedPolicy, n: int):
+        self.model = policy.model
+        family, self.length = self.model.family, self.model.config.context_length
+        target = family.target_return if policy.target_return is None else policy.target_return
+        with torch.inference_mode():
+            which = torch.arange(n) % len(policy.prompt)
+            self.memory = self.model.remember(policy.prompt[which])
+        shape = (n, family.horizon)
+        self.observations = torch.zeros(*shape, len(family.observations))
+        self.actions = torch.zeros(*shape, len(family.actions))
+        self.returns_to_go = torch.full((*shape, 1), float(target))
+        self.t = 0
+
+    @torch.inference_mode()
+    def act(self, observations: np.ndarray) -> np.ndarray:
+        t, low = self.t, max(0, self.t + 1 - self.length)
+        self.observations[:, t] = torch.from_numpy(np.asarray(observations, np.float32))
+        n = len(self.observations)
+        rows = torch.arange(low, t + 1)
+        context = Segment(
+            returns_to_go=self.returns_to_go[:, low : t + 1],
+            observations=self.observations[:, low : t + 1],
+            actions=self.actions[:, low : t + 1],
+            rewards=self.returns_to_go[:, low : t + 1],
+            timesteps=rows.expand(n, -1),
+            mask=torch.ones(n, len(rows)),
+        )
+        action = self.model.next_action(self.memory, context)
+        self.actions[:, t] = action
+        return action.numpy()
+
+    @torch.inference_mode()
+    def receive(self, rewards: np.ndarray) -> None:
+        self.t += 1
+        if self.t < self.returns_to_go.shape[1]:
+            earned = torch.from_numpy(np.asarray(rewards, np.float32))[:, None]
+            self.returns_to_go[:, self.t] = self.returns_to_go[:, self.t - 1] - earned

@@ -1,0 +1,95 @@
+"""Values → what the browser's player draws: a denoising chain and the episodes it led to."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from workbench import figures, player, render
+from workbench.compare import Comparison
+from workbench.model import PromptDT
+from workbench.tasks import Task, find
+from workbench.trajectory import Trajectory
+from workbench.tune import TuneStep
+
+
+def forward_speed(trajectory: Trajectory) -> np.ndarray:
+    """Return the forward velocity of each step from recorded states, (T,) m/s.
+
+    The state after the last action is not stored, so the last value repeats the one before.
+    """
+    family = find(trajectory.task.family)
+    x = family.position_of(np.asarray(trajectory.states, np.float64))[:, 0]
+    velocity = np.diff(x) / family.dt
+    return np.append(velocity, velocity[-1:]) if len(velocity) else np.zeros(len(x))
+
+
+def chain_of(step: TuneStep, model: PromptDT) -> player.Chain | None:
+    """Return the denoising chain of the first prompt of an evaluated step, or None."""
+    trace = step.snapshot.trace if step.snapshot else None
+    if trace is None:
+        return None
+    family, statistics = model.family, model.normalizer
+    groups = (("observation", family.observations), ("action", family.actions))
+    named = [(v.name, v.unit, group) for group, variables in groups for v in variables]
+    names, units, labels = zip(*named, ("reward of the step", "per step", "reward"), strict=True)
+    return player.Chain(
+        x=trace.x[:, 0].numpy(),
+        x0_hat=trace.x0_hat[:, 0].numpy(),
+        mean=statistics.mean.numpy(),
+        scale=statistics.scale.numpy(),
+        names=names,
+        units=units,
+        groups=labels,
+        label="The prompt before any update"
+        if step.update == 0
+        else f"The prompt after {step.update} updates",
+    )
+
+
+def run_of(label: str, colour: str, trajectory: Trajectory) -> player.Run:
+    """Return an episode as the player replays it."""
+    return player.Run(
+        label=label,
+        colour=colour,
+        poses=render.poses(trajectory.task, trajectory.states),
+        rewards=trajectory.rewards,
+        speed=forward_speed(trajectory),
+    )
+
+
+def payload_of(
+    comparison: Comparison, step: TuneStep | None, model: PromptDT, *, autoplay: bool = False
+) -> dict[str, Any]:
+    """Pack the chain of ``step`` and the first episode with and without tuning.
+
+    Args:
+        comparison: What is known so far.
+        step: The evaluated step to show; the preview when None.
+        model: The frozen model, for names and units.
+        autoplay: Play once when it first appears.
+    """
+    shown = step or comparison.preview
+    task = find(comparison.spec.family).task(comparison.spec.task)
+    runs = []
+    if comparison.untuned is not None:
+        episode = comparison.untuned.evaluation.trajectories[0]
+        runs.append(run_of("untuned prompt", figures.UNTUNED, episode))
+    if step is not None:
+        episode = step.evaluation.trajectories[0]
+        runs.append(run_of("generated prompt", figures.TUNED, episode))
+    return player.payload(
+        id=f"{comparison.spec.id}-{shown.update}-{len(runs)}",
+        scene=scene_of(task),
+        runs=runs,
+        chain=chain_of(shown, model),
+        target=task.goal[0],
+        target_label=f"target {task.goal[0]:g} m/s",
+        autoplay=autoplay,
+    )
+
+
+def scene_of(task: Task) -> dict[str, Any]:
+    """Return the geometry of a task's robot."""
+    return render.scene(task)

@@ -1,0 +1,121 @@
+"""Episodes in lock-step: B environments, one call of the policy a step."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+
+from workbench.tasks import Task, find, make
+from workbench.trajectory import Trajectory
+
+
+class Acting(Protocol):
+    """A policy in the middle of B episodes."""
+
+    def act(self, observations: np.ndarray) -> np.ndarray:
+        """Return actions, (B, A) in [-1, 1], for raw observations, (B, O)."""
+
+    def receive(self, rewards: np.ndarray) -> None:
+        """Learn the rewards, (B,) raw, that the last actions earned."""
+
+
+class Policy(Protocol):
+    """Something that can begin B episodes; itself an immutable value."""
+
+    def start(self, seeds: Sequence[int]) -> Acting:
+        """Begin one episode per seed."""
+
+
+@dataclass(frozen=True, eq=False)
+class Transition:
+    """One step of B episodes.
+
+    Attributes:
+        timestep: Environment time t.
+        observations: Before the action, (B, O) raw.
+        actions: (B, A).
+        rewards: (B,); 0 for an episode that has ended.
+        states: Simulator state before the action, (B, nq + nv).
+        alive: Whether the episode was still running at t, (B,) bool.
+    """
+
+    timestep: int
+    observations: np.ndarray
+    actions: np.ndarray
+    rewards: np.ndarray
+    states: np.ndarray
+    alive: np.ndarray
+
+
+def rollout(policy: Policy, task: Task, seeds: Sequence[int]) -> Iterator[Transition]:
+    """Run one episode per seed in lock-step until all have ended or reached the horizon.
+
+    The seed fixes the initial state, so the same seeds compare two policies in pairs.
+    """
+    envs = [make(task) for _ in seeds]
+    observations = np.stack([env.reset(seed=int(s))[0] for env, s in zip(envs, seeds, strict=True)])
+    acting = policy.start(seeds)
+    alive = np.ones(len(envs), bool)
+    for t in range(find(task.family).horizon):
+        states = np.stack([env.state() for env in envs])
+        actions = np.asarray(acting.act(observations), np.float32)
+        following, rewards, ended = observations.copy(), np.zeros(len(envs)), np.zeros_like(alive)
+        for i in np.flatnonzero(alive):
+            following[i], rewards[i], ended[i], _, _ = envs[i].step(actions[i])
+        yield Transition(t, observations, actions, rewards, states, alive)
+        acting.receive(rewards)
+        observations, alive = following, alive & ~ended
+        if not alive.any():
+            return
+
+
+def trajectories_of(transitions: Iterable[Transition], task: Task) -> tuple[Trajectory, ...]:
+    """Fold a rollout into one trajectory per episode, float32."""
+    steps = list(transitions)
+    lengths = np.sum([step.alive for step in steps], 0)
+    columns = {
+        name: np.stack([getattr(step, name) for step in steps]).astype(np.float32)
+        for name in ("observations", "actions", "rewards", "states")
+    }
+    return tuple(
+        Trajectory(**{name: c[:n, i] for name, c in columns.items()}, task=task)
+        for i, n in enumerate(lengths)
+    )
+
+
+@dataclass(frozen=True, eq=False)
+class Evaluation:
+    """What a policy did in one task.
+
+    Attributes:
+        task: The task.
+        seeds: One per episode; they fix the initial states.
+        returns: Undiscounted return of each episode, (B,) raw.
+        trajectories: With recorded states, of the first episodes at least.
+    """
+
+    task: Task
+    seeds: tuple[int, ...]
+    returns: np.ndarray
+    trajectories: tuple[Trajectory, ...]
+
+    def summary(self) -> dict[str, float]:
+        """Return mean, standard deviation over episodes, and their number, as plain JSON."""
+        returns = self.returns
+        sd = float(returns.std(ddof=1)) if len(returns) > 1 else 0.0
+        return {
+            "return_mean": round(float(returns.mean()), 3),
+            "return_sd": round(sd, 3),
+            "episodes": len(returns),
+        }
+
+
+def evaluate(policy: Policy, task: Task, seeds: Sequence[int]) -> Evaluation:
+    """Run one episode per seed and keep everything."""
+    seeds = tuple(int(seed) for seed in seeds)
+    trajectories = trajectories_of(rollout(policy, task, seeds), task)
+    returns = np.array([t.episode_return for t in trajectories])
+    return Evaluation(task, seeds, returns, trajectories)

@@ -1,0 +1,27 @@
+"""The benchmark tasks: a task is plain data, a family says what its tasks share."""
+
+from __future__ import annotations
+
+from workbench.tasks.family import Environment, Family, Split, Task, Variable, did_you_mean
+from workbench.tasks.locomotion import CHEETAH_DIR, CHEETAH_VEL
+
+FAMILIES: dict[str, Family] = {family.name: family for family in (CHEETAH_VEL, CHEETAH_DIR)}
+
+
+def find(name: str) -> Family:
+    """Return the family called ``name``.
+
+    Raises:
+        ValueError: if there is none, with the nearest name.
+    """
+    if name not in FAMILIES:
+        raise ValueError(f"There is no task family {name!r}.{did_you_mean(name, list(FAMILIES))}")
+    return FAMILIES[name]
+
+
+def make(task: Task) -> Environment:
+    """Build the environment of a task."""
+    return find(task.family).build(task.goal)
+
+
+__all__ = ["FAMILIES", "Environment", "Family", "Split", "Task", "Variable", "find", "make"]

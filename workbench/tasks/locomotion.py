@@ -1,0 +1,125 @@
+"""Cheetah-vel and Cheetah-dir, as published with Prompt-DT, on gymnasium's HalfCheetah.
+
+The observation is 20 numbers: ``qpos[1:]`` (8), ``qvel`` (9) and the position of the torso
+(3). As in the published code the torso's position is read right after the integration step,
+so it is one simulator sub-step (0.01 s) older than ``qpos``. Body inertias are those of the
+simulator of the time (``inertia.py``): the published demonstrations replay exactly.
+"""
+
+from __future__ import annotations
+
+import functools
+
+import mujoco
+import numpy as np
+from gymnasium.envs.mujoco.half_cheetah_v5 import HalfCheetahEnv
+from gymnasium.spaces import Box
+
+from workbench.tasks import rewards
+from workbench.tasks.family import Environment, Family, Variable
+from workbench.tasks.inertia import published_model
+
+_JOINTS = ("back thigh", "back shin", "back foot", "front thigh", "front shin", "front foot")
+_NQ = 9
+
+
+class Cheetah(HalfCheetahEnv, Environment):
+    """HalfCheetah with the published 20-d observation and a goal-dependent reward."""
+
+    def __init__(self, goal: tuple[float, ...], reward_terms):
+        self.goal = goal
+        self.reward_terms = reward_terms
+        super().__init__()
+        self.observation_space = Box(-np.inf, np.inf, (20,), np.float64)
+
+    def _initialize_simulation(self):
+        model = published_model(self.fullpath)
+        return model, mujoco.MjData(model)
+
+    def _get_obs(self) -> np.ndarray:
+        torso = self.data.xpos[1]
+        return np.concatenate([self.data.qpos[1:], self.data.qvel, torso])
+
+    def step(self, action: np.ndarray):
+        """Advance by 0.05 s; the fourth value is always False: no early end."""
+        before = self.data.qpos[0]
+        self.do_simulation(action, self.frame_skip)
+        velocity = np.array([(self.data.qpos[0] - before) / self.dt, 0.0, 0.0])
+        terms = self.reward_terms(velocity, np.asarray(action, np.float64), self.goal)
+        return self._get_obs(), float(sum(terms.values())), False, False, {}
+
+    def state(self) -> np.ndarray:
+        """Return ``(qpos, qvel)``, (18,) in metres, radians and their rates."""
+        return np.concatenate([self.data.qpos, self.data.qvel])
+
+    def put(self, state: np.ndarray) -> None:
+        """Set ``(qpos, qvel)``, (18,)."""
+        state = np.asarray(state, np.float64)
+        self.set_state(state[:_NQ], state[_NQ:])
+
+
+def _state_of(observations: np.ndarray) -> np.ndarray:
+    return np.concatenate([observations[..., 17:18], observations[..., :17]], axis=-1)
+
+
+def _position_of(states: np.ndarray) -> np.ndarray:
+    return np.stack([states[..., 0], np.zeros_like(states[..., 0]), states[..., 1]], axis=-1)
+
+
+_OBSERVATIONS = (
+    Variable("torso height offset", "m"),
+    Variable("torso pitch", "rad"),
+    *(Variable(f"{joint} angle", "rad") for joint in _JOINTS),
+    Variable("forward velocity", "m/s"),
+    Variable("vertical velocity", "m/s"),
+    Variable("pitch rate", "rad/s"),
+    *(Variable(f"{joint} rate", "rad/s") for joint in _JOINTS),
+    Variable("torso x", "m"),
+    Variable("torso y", "m"),
+    Variable("torso z", "m"),
+)
+_ACTIONS = tuple(Variable(f"{joint} torque", "of maximum") for joint in _JOINTS)
+
+
+def _cheetah(name: str, label: str, reward_terms, **fields) -> Family:
+    return Family(
+        name=name,
+        label=label,
+        horizon=200,
+        dt=0.05,
+        observations=_OBSERVATIONS,
+        actions=_ACTIONS,
+        build=functools.partial(Cheetah, reward_terms=reward_terms),
+        reward_terms=reward_terms,
+        state_of=_state_of,
+        position_of=_position_of,
+        **fields,
+    )
+
+
+_VEL_TEST = (2, 7, 15, 23, 26)
+CHEETAH_VEL = _cheetah(
+    "cheetah-vel",
+    "Cheetah-vel",
+    rewards.cheetah_velocity,
+    goals=tuple((round(0.075 * (i + 1), 3),) for i in range(40)),
+    goal_label="target forward velocity",
+    goal_unit="m/s",
+    train_indices=tuple(i for i in range(40) if i not in _VEL_TEST),
+    test_indices=_VEL_TEST,
+    target_return=0.0,
+    return_scale=500.0,
+)
+
+CHEETAH_DIR = _cheetah(
+    "cheetah-dir",
+    "Cheetah-dir",
+    rewards.cheetah_direction,
+    goals=((1.0,), (-1.0,)),
+    goal_label="direction to run",
+    goal_unit="sign",
+    train_indices=(0, 1),
+    test_indices=(0, 1),
+    target_return=1500.0,
+    return_scale=1000.0,
+)

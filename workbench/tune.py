@@ -1,0 +1,218 @@
+"""Adaptation to one test task: the only loop, and runs by name."""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import hashlib
+import json
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+
+from workbench import assets
+from workbench.behaviour import QUALITIES, Quality
+from workbench.diffusion import PromptDiffuser
+from workbench.methods import METHODS, Method, Snapshot
+from workbench.model import PromptDT
+from workbench.rollout import Evaluation, evaluate
+from workbench.tasks import Task, did_you_mean, find
+from workbench.trajectory import Trajectory
+
+EVALUATION_SEED = 900_000
+"""First evaluation seed; the same for every method, so that comparisons are paired."""
+
+
+@dataclass(frozen=True, eq=False)
+class TuneStep:
+    """What is known after one update.
+
+    Attributes:
+        update: Updates done so far; 0 is the start, before any.
+        measured: What the update reported, by name; empty at update 0.
+        seconds: Time of this update, without its evaluation.
+        snapshot: The policy that was evaluated and its denoising trace, on evaluated steps.
+        evaluation: Its episodes, on evaluated steps.
+    """
+
+    update: int
+    measured: Mapping[str, float]
+    seconds: float
+    snapshot: Snapshot | None = None
+    evaluation: Evaluation | None = None
+
+
+def tune(
+    method: Method,
+    model: PromptDT,
+    demos: Sequence[Trajectory],
+    task: Task,
+    *,
+    updates: int,
+    seed: int,
+    eval_every: int,
+    episodes: int,
+) -> Iterator[TuneStep]:
+    """Adapt a frozen model to ``task`` from ``demos`` and yield every update.
+
+    Update 0, every ``eval_every``-th and the last are evaluated.
+
+    Args:
+        method: How to adapt.
+        model: A frozen Prompt-DT; never changed.
+        demos: Few-shot trajectories of the task.
+        task: Where to evaluate.
+        updates: Optimisation steps.
+        seed: Seed of everything but the evaluation episodes.
+        eval_every: Updates between two evaluations.
+        episodes: Episodes per evaluation.
+    """
+    learner = method.start(model, demos, torch.Generator().manual_seed(seed))
+    seeds = range(EVALUATION_SEED, EVALUATION_SEED + episodes)
+    for update in range(updates + 1):
+        began = time.perf_counter()
+        measured = learner.update() if update else {}
+        seconds = time.perf_counter() - began
+        if update % eval_every and update != updates:
+            yield TuneStep(update, measured, seconds)
+            continue
+        snapshot = learner.snapshot()
+        evaluation = evaluate(snapshot.policy, task, seeds)
+        yield TuneStep(update, measured, seconds, snapshot, evaluation)
+
+
+@dataclass(frozen=True)
+class RunSpec:
+    """Everything that determines a result, by name.
+
+    Attributes:
+        family: Task family.
+        task: Index of the task.
+        quality: Quality of the few-shot trajectories.
+        method: Key of ``METHODS``.
+        settings: Hyper-parameters of the method that differ from its defaults.
+        updates: Optimisation steps.
+        seed: Seed of the adaptation.
+        eval_every: Updates between two evaluations.
+        episodes: Episodes per evaluation.
+    """
+
+    family: str
+    task: int
+    quality: Quality = "medium"
+    method: str = "prompt-diffuser"
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    updates: int = 200
+    seed: int = 0
+    eval_every: int = 50
+    episodes: int = 20
+
+    def __post_init__(self):
+        find(self.family).task(self.task)
+        if self.quality not in QUALITIES:
+            raise ValueError(
+                f"`quality` must be one of {', '.join(QUALITIES)}: got {self.quality!r}."
+            )
+        if self.method not in METHODS:
+            raise ValueError(
+                f"There is no method {self.method!r}.{did_you_mean(self.method, list(METHODS))}"
+            )
+        for name, low in (("updates", 0), ("seed", 0), ("eval_every", 1), ("episodes", 1)):
+            value = getattr(self, name)
+            if not isinstance(value, int) or value < low:
+                raise ValueError(f"`{name}` must be a whole number from {low} up: got {value!r}.")
+        known = [f.name for f in dataclasses.fields(METHODS[self.method])]
+        for name in self.settings:
+            if name not in known:
+                raise ValueError(
+                    f"{self.method} has no setting {name!r}.{did_you_mean(name, known)}"
+                )
+        self.build()
+
+    def build(self, **values: object) -> Method:
+        """Return the method with these settings; ``values`` are what has no name.
+
+        Raises:
+            ValueError: if a setting is out of its range.
+        """
+        return METHODS[self.method](**self.settings, **values)
+
+    @property
+    def canonical(self) -> dict[str, Any]:
+        """The spec as plain JSON, with every setting, and the hashes of the files it reads."""
+        plain = dataclasses.asdict(self)
+        method = self.build()
+        plain["settings"] = {
+            f.name: getattr(method, f.name)
+            for f in dataclasses.fields(method)
+            if isinstance(getattr(method, f.name), int | float | str)
+        }
+        files = {
+            "model": assets.model_path(self.family),
+            "diffuser": assets.diffuser_path(self.family),
+            "demos": assets.demos_path(find(self.family).task(self.task), self.quality),
+        }
+        if self.method == "prompt-dt":
+            del files["diffuser"]
+        plain["assets"] = {n: _hash(str(p)) if p.exists() else None for n, p in files.items()}
+        return plain
+
+    @property
+    def id(self) -> str:
+        """A hash of the canonical JSON: equal specs over equal assets have equal ids."""
+        text = json.dumps(self.canonical, sort_keys=True)
+        return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+    @property
+    def untuned(self) -> RunSpec:
+        """The run to compare with: the same demonstrations as prompts, nothing tuned."""
+        return dataclasses.replace(self, method="prompt-dt", settings={}, updates=0)
+
+    @property
+    def command(self) -> str:
+        """The command line that reproduces the run."""
+        flags = {"quality": self.quality, **self.settings, "updates": self.updates}
+        flags |= {"seed": self.seed, "eval_every": self.eval_every, "episodes": self.episodes}
+        words = [f"--{name.replace('_', '-')} {value}" for name, value in flags.items()]
+        return f"python -m workbench tune {self.family} {self.task} {' '.join(words)}"
+
+
+@functools.lru_cache(maxsize=64)
+def _hash(path: str) -> str:
+    return assets.sha256(assets.Path(path))[:12]
+
+
+def run(spec: RunSpec) -> Iterator[TuneStep]:
+    """Load what ``spec`` names and tune.
+
+    Raises:
+        ValueError: if a model, diffuser or few-shot set that it needs does not ship.
+    """
+    task = find(spec.family).task(spec.task)
+    model = load_model(spec.family)
+    values = {} if spec.method == "prompt-dt" else {"diffuser": load_diffuser(spec.family)}
+    yield from tune(
+        spec.build(**values),
+        model,
+        assets.demos(task, spec.quality),
+        task,
+        updates=spec.updates,
+        seed=spec.seed,
+        eval_every=spec.eval_every,
+        episodes=spec.episodes,
+    )
+
+
+@functools.lru_cache(maxsize=4)
+def load_model(family: str) -> PromptDT:
+    """Load a family's pretrained Prompt-DT, once."""
+    return PromptDT.load(assets.model_path(family))
+
+
+@functools.lru_cache(maxsize=4)
+def load_diffuser(family: str) -> PromptDiffuser:
+    """Load a family's pretrained diffuser, once; learners copy it."""
+    return PromptDiffuser.load(assets.diffuser_path(family)).requires_grad_(False)
