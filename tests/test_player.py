@@ -1,15 +1,9 @@
 import base64
-import contextlib
 import json
 import re
-import shutil
-import socket
-import subprocess
-import sys
 import textwrap
-import time
-import urllib.request
 
+import browser
 import numpy as np
 import pytest
 
@@ -149,16 +143,6 @@ if more:
     data["runs"][0]["label"] = "<b>renamed</b>"
 player.player(data, key="player")
 """
-FLAGS = [
-    "--headless",
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-sync",
-    "--disable-background-networking",
-    "--disable-component-update",
-]
 NOTEBOOK = """
 async ([source, payload]) => {
   const module = await import(URL.createObjectURL(new Blob([source], { type: "text/javascript" })));
@@ -180,50 +164,12 @@ window.requestAnimationFrame = (f) => { window.asked++; return request(f); };
 @pytest.fixture
 def page(tmp_path):
     """A page of a Streamlit server with the player on it; fails on any error in the browser."""
-    api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
-    names = ("chromium", "chromium-browser", "google-chrome")
-    browser = next(filter(None, map(shutil.which, names)), None)
-    if browser is None:
-        pytest.skip("there is no Chromium")
     script = tmp_path / "app.py"
     script.write_text(textwrap.dedent(APP.format(folder=str(player._HERE.parent / "tests"))))
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    options = "--server.address=127.0.0.1 --server.headless=true --browser.gatherUsageStats=false"
-    command = [sys.executable, "-m", "streamlit", "run", str(script), f"--server.port={port}"]
-    server = subprocess.Popen(
-        [*command, *options.split()],
-        cwd=tmp_path,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-    )
-    try:
-        _wait_for(f"http://127.0.0.1:{port}/_stcore/health", server)
-        with api.sync_playwright() as playwright:
-            chromium = playwright.chromium.launch(executable_path=browser, args=FLAGS)
-            page = chromium.new_page(viewport={"width": 1280, "height": 900})
-            wrong = []
-            page.on("console", lambda m: wrong.append(m.text) if m.type == "error" else None)
-            page.on("pageerror", lambda error: wrong.append(str(error)))
-            page.add_init_script(COUNT_FRAMES)
-            page.goto(f"http://127.0.0.1:{port}")
-            page.wait_for_selector(".pdw-play", timeout=20_000)
-            yield page
-            chromium.close()
-        assert wrong == []
-    finally:
-        server.terminate()
-        server.wait(10)
-
-
-def _wait_for(url, server):
-    for _ in range(100):
-        assert server.poll() is None, "Streamlit ended"
-        with contextlib.suppress(OSError), urllib.request.urlopen(url, timeout=1):
-            return
-        time.sleep(0.2)
-    raise TimeoutError(url)
+    with browser.served(script, tmp_path) as url, browser.opened(COUNT_FRAMES) as page:
+        page.goto(url)
+        page.wait_for_selector(".pdw-play", timeout=20_000)
+        yield page
 
 
 def _drag(page, label, part):

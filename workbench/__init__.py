@@ -1,6 +1,6 @@
 """Prompt Diffuser Workbench: see diffusion prompt tuning work, check it, compare it.
 
-The public names, loaded on first use:
+The public names, loaded on first use; `tune`, `rollout` and `compare` stay modules:
 """
 
 from __future__ import annotations
@@ -10,14 +10,14 @@ import importlib
 _PUBLIC = {
     "tasks": ("FAMILIES", "Family", "Task", "find", "make"),
     "trajectory": ("Normalizer", "Segment", "Trajectories", "Trajectory"),
-    "rollout": ("Evaluation", "evaluate", "rollout"),
+    "rollout": ("Evaluation", "evaluate"),
     "model": ("ModelConfig", "PromptDT", "PromptedPolicy"),
     "diffusion": ("DenoisingTrace", "NoiseSchedule", "PromptDiffuser", "denoise"),
     "projection": ("Projection",),
     "methods": ("METHODS",),
-    "tune": ("RunSpec", "TuneStep", "run", "tune"),
+    "tune": ("RunSpec", "TuneStep", "run"),
     "store": ("RunStore",),
-    "compare": ("compare",),
+    "compare": ("Comparison",),
 }
 _MODULE_OF = {name: module for module, names in _PUBLIC.items() for name in names}
 __all__ = sorted(_MODULE_OF)

@@ -7,6 +7,7 @@ import json
 import os
 import resource
 import shlex
+import shutil
 import sys
 import time
 from pathlib import Path
@@ -21,9 +22,11 @@ from tyro.conf import OmitArgPrefixes, Positional, arg
 
 from workbench import assets, making, published
 from workbench.behaviour import BehaviourConfig, Quality
+from workbench.compare import Comparison, compare
 from workbench.diffusion import DiffuserConfig
 from workbench.methods import METHODS
 from workbench.model import ModelConfig
+from workbench.presets import RECORDED
 from workbench.pretrain import (
     DiffuserPretrainConfig,
     PretrainConfig,
@@ -36,7 +39,7 @@ from workbench.projection import Mode
 from workbench.prompts import PROMPTS, compare_prompts
 from workbench.store import RunStore
 from workbench.tasks import find
-from workbench.tune import RunSpec, run
+from workbench.tune import RunSpec, load_model
 
 Json = Annotated[bool, arg(name="json", help="Print one JSON value on stdout, all else on stderr.")]
 FamilyName = Annotated[str, arg(help="Task family, such as cheetah-vel.")]
@@ -124,8 +127,6 @@ def diffuser(
     as_json: Json = False,
 ) -> None:
     """Pretrain a prompt diffuser on the training tasks' data, for the shipped Prompt-DT."""
-    from workbench.tune import load_model
-
     pool, began = making.load_pool(find(family), data), time.perf_counter()
     normalizer = load_model(family).normalizer
     losses = []
@@ -137,6 +138,24 @@ def diffuser(
     _made(path, step.diffuser.n_parameters, losses, began, seed, as_json)
 
 
+def record(family: Positional[FamilyName], as_json: Json = False) -> None:
+    """Record the runs that ship, each with its untuned baseline, below assets/runs/."""
+    find(family)
+    store, command, rows = RunStore(assets.ROOT / "runs"), _command(), []
+    wanted = RECORDED.get(family, ())
+    keep = {run_id for spec in wanted for run_id in (spec.id, spec.untuned.id)}
+    for folder in store.root.glob("*/"):
+        if folder.name not in keep and store.spec(folder.name).family == family:
+            shutil.rmtree(folder)
+    for spec in wanted:
+        steps = [s for _, s in tqdm(compare(spec, store), total=spec.updates + 3, unit="update")]
+        for run_id in (spec.id, spec.untuned.id):
+            for path in sorted(p for p in (store.root / run_id).rglob("*") if p.is_file()):
+                assets.record(path, command=command, seed=spec.seed)
+        rows.append({"run": spec.id, "quality": spec.quality, **steps[-1].evaluation.summary()})
+    _print(rows, as_json)
+
+
 def prompts(
     family: Positional[FamilyName],
     episodes: Annotated[int, arg(help="Episodes per prompt.")] = 20,
@@ -146,6 +165,7 @@ def prompts(
 ) -> None:
     """Show what the prompt does: returns on the test tasks with right, wrong and no prompts."""
     known = find(family)
+    torch.set_num_threads(os.cpu_count() or 1)  # a hundred episodes at once can use them
     rows = []
     total = len(known.tasks("test")) * len(PROMPTS)
     for row in tqdm(compare_prompts(known, episodes, n_prompts, seed), total=total, unit="cell"):
@@ -192,8 +212,9 @@ def tune(
         episodes=episodes,
     )
     runs, began = RunStore(store), time.perf_counter()
-    (start,) = runs.record(spec.untuned, run(spec.untuned))
-    steps = list(tqdm(runs.record(spec, run(spec)), total=updates + 1, unit="update"))
+    items = list(tqdm(compare(spec, runs), total=updates + 3, unit="update"))
+    seen = Comparison.of(spec, items)
+    start, steps = seen.untuned, seen.steps
     tail = [s.measured for s in steps[1:]][-max(1, updates // 10) :]
     result = {
         "run": spec.id,
@@ -241,6 +262,7 @@ VERBS = {
     "demos": demos,
     "pretrain": pretrain,
     "diffuser": diffuser,
+    "record": record,
     "prompts": prompts,
     "tune": tune,
     "import": import_,

@@ -72,8 +72,11 @@ def manifest() -> dict[str, dict]:
 
 
 def record(path: Path, *, command: str, seed: int, **measured: object) -> None:
-    """Enter a file into the manifest, with its size, hash and the code's commit."""
-    entries = manifest()
+    """Enter a file into the manifest, with its size, hash and the code's commit.
+
+    Entries of files that no longer exist are dropped.
+    """
+    entries = {name: entry for name, entry in manifest().items() if (ROOT / name).exists()}
     entries[path.relative_to(ROOT).as_posix()] = {
         "command": command,
         "seed": seed,

@@ -6,10 +6,10 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Literal
 
-import numpy as np
 import torch
 
 from workbench import assets
+from workbench.rollout import half_width
 from workbench.store import RunStore
 from workbench.tasks import find
 from workbench.tune import RunSpec, TuneStep, load_diffuser, load_model, run
@@ -82,9 +82,9 @@ class Comparison:
         return tuple(step for step in self.steps if step.evaluation is not None)
 
     def difference(self, step: TuneStep) -> tuple[float, float]:
-        """Return tuned minus untuned return: the mean over paired episodes and the half-width
-        of its 95 % interval (1.96 standard errors; prompts and seed held fixed).
+        """Return tuned minus untuned return, paired over episodes: mean and 95 % half-width.
+
+        The interval is over initial states; the seed and its prompts are held fixed.
         """
         pairs = step.evaluation.returns - self.untuned.evaluation.returns
-        half = 1.96 * pairs.std(ddof=1) / np.sqrt(len(pairs)) if len(pairs) > 1 else float("nan")
-        return float(pairs.mean()), float(half)
+        return float(pairs.mean()), half_width(pairs)

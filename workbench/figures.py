@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 import plotly.graph_objects as go
 
+from workbench.rollout import half_width
 from workbench.tune import TuneStep
 
 # Okabe and Ito's colours, told apart by colour-blind readers; one meaning each, everywhere.
@@ -141,8 +142,8 @@ def _figure(title: str, x: str, y: str, updates: int) -> go.Figure:
 def _interval(step: TuneStep) -> tuple[float, float]:
     """Return the mean return and the half-width of its 95 % interval over episodes."""
     values = step.evaluation.returns
-    half = 1.96 * values.std(ddof=1) / np.sqrt(len(values)) if len(values) > 1 else 0.0
-    return float(values.mean()), float(half)
+    half = half_width(values)
+    return float(values.mean()), half if np.isfinite(half) else 0.0
 
 
 def _series(steps: Sequence[TuneStep], name: str) -> tuple[np.ndarray, np.ndarray]:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
+from scipy import stats
 
 from workbench.tasks import Task, find, make
 from workbench.trajectory import Trajectory
@@ -111,6 +112,17 @@ class Evaluation:
             "return_sd": round(sd, 3),
             "episodes": len(returns),
         }
+
+
+def half_width(values: np.ndarray) -> float:
+    """Return half the width of the 95 % interval of the mean of ``values``, (n,), by Student's t.
+
+    Infinite for a single value: one episode says nothing about the spread.
+    """
+    n = len(values)
+    if n < 2:
+        return float("inf")
+    return float(stats.t.ppf(0.975, n - 1) * np.std(values, ddof=1) / np.sqrt(n))
 
 
 def evaluate(policy: Policy, task: Task, seeds: Sequence[int]) -> Evaluation:

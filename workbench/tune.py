@@ -9,6 +9,7 @@ import json
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -182,7 +183,7 @@ class RunSpec:
 
 @functools.lru_cache(maxsize=64)
 def _hash(path: str) -> str:
-    return assets.sha256(assets.Path(path))[:12]
+    return assets.sha256(Path(path))[:12]
 
 
 def run(spec: RunSpec) -> Iterator[TuneStep]:

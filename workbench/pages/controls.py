@@ -5,24 +5,15 @@ from __future__ import annotations
 import streamlit as st
 
 from workbench.behaviour import QUALITIES
+from workbench.presets import LIVE_EPISODES, first_look
 from workbench.projection import MODES
 from workbench.tasks import find
 from workbench.tune import RunSpec
 
 FAMILY = "cheetah-vel"
 LAMBDAS = (0.0, 0.1, 0.3, 1.0, 3.0, 10.0)
-EPISODES = 10
-"""Episodes per evaluation: a live view; the tables use more."""
-DEFAULT = RunSpec(
-    FAMILY,
-    7,
-    "medium",
-    settings={"lam": 1.0, "projection": "subspace"},
-    updates=200,
-    seed=0,
-    episodes=EPISODES,
-)
-"""What the controls ask for at first: this run ships, so that the page is never empty."""
+DEFAULT = first_look(FAMILY, 7)
+"""What the controls ask for at first; it ships."""
 _QUALITY_WORDS = {
     "expert": "five runs of an expert",
     "medium": "five runs of a half-trained policy",
@@ -113,5 +104,5 @@ def choose_run() -> RunSpec:
         settings={"lam": float(lam), "projection": mode if projected else "none"},
         updates=updates,
         seed=int(seed),
-        episodes=EPISODES,
+        episodes=LIVE_EPISODES,
     )

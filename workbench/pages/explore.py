@@ -297,6 +297,8 @@ def _video(comparison: Comparison, step: TuneStep) -> None:
         }
         for column, (label, (episode, name)) in zip(st.columns(2), episodes.items(), strict=True):
             videos = st.session_state.setdefault("videos", {})
+            while len(videos) > 4:
+                videos.pop(next(iter(videos)))
             key = (comparison.spec.id, name)
             if column.button(f"Render: {label}", key=f"render-{name}", help="Make the mp4 now."):
                 bar = column.progress(0.0, "Rendering …")
