@@ -41,6 +41,7 @@ from workbench.store import RunStore
 from workbench.tasks import find
 from workbench.tune import RunSpec, load_model
 
+METHOD = METHODS["prompt-diffuser"]()
 Json = Annotated[bool, arg(name="json", help="Print one JSON value on stdout, all else on stderr.")]
 FamilyName = Annotated[str, arg(help="Task family, such as cheetah-vel.")]
 Data = Annotated[Path, arg(help="Folder of the training data that `collect` writes.")]
@@ -108,7 +109,9 @@ def pretrain(
     """
     pool, began = making.load_pool(find(family), data), time.perf_counter()
     losses = []
-    for step in tqdm(pretrain_steps(pool, config, sizes, seed), total=config.steps, unit="step"):
+    for step in tqdm(
+        pretrain_steps(pool, config, sizes, seed), total=config.steps, unit="step", delay=1
+    ):
         losses.append(step.loss)
     path = out or assets.model_path(family)
     step.model.save(path, pretrain=dataclasses.asdict(config), seed=seed)
@@ -131,7 +134,7 @@ def diffuser(
     normalizer = load_model(family).normalizer
     losses = []
     steps = pretrain_diffuser(pool, normalizer, config, sizes, seed)
-    for step in tqdm(steps, total=config.steps, unit="step"):
+    for step in tqdm(steps, total=config.steps, unit="step", delay=1):
         losses.append(step.loss)
     path = out or assets.diffuser_path(family)
     step.diffuser.save(path, pretrain=dataclasses.asdict(config), seed=seed)
@@ -192,6 +195,11 @@ def tune(
     temperature: Annotated[float, arg(help="Factor on the sampling variance, 0 to 1.")] = (
         METHODS["prompt-diffuser"]().temperature
     ),
+    batch_size: Annotated[int, arg(help="Prompts per update.")] = METHOD.batch_size,
+    clip: Annotated[float, arg(help="Largest norm of the combined gradient.")] = METHOD.clip,
+    energy: Annotated[float, arg(help="Share of energy the subspace keeps.")] = METHOD.energy,
+    memory: Annotated[int, arg(help="Recent gradients that span it.")] = METHOD.memory,
+    refresh: Annotated[int, arg(help="Updates between two bases.")] = METHOD.refresh,
     updates: Annotated[int, arg(help="Optimisation steps.")] = 200,
     eval_every: Annotated[int, arg(help="Updates between two evaluations.")] = 50,
     episodes: Annotated[int, arg(help="Episodes per evaluation.")] = 20,
@@ -201,6 +209,8 @@ def tune(
 ) -> None:
     """Tune Prompt Diffuser on one test task, and compare with the untuned prompt."""
     settings = {"lam": lam, "projection": projection, "lr": lr, "temperature": temperature}
+    settings |= {"batch_size": batch_size, "clip": clip}
+    settings |= {"energy": energy, "memory": memory, "refresh": refresh}
     spec = RunSpec(
         family,
         task,
@@ -212,7 +222,7 @@ def tune(
         episodes=episodes,
     )
     runs, began = RunStore(store), time.perf_counter()
-    items = list(tqdm(compare(spec, runs), total=updates + 3, unit="update"))
+    items = list(tqdm(compare(spec, runs), total=updates + 3, unit="update", delay=1))
     seen = Comparison.of(spec, items)
     start, steps = seen.untuned, seen.steps
     tail = [s.measured for s in steps[1:]][-max(1, updates // 10) :]
@@ -251,7 +261,8 @@ def import_(
         except (ValueError, OSError) as error:
             refused += 1
             print(f"refused: {file}: {error}", file=sys.stderr)
-    _print(rows, as_json)
+    if rows or not refused:
+        _print(rows, as_json)
     if refused:
         raise SystemExit(2)
 

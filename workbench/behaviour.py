@@ -16,6 +16,7 @@ from typing import Literal, get_args
 import gymnasium
 import numpy as np
 from gymnasium.spaces import Box
+from safetensors import SafetensorError
 from safetensors.numpy import load_file, save_file
 
 from workbench.rollout import evaluate
@@ -73,8 +74,15 @@ class BehaviourPolicy:
 
     @classmethod
     def load(cls, path: Path) -> BehaviourPolicy:
-        """Read what ``save`` wrote."""
-        t = load_file(path)
+        """Read what ``save`` wrote.
+
+        Raises:
+            ValueError: if the file cannot be read.
+        """
+        try:
+            t = load_file(path)
+        except (OSError, SafetensorError) as error:
+            raise ValueError(f"{path} cannot be read ({error}). Make it again.") from error
         n = sum(name.endswith(".matrix") for name in t)
         weights = tuple((t[f"layer{i}.matrix"], t[f"layer{i}.bias"]) for i in range(n))
         return cls(weights, t["mean"], t["scale"], t["std"])
@@ -154,6 +162,13 @@ class BehaviourConfig:
     log_std: float = -0.5
     width: int = 128
     snapshots: int = 60
+
+    def __post_init__(self):
+        if not 1 <= self.snapshots <= self.env_steps:
+            raise ValueError(
+                f"`snapshots` must lie between 1 and `env_steps`: got {self.snapshots=}, "
+                f"{self.env_steps=}."
+            )
 
 
 @dataclass(frozen=True, eq=False)

@@ -26,7 +26,12 @@ def compare(spec: RunSpec, store: RunStore) -> Iterator[tuple[Role, TuneStep]]:
     Args:
         spec: A run of a method with a denoising chain.
         store: Where both runs are kept. The untuned run is read back if it is there.
+
+    Raises:
+        ValueError: if ``spec`` tunes nothing.
     """
+    if spec.method == "prompt-dt":
+        raise ValueError("There is nothing to compare: this run is the untuned prompt itself.")
     model = load_model(spec.family)
     demos = assets.demos(find(spec.family).task(spec.task), spec.quality)
     method = spec.build(diffuser=load_diffuser(spec.family))

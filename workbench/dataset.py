@@ -59,6 +59,8 @@ def load_trajectories(path: Path) -> tuple[Trajectory, ...]:
         raise ValueError(f"{path} cannot be read ({error}). Collect or copy it again.") from error
     if header.get("format") != 1 or not {"observations", "actions", "rewards"} <= tensors.keys():
         raise ValueError(f"{path} does not hold trajectories of this workbench (format 1).")
+    if sum(header["lengths"]) != len(tensors["rewards"]) or min(header["lengths"]) < 1:
+        raise ValueError(f"{path} is damaged: its header and its rows disagree.")
     task = find(header["family"]).task(header["task"])
     cuts = np.cumsum(header["lengths"])[:-1]
     parts = {name: np.split(tensors[name], cuts) for name in tensors}

@@ -178,7 +178,7 @@ class DiffuserConfig:
         schedule: ``"cosine"`` or ``"linear"`` (rescaled to N); not published.
         width: Hidden units.
         n_layers: Hidden layers.
-        clip: Largest magnitude of x̂0 inside the chain, normalised units; ours.
+        clip_x0: Largest magnitude of x̂0 inside the chain, normalised units; ours.
     """
 
     prompt_length: int = 5
@@ -186,11 +186,14 @@ class DiffuserConfig:
     schedule: str = "cosine"
     width: int = 224
     n_layers: int = 3
-    clip: float = 5.0
+    clip_x0: float = 5.0
 
     def __post_init__(self):
         if self.schedule not in ("cosine", "linear"):
             raise ValueError(f"`schedule` must be 'cosine' or 'linear': got {self.schedule!r}.")
+        for name in ("prompt_length", "n_diffusion_steps", "width", "n_layers", "clip_x0"):
+            if not getattr(self, name) > 0:
+                raise ValueError(f"`{name}` must be positive: got {getattr(self, name)}.")
 
 
 class PromptDiffuser(nn.Module):
@@ -229,7 +232,7 @@ class PromptDiffuser(nn.Module):
         self, x: Tensor, y: Tensor, rng: torch.Generator, temperature: float
     ) -> Iterator[DenoisingStep]:
         """Denoise ``x`` (B, K*, D) under ``y`` with this model's schedule; see ``denoise``."""
-        clip = self.config.clip
+        clip = self.config.clip_x0
         return denoise(self, self.schedule, x, y, rng, temperature=temperature, clip=clip)
 
     def sample(self, y: Tensor, rng: torch.Generator, temperature: float) -> Tensor:
@@ -253,8 +256,11 @@ class PromptDiffuser(nn.Module):
             ValueError: if the file is missing or is no checkpoint of a diffuser.
         """
         header, state = read_checkpoint(path)
-        diffuser = cls(DiffuserConfig(**header["config"]), find(header["family"]))
-        diffuser.load_state_dict(state)
+        try:
+            diffuser = cls(DiffuserConfig(**header["config"]), find(header["family"]))
+            diffuser.load_state_dict(state)
+        except (KeyError, TypeError, RuntimeError) as error:
+            raise ValueError(f"{path} is no checkpoint of a diffuser: {error}.") from error
         return diffuser
 
 

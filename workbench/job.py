@@ -39,7 +39,7 @@ class Job(Generic[T]):
         except Exception as error:
             self.error = error
         finally:
-            if stream is not None:
+            if hasattr(stream, "close"):
                 stream.close()
 
     @property

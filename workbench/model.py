@@ -220,8 +220,11 @@ class PromptDT(nn.Module):
             ValueError: if the file is missing or is no checkpoint of a Prompt-DT.
         """
         header, state = read_checkpoint(path)
-        model = cls(ModelConfig(**header["config"]), find(header["family"]))
-        model.load_state_dict(state)
+        try:
+            model = cls(ModelConfig(**header["config"]), find(header["family"]))
+            model.load_state_dict(state)
+        except (KeyError, TypeError, RuntimeError) as error:
+            raise ValueError(f"{path} is no checkpoint of a Prompt-DT: {error}.") from error
         return model.frozen()
 
 
@@ -233,7 +236,10 @@ def read_checkpoint(path: Path) -> tuple[dict, dict[str, Tensor]]:
     """
     path = Path(path)
     if not path.exists():
-        raise ValueError(f"There is no checkpoint {path}. Make it with `pretrain`.")
+        raise ValueError(
+            f"There is no checkpoint {path}. Make it with `pretrain` (a Prompt-DT) "
+            "or `diffuser`; `python -m workbench --help` tells the order."
+        )
     try:
         with safe_open(path, "pt") as file:
             header = json.loads((file.metadata() or {})["workbench"])

@@ -96,10 +96,13 @@ class Projection:
     ):
         if mode not in MODES:
             raise ValueError(f"`projection` must be one of {', '.join(MODES)}: got {mode!r}.")
-        if not lam >= 0:
-            raise ValueError(f"`lam` must not be negative: got {lam}.")
+        if not 0 <= lam < float("inf"):
+            raise ValueError(f"`lam` must be a finite number from 0 up: got {lam}.")
         if not 0 < energy <= 1:
             raise ValueError(f"`energy` must lie in (0, 1]: got {energy}.")
+        for name, value in (("memory", memory), ("refresh", refresh)):
+            if value < 1:
+                raise ValueError(f"`{name}` must be at least 1: got {value}.")
         self.mode, self.lam, self.energy, self.refresh = mode, lam, energy, refresh
         self._recent: deque[tuple[Tensor, ...]] = deque(maxlen=memory)
         self._bases: tuple[Tensor, ...] = ()

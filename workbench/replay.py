@@ -9,7 +9,7 @@ import numpy as np
 from workbench import figures, player, render
 from workbench.compare import Comparison
 from workbench.model import PromptDT
-from workbench.tasks import Task, find
+from workbench.tasks import find
 from workbench.trajectory import Trajectory
 from workbench.tune import TuneStep
 
@@ -71,7 +71,9 @@ def payload_of(
         autoplay: Play once when it first appears.
     """
     shown = step or comparison.preview
-    task = find(comparison.spec.family).task(comparison.spec.task)
+    family = find(comparison.spec.family)
+    task = family.task(comparison.spec.task)
+    speed = task.goal[0] if family.goal_unit == "m/s" else None
     runs = []
     if comparison.untuned is not None:
         episode = comparison.untuned.evaluation.trajectories[0]
@@ -81,15 +83,10 @@ def payload_of(
         runs.append(run_of("generated prompt", figures.TUNED, episode))
     return player.payload(
         id=f"{comparison.spec.id}-{shown.update}-{len(runs)}",
-        scene=scene_of(task),
+        scene=render.scene(task),
         runs=runs,
         chain=chain_of(shown, model),
-        target=task.goal[0],
-        target_label=f"target {task.goal[0]:g} m/s",
+        target=speed,
+        target_label=f"target {task.goal[0]:g} {family.goal_unit}",
         autoplay=autoplay,
     )
-
-
-def scene_of(task: Task) -> dict[str, Any]:
-    """Return the geometry of a task's robot."""
-    return render.scene(task)

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
 from workbench.diffusion import DenoisingTrace
@@ -76,7 +77,7 @@ class RunStore:
             plain = json.loads(path.read_text())
             plain.pop("assets", None)
             return RunSpec(**plain)
-        except (OSError, json.JSONDecodeError, TypeError) as error:
+        except (OSError, json.JSONDecodeError, TypeError, AttributeError) as error:
             raise ValueError(
                 f"There is no readable run {run_id!r} in {self.root}: {error}."
             ) from error
@@ -89,8 +90,11 @@ class RunStore:
             model: The frozen model that the run's policies use.
         """
         spec, folder = self.spec(run_id), self.root / run_id
-        lines = [json.loads(line) for line in (folder / "steps.jsonl").read_text().splitlines()]
-        return [_step(line, spec, folder / "evaluated", model) for line in lines]
+        try:
+            lines = [json.loads(line) for line in (folder / "steps.jsonl").read_text().splitlines()]
+            return [_step(line, spec, folder / "evaluated", model) for line in lines]
+        except (OSError, ValueError, KeyError, TypeError, SafetensorError) as error:
+            raise ValueError(f"Run {run_id!r} in {self.root} is damaged: {error!r}.") from error
 
 
 def _write(path: Path, value: object) -> None:

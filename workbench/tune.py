@@ -23,7 +23,7 @@ from workbench.rollout import Evaluation, evaluate
 from workbench.tasks import Task, did_you_mean, find
 from workbench.trajectory import Trajectory
 
-EVALUATION_SEED = 900_000
+EVALUATION_SEED = 5_000
 """First evaluation seed; the same for every method, so that comparisons are paired."""
 
 
@@ -71,6 +71,15 @@ def tune(
         eval_every: Updates between two evaluations.
         episodes: Episodes per evaluation.
     """
+    for name, value, low in (
+        ("updates", updates, 0),
+        ("eval_every", eval_every, 1),
+        ("episodes", episodes, 1),
+    ):
+        if value < low:
+            raise ValueError(f"`{name}` must be a whole number from {low} up: got {value}.")
+    if model.training or any(p.requires_grad for p in model.parameters()):
+        raise ValueError("`model` must be frozen: pass `model.frozen()`.")
     learner = method.start(model, demos, torch.Generator().manual_seed(seed))
     seeds = range(EVALUATION_SEED, EVALUATION_SEED + episodes)
     for update in range(updates + 1):
@@ -125,12 +134,15 @@ class RunSpec:
             value = getattr(self, name)
             if not isinstance(value, int) or value < low:
                 raise ValueError(f"`{name}` must be a whole number from {low} up: got {value!r}.")
-        known = [f.name for f in dataclasses.fields(METHODS[self.method])]
-        for name in self.settings:
+        known = _plain(METHODS[self.method]())
+        for name, value in self.settings.items():
             if name not in known:
                 raise ValueError(
-                    f"{self.method} has no setting {name!r}.{did_you_mean(name, known)}"
+                    f"{self.method} has no setting {name!r}.{did_you_mean(name, list(known))}"
                 )
+            kind = type(known[name])
+            if not isinstance(value, int | float if kind is float else kind):
+                raise ValueError(f"`{name}` must be of type {kind.__name__}: got {value!r}.")
         self.build()
 
     def build(self, **values: object) -> Method:
@@ -146,11 +158,8 @@ class RunSpec:
         """The spec as plain JSON, with every setting, and the hashes of the files it reads."""
         plain = dataclasses.asdict(self)
         method = self.build()
-        plain["settings"] = {
-            f.name: getattr(method, f.name)
-            for f in dataclasses.fields(method)
-            if isinstance(getattr(method, f.name), int | float | str)
-        }
+        kinds = _plain(METHODS[self.method]())
+        plain["settings"] = {n: type(v)(getattr(method, n)) for n, v in kinds.items()}
         files = {
             "model": assets.model_path(self.family),
             "diffuser": assets.diffuser_path(self.family),
@@ -158,7 +167,7 @@ class RunSpec:
         }
         if self.method == "prompt-dt":
             del files["diffuser"]
-        plain["assets"] = {n: _hash(str(p)) if p.exists() else None for n, p in files.items()}
+        plain["assets"] = {n: _hash(p) if p.exists() else None for n, p in files.items()}
         return plain
 
     @property
@@ -174,16 +183,26 @@ class RunSpec:
 
     @property
     def command(self) -> str:
-        """The command line that reproduces the run."""
+        """The command line that reproduces the run; it records the untuned run as well."""
         flags = {"quality": self.quality, **self.settings, "updates": self.updates}
         flags |= {"seed": self.seed, "eval_every": self.eval_every, "episodes": self.episodes}
         words = [f"--{name.replace('_', '-')} {value}" for name, value in flags.items()]
         return f"python -m workbench tune {self.family} {self.task} {' '.join(words)}"
 
 
+def _plain(method: Method) -> dict[str, int | float | str]:
+    """Return the settings of a method that are plain numbers and words."""
+    pairs = ((f.name, getattr(method, f.name)) for f in dataclasses.fields(method))
+    return {name: value for name, value in pairs if isinstance(value, int | float | str)}
+
+
+def _hash(path: Path) -> str:
+    return _hash_as_of(path, path.stat().st_mtime_ns)
+
+
 @functools.lru_cache(maxsize=64)
-def _hash(path: str) -> str:
-    return assets.sha256(Path(path))[:12]
+def _hash_as_of(path: Path, _changed: int) -> str:
+    return assets.sha256(path)[:12]
 
 
 def run(spec: RunSpec) -> Iterator[TuneStep]:
@@ -207,13 +226,18 @@ def run(spec: RunSpec) -> Iterator[TuneStep]:
     )
 
 
-@functools.lru_cache(maxsize=4)
 def load_model(family: str) -> PromptDT:
-    """Load a family's pretrained Prompt-DT, once."""
-    return PromptDT.load(assets.model_path(family))
+    """Load a family's pretrained Prompt-DT, frozen; once, unless the file changes."""
+    path = assets.model_path(family)
+    return _load(PromptDT, path, path.stat().st_mtime_ns if path.exists() else 0)
 
 
-@functools.lru_cache(maxsize=4)
 def load_diffuser(family: str) -> PromptDiffuser:
-    """Load a family's pretrained diffuser, once; learners copy it."""
-    return PromptDiffuser.load(assets.diffuser_path(family)).requires_grad_(False)
+    """Load a family's pretrained diffuser, once unless the file changes; learners copy it."""
+    path = assets.diffuser_path(family)
+    return _load(PromptDiffuser, path, path.stat().st_mtime_ns if path.exists() else 0)
+
+
+@functools.lru_cache(maxsize=8)
+def _load(kind: type, path: Path, _changed: int):
+    return kind.load(path).requires_grad_(False)

@@ -49,6 +49,24 @@ class PromptDiffusion:
 
     label = "Prompt Diffuser"
 
+    def __post_init__(self):
+        self.combiner()
+        if not 0 <= self.temperature <= 1:
+            raise ValueError(f"`temperature` must lie in [0, 1]: got {self.temperature}.")
+        for name, ok in (
+            ("lr", self.lr >= 0),
+            ("batch_size", self.batch_size >= 1),
+            ("clip", self.clip > 0),
+        ):
+            if not ok:
+                raise ValueError(f"`{name}` is out of its range: got {getattr(self, name)}.")
+
+    def combiner(self) -> Projection:
+        """Return the rule that combines the two gradients, with nothing remembered yet."""
+        return Projection(
+            self.projection, self.lam, energy=self.energy, memory=self.memory, refresh=self.refresh
+        )
+
     def starting_diffuser(self, model: PromptDT, rng: torch.Generator) -> PromptDiffuser:
         """Return a trainable copy of the pretrained diffuser, or a new one drawn from ``rng``."""
         if self.diffuser is not None:
@@ -75,14 +93,9 @@ class _Learning:
         self.sampling_seed = int(torch.randint(2**62, (1,), generator=rng))
         self.parameters = tuple(self.diffuser.parameters())
         self.optimizer = torch.optim.AdamW(self.parameters, lr=method.lr)
-        self.combiner = Projection(
-            method.projection,
-            method.lam,
-            energy=method.energy,
-            memory=method.memory,
-            refresh=method.refresh,
-        )
+        self.combiner = method.combiner()
 
+    @torch.enable_grad()
     def update(self) -> Mapping[str, float]:
         n, pack = self.method.batch_size, self.model.normalizer.pack
         x0, y = pack(self.data.sample(self.draw, n, self.length, whole=True))

@@ -157,6 +157,8 @@ def _live(wanted: RunSpec) -> None:
     _charts(comparison)
     if step is not None:
         _video(comparison, step)
+    with st.expander("Run this on the command line", icon=":material/terminal:"):
+        st.code(comparison.spec.command, language="sh", wrap_lines=True)
 
 
 def _status(comparison: Comparison, origin: str, wanted: RunSpec, slot: _Slot) -> None:

@@ -1,0 +1,125 @@
+"""One tuning beside the untuned prompt, paired episode by episode."""
+
+import numpy as np
+import pytest
+import torch
+
+from workbench.compare import Comparison, compare
+from workbench.rollout import Evaluation
+from workbench.store import RunStore
+from workbench.tune import RunSpec, TuneStep, run
+
+
+@pytest.fixture
+def spec(shipped):
+    return RunSpec("toy", 5, settings={"batch_size": 4}, updates=3, eval_every=2, episodes=3)
+
+
+@pytest.fixture
+def store(tmp_path):
+    return RunStore(tmp_path / "runs")
+
+
+@pytest.fixture
+def items(spec, store):
+    return list(compare(spec, store))
+
+
+def test_a_comparison_is_a_preview_then_the_untuned_prompt_then_the_tuning(items):
+    assert [role for role, _ in items] == ["preview", "untuned", *["tuned"] * 4]
+    assert [step.update for _, step in items] == [0, 0, 0, 1, 2, 3]
+
+
+def test_both_runs_are_recorded(items, spec, store):
+    assert set(store.ids()) == {spec.id, spec.untuned.id}
+
+
+def test_both_runs_are_what_they_are_alone(items, spec):
+    (untuned,) = run(spec.untuned)
+    np.testing.assert_array_equal(items[1][1].evaluation.returns, untuned.evaluation.returns)
+    for (_, step), want in zip(items[2:], run(spec), strict=True):
+        assert step.measured == want.measured
+
+
+def test_the_preview_is_the_chain_that_the_tuning_starts_from(items):
+    preview, first = items[0][1], items[2][1]
+    assert preview.evaluation is None
+    assert torch.equal(preview.snapshot.trace.x, first.snapshot.trace.x)
+
+
+def test_both_act_in_the_same_episodes(items):
+    untuned, tuned = items[1][1].evaluation, items[-1][1].evaluation
+    assert untuned.seeds == tuned.seeds
+    for a, b in zip(untuned.trajectories, tuned.trajectories, strict=True):
+        np.testing.assert_array_equal(a.states[0], b.states[0])
+
+
+def test_a_recorded_untuned_run_is_read_back(items, spec, store):
+    path = store.root / spec.untuned.id / "steps.jsonl"
+    path.write_text(path.read_text().replace('"returns": [', '"returns": [123.0, '))
+    again = list(compare(spec, store))
+    assert again[1][1].evaluation.returns[0] == 123.0
+    assert [role for role, _ in again] == [role for role, _ in items]
+
+
+def test_stopping_in_the_middle_keeps_the_untuned_run_only(spec, store):
+    stream = compare(spec, store)
+    for _ in range(4):
+        next(stream)
+    stream.close()
+    assert store.ids() == [spec.untuned.id]
+    assert Comparison.stored(spec, store) is None
+
+
+def test_a_comparison_folds_what_there_is_so_far(items, spec):
+    nothing = Comparison.of(spec, [])
+    assert (nothing.preview, nothing.untuned, nothing.steps) == (None, None, ())
+    one = Comparison.of(spec, items[:1])
+    assert one.preview is items[0][1]
+    assert one.untuned is None
+    some = Comparison.of(spec, items[:4])
+    assert some.untuned is items[1][1]
+    assert some.steps == tuple(step for _, step in items[2:4])
+    assert [s.update for s in some.evaluated] == [0]
+    whole = Comparison.of(spec, items)
+    assert [s.update for s in whole.evaluated] == [0, 2, 3]
+
+
+def test_a_stored_comparison_equals_the_live_one(items, spec, store):
+    live, stored = Comparison.of(spec, items), Comparison.stored(spec, store)
+    assert [s.measured for s in stored.steps] == [s.measured for s in live.steps]
+    for a, b in zip(
+        (live.untuned, *live.evaluated), (stored.untuned, *stored.evaluated), strict=True
+    ):
+        np.testing.assert_allclose(b.evaluation.returns, a.evaluation.returns, atol=1e-4)
+    assert stored.difference(stored.steps[-1]) == pytest.approx(
+        live.difference(live.steps[-1]), abs=1e-3
+    )
+
+
+@pytest.mark.parametrize("missing", ["spec", "untuned"])
+def test_half_a_comparison_is_none(items, spec, store, missing):
+    name = spec.id if missing == "spec" else spec.untuned.id
+    (store.root / name / "result.json").unlink()
+    assert Comparison.stored(spec, store) is None
+
+
+def evaluated(task, returns):
+    return TuneStep(0, {}, 0.0, None, Evaluation(task, (), np.array(returns), ()))
+
+
+def test_the_difference_is_paired_over_episodes(toy):
+    """By hand: differences 1, 2, 3, 6 have mean 3, sd sqrt(14/3); Student's t of 3 is 3.182446."""
+    task = toy.task(5)
+    untuned, tuned = [-50.0, -10.0, -30.0, -20.0], [-49.0, -8.0, -27.0, -14.0]
+    comparison = Comparison(None, None, evaluated(task, untuned), ())
+    mean, half = comparison.difference(evaluated(task, tuned))
+    assert mean == pytest.approx(3)
+    assert half == pytest.approx(3.182446 * (14 / 3) ** 0.5 / 2)
+
+
+def test_one_episode_says_nothing_about_the_spread(toy):
+    comparison = Comparison(None, None, evaluated(toy.task(5), [1.0]), ())
+    mean, half = comparison.difference(evaluated(toy.task(5), [4.0]))
+    assert mean == 3
+    assert half == np.inf

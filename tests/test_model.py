@@ -1,0 +1,262 @@
+"""The transformer: what may influence what, its fast path, and its file."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+import torch
+from conftest import TOY_SIZES, build_model, record
+
+from workbench.model import ModelConfig, PromptDT, PromptedPolicy, read_checkpoint
+from workbench.rollout import rollout
+from workbench.tasks import find
+from workbench.trajectory import Segment, Trajectories
+
+K, K_STAR, T = TOY_SIZES.context_length, TOY_SIZES.prompt_length, 12
+
+
+@pytest.fixture
+def prompts(toy, draw):
+    return Trajectories(record(toy.task(5), 3)).sample(draw, 3, K_STAR, whole=True)
+
+
+@pytest.fixture
+def contexts(toy, draw):
+    return Trajectories(record(toy.task(2), 3)).segments(np.arange(3), np.array([0, 3, 8]), K)
+
+
+def changed(segment, rows, by=3.0):
+    """Return the segment with every number of ``rows`` changed, the timestep too."""
+    fields = {}
+    for name, value in vars(segment).items():
+        value = value.clone()
+        if name == "timesteps":
+            value[:, rows] = (value[:, rows] + 5) % T
+        elif name != "mask":
+            value[:, rows] += by
+        fields[name] = value
+    return Segment(**fields)
+
+
+def teacher_forced(model, prompt, steps, b, t):
+    """Predict the action of step t of episode b with ``forward`` from what was recorded."""
+    low = max(0, t + 1 - K)
+    returns = 3.0 - np.cumsum([0.0, *(s.rewards[b] for s in steps[:t])])
+
+    def column(name):
+        rows = np.array([getattr(s, name)[b] for s in steps[low : t + 1]], np.float32)
+        return torch.from_numpy(rows).reshape(1, t + 1 - low, -1)
+
+    context = Segment(
+        returns_to_go=torch.tensor(returns[low : t + 1]).float().view(1, -1, 1),
+        observations=column("observations"),
+        actions=column("actions"),
+        rewards=column("rewards"),
+        timesteps=torch.arange(low, t + 1)[None],
+        mask=torch.ones(1, t + 1 - low),
+    )
+    return model(prompt, context)[0, -1].numpy()
+
+
+@torch.no_grad()
+def check_rollout(model, prompt, steps):
+    assert len(steps) == T > K + 3, "the window must slide"
+    seen = []
+    for t, step in enumerate(steps):
+        for b in range(len(step.actions)):
+            mine = prompt[b % len(prompt) : b % len(prompt) + 1]
+            want = teacher_forced(model, mine, steps, b, t)
+            np.testing.assert_allclose(step.actions[b], want, atol=1e-5)
+            seen.append(want)
+    assert np.std(seen) > 0.01, "constant actions would prove nothing"
+
+
+def test_acting_step_by_step_equals_the_forward_pass_at_every_timestep(toy, model, prompts):
+    policy = PromptedPolicy(model, prompts, target_return=3.0)
+    check_rollout(model, prompts, list(rollout(policy, toy.task(5), [1, 2, 3, 4, 5])))
+
+
+def test_acting_without_a_prompt_equals_the_forward_pass(toy, model):
+    prompt = Segment.empty(toy)
+    policy = PromptedPolicy(model, prompt, target_return=3.0)
+    check_rollout(model, prompt, list(rollout(policy, toy.task(5), [1, 2])))
+
+
+@pytest.mark.parametrize("layers", [1, 3])
+def test_any_depth_acts_as_it_predicts(toy, prompts, layers):
+    model = build_model(toy, dataclasses.replace(TOY_SIZES, n_layers=layers), seed=3)
+    policy = PromptedPolicy(model, prompts, target_return=3.0)
+    check_rollout(model, prompts, list(rollout(policy, toy.task(2), [1, 2, 3])))
+
+
+def test_the_target_return_is_the_familys_unless_given(toy, model, prompts):
+    def actions(**given):
+        steps = rollout(PromptedPolicy(model, prompts, **given), toy.task(5), [1])
+        return np.array([s.actions for s in steps])
+
+    assert np.array_equal(actions(), actions(target_return=toy.target_return))
+    assert not np.allclose(actions(), actions(target_return=30.0))
+
+
+def test_episodes_follow_the_prompts_in_turn(toy, model, prompts):
+    def actions(prompt, seeds):
+        steps = rollout(PromptedPolicy(model, prompt), toy.task(5), seeds)
+        return np.stack([s.actions for s in steps], 1)
+
+    together = actions(prompts, [7, 7, 7, 7])
+    np.testing.assert_allclose(together[3], together[0], atol=1e-6)
+    assert not np.allclose(together[0], together[1], atol=1e-3)
+    for i in range(3):
+        alone = actions(prompts[i : i + 1], [7])[0]
+        np.testing.assert_allclose(together[i], alone, atol=1e-5)
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("row", range(K - 1))
+def test_later_rows_never_change_earlier_predictions(model, prompts, contexts, row):
+    before = model(prompts, contexts)
+    after = model(prompts, changed(contexts, slice(row + 1, None)))
+    torch.testing.assert_close(after[:, : row + 1], before[:, : row + 1], rtol=0, atol=1e-6)
+    assert (after[:, row + 1 :] - before[:, row + 1 :]).abs().min() > 1e-6
+
+
+@torch.no_grad()
+def test_padding_at_the_end_never_changes_real_predictions(model, prompts, contexts):
+    whole = model(prompts, contexts)
+    for rows in range(1, K):
+        short = Segment(**{n: v[:, :rows] for n, v in vars(contexts).items()})
+        torch.testing.assert_close(model(prompts, short), whole[:, :rows], rtol=0, atol=1e-6)
+
+
+@torch.no_grad()
+def test_an_action_is_not_read_by_its_own_prediction(model, prompts, contexts):
+    actions = contexts.actions.clone()
+    actions[:, 1] += 2
+    got = model(prompts, dataclasses.replace(contexts, actions=actions))
+    want = model(prompts, contexts)
+    torch.testing.assert_close(got[:, :2], want[:, :2], rtol=0, atol=1e-6)
+    assert (got[:, 2:] - want[:, 2:]).abs().min() > 1e-6
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("name", ["returns_to_go", "observations", "actions", "timesteps"])
+def test_every_part_of_the_prompt_is_read(model, prompts, contexts, name):
+    value = (getattr(prompts, name) + 2) % T
+    other = model(dataclasses.replace(prompts, **{name: value}), contexts)
+    assert (other - model(prompts, contexts)).abs().amax((1, 2)).min() > 1e-4
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("part", ["rewards", "mask"])
+def test_rewards_and_masks_are_not_read(model, prompts, contexts, part):
+    want = model(prompts, contexts)
+    prompts, contexts = (
+        dataclasses.replace(s, **{part: getattr(s, part) + 7}) for s in (prompts, contexts)
+    )
+    assert torch.equal(model(prompts, contexts), want)
+
+
+@torch.no_grad()
+def test_the_prompt_and_the_context_have_embeddings_of_their_own(model, prompts, contexts):
+    short = Segment(**{n: v[:, :K_STAR] for n, v in vars(contexts).items()})
+    assert not torch.allclose(model(prompts, short), model(short, prompts), atol=1e-3)
+
+
+@torch.no_grad()
+def test_the_model_normalises_inside(toy, prompts, contexts):
+    """Shifting raw units and statistics together changes nothing."""
+    model = build_model(toy)
+    want = model(prompts, contexts)
+    o = len(toy.observations)
+    model.normalizer.mean[:o] += 5
+    model.normalizer.scale[:o] *= 3
+    moved = [
+        dataclasses.replace(s, observations=3 * s.observations + 5) for s in (prompts, contexts)
+    ]
+    torch.testing.assert_close(model(*moved), want, rtol=0, atol=1e-5)
+
+
+def test_actions_lie_within_their_bounds(toy, model, prompts, contexts):
+    wild = changed(contexts, slice(None), by=1e4)
+    actions = model(prompts, wild)
+    assert actions.shape == (3, K, 1)
+    assert actions.abs().max() <= 1
+
+
+def test_frozen_means_no_gradient_and_no_dropout(toy, prompts, contexts):
+    model = PromptDT(dataclasses.replace(TOY_SIZES, dropout=0.5), toy)
+    assert model.training
+    assert not torch.equal(model(prompts, contexts), model(prompts, contexts))
+    assert model.frozen() is model
+    assert not model.training
+    assert not any(p.requires_grad for p in model.parameters())
+    assert torch.equal(model(prompts, contexts), model(prompts, contexts))
+
+
+def test_a_frozen_model_lets_the_gradient_through_to_the_prompt(model, prompts, contexts):
+    observations = prompts.observations.clone().requires_grad_()
+    out = model(dataclasses.replace(prompts, observations=observations), contexts)
+    out.sum().backward()
+    assert observations.grad.abs().amax((1, 2)).min() > 0
+    assert all(p.grad is None for p in model.parameters())
+
+
+def test_a_checkpoint_comes_back_bit_for_bit(model, prompts, contexts, tmp_path):
+    path = tmp_path / "deep" / "m.safetensors"
+    model.save(path, note="kept")
+    again = PromptDT.load(path)
+    assert again.config == model.config
+    assert again.family is model.family
+    states = model.state_dict(), again.state_dict()
+    assert states[0].keys() == states[1].keys()
+    assert "normalizer.mean" in states[1]
+    assert all(torch.equal(states[0][n], states[1][n]) for n in states[0])
+    assert torch.equal(again(prompts, contexts), model(prompts, contexts))
+    assert not again.training
+    assert not any(p.requires_grad for p in again.parameters())
+    assert read_checkpoint(path)[0]["note"] == "kept"
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda path: path.unlink(),
+        lambda path: path.write_bytes(path.read_bytes()[:-100]),
+        lambda path: path.write_bytes(b""),
+        lambda path: path.write_text("weights"),
+    ],
+    ids=["missing", "truncated", "empty", "text"],
+)
+def test_a_damaged_checkpoint_is_a_clear_error(model, tmp_path, damage):
+    path = tmp_path / "m.safetensors"
+    model.save(path)
+    damage(path)
+    with pytest.raises(ValueError, match=r"m\.safetensors"):
+        PromptDT.load(path)
+
+
+def test_a_checkpoint_of_something_else_is_a_clear_error(diffuser, tmp_path):
+    path = tmp_path / "m.safetensors"
+    diffuser.save(path)
+    with pytest.raises(ValueError, match=r"m\.safetensors"):
+        PromptDT.load(path)
+
+
+def test_the_released_size_is_the_published_count_with_a_table_of_1000_timesteps():
+    """Ours has as many timesteps as the horizon; 1000 in both tables give the 0.87M."""
+    w, o, a, horizon = 128, 20, 6, 200
+    embedding = (1 + o + a + 3) * w + horizon * w
+    block = 12 * w**2 + 13 * w
+    ours = PromptDT(ModelConfig(), find("cheetah-vel")).n_parameters
+    assert ours == 2 * embedding + 3 * block + 4 * w + (w + 1) * a == 654_982
+    assert ours + 2 * 800 * w == pytest.approx(0.87e6, rel=0.02)
+
+
+def test_the_papers_size_is_near_13_71_million_parameters():
+    model = PromptDT(ModelConfig.paper(), find("cheetah-vel"))
+    assert model.n_parameters == pytest.approx(13.71e6, rel=0.1)
+
+
+def test_a_width_that_the_heads_cannot_share_is_refused():
+    with pytest.raises(ValueError, match="multiple of `n_heads`"):
+        ModelConfig(width=10, n_heads=3)
