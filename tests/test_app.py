@@ -16,12 +16,18 @@ APP = str(Path(__file__).parents[1] / "app.py")
 
 
 @pytest.fixture
-def app(tmp_path, monkeypatch):
+def slot(monkeypatch):
+    """What the session is doing: tests cannot look into Streamlit's session from outside."""
+    slot = explore._Slot()
+    monkeypatch.setattr(explore, "_slot", lambda: slot)
+    yield slot
+    slot.release()
+
+
+@pytest.fixture
+def app(slot, tmp_path, monkeypatch):
     monkeypatch.setattr(explore, "OWN", RunStore(tmp_path))
-    explore._slot.clear()
-    test = AppTest.from_file(APP, default_timeout=40)
-    yield test.run()
-    explore._slot.clear()
+    return AppTest.from_file(APP, default_timeout=40).run()
 
 
 def wait_until(app, condition, seconds=60):
@@ -92,10 +98,10 @@ def test_projection_off_disables_its_reading(app):
     assert app.sidebar.selectbox(key="mode").disabled
 
 
-def test_tuning_starts_grows_and_stops_at_once_keeping_what_was_done(app):
+def test_tuning_starts_grows_and_stops_at_once_keeping_what_was_done(app, slot):
     button(app, "Tune").click().run()
     assert button(app, "Tune").disabled
-    job = explore._slot().job
+    job = slot.job
     wait_until(app, lambda a: len(job.items) >= 5)
     button(app, "Stop").click()
     began = time.monotonic()
@@ -109,41 +115,41 @@ def test_tuning_starts_grows_and_stops_at_once_keeping_what_was_done(app):
     assert not app.exception
 
 
-def test_finished_tuning_is_shown_and_read_back(app):
+def test_finished_tuning_is_shown_and_read_back(app, slot):
     app.sidebar.slider(key="updates").set_value(50).run()
     button(app, "Tune").click().run()
-    job = explore._slot().job
+    job = slot.job
     wait_until(app, lambda a: not job.running, seconds=120)
     app.run()
     assert job.error is None
     assert shows(app, "Your run")
-    explore._slot.clear()
+    slot.job = None
     app.run()
     assert shows(app, "Your run, read back")
     assert not app.exception
 
 
-def test_an_error_in_the_job_is_words_on_the_page(app, monkeypatch):
+def test_an_error_in_the_job_is_words_on_the_page(app, slot, monkeypatch):
     def fail(spec, store):
         raise ValueError("the few-shot set is missing")
         yield
 
     monkeypatch.setattr(explore, "compare", fail)
     button(app, "Tune").click().run()
-    explore._slot().job.wait(10)
+    slot.job.wait(10)
     app.run()
     assert any("the few-shot set is missing" in e.value for e in app.error)
     assert not app.exception
 
 
-def test_a_third_tuning_waits_its_turn(app, monkeypatch):
+def test_a_third_tuning_waits_its_turn(app, slot, monkeypatch):
     class Busy:
         running = True
 
     busy = (threading.Lock(), [Busy(), Busy()])
     monkeypatch.setattr(explore, "_jobs", lambda: busy)
     button(app, "Tune").click().run()
-    assert explore._slot().job is None
+    assert slot.job is None
     assert any("running on this machine" in w.value for w in app.warning)
 
 

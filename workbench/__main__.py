@@ -300,7 +300,7 @@ def _made(path: Path, parameters: int, losses, began: float, seed: int, as_json:
     }
     if path.resolve().is_relative_to(assets.ROOT):
         assets.record(path.resolve(), command=_command(), seed=seed, **figures)
-    _print({"file": str(path), **figures}, as_json)
+    _print({"file": os.path.relpath(path), **figures}, as_json)
 
 
 def _entries(paths) -> list[dict]:

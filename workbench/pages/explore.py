@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 
 import streamlit as st
+import torch
 
 from workbench import assets, figures, player, render, replay
 from workbench.compare import Comparison, compare
@@ -12,7 +13,7 @@ from workbench.job import Job
 from workbench.pages.controls import DEFAULT, choose_run
 from workbench.store import RunStore
 from workbench.tasks import find
-from workbench.tune import RunSpec, TuneStep, load_model
+from workbench.tune import RunSpec, TuneStep, load_diffuser, load_model
 
 SHIPPED = RunStore(assets.ROOT / "runs")
 OWN = RunStore("runs")
@@ -45,6 +46,19 @@ def _jobs() -> tuple[threading.Lock, list[Job]]:
     return threading.Lock(), []
 
 
+@st.cache_resource(show_spinner=False)
+def _warm_up(family: str) -> threading.Thread:
+    """Load behind the first paint what the first press of Tune would wait for, once a process."""
+
+    def load() -> None:
+        load_diffuser(family)
+        torch.optim.AdamW([torch.zeros(1, requires_grad=True)])  # the first one imports for 2 s
+
+    thread = threading.Thread(target=load, daemon=True)
+    thread.start()
+    return thread
+
+
 def page() -> None:
     """Draw the page."""
     slot, spec = _slot(), choose_run()
@@ -58,6 +72,7 @@ def page() -> None:
     )
     running = slot.job is not None and slot.job.running
     st.fragment(_live, run_every=0.5 if running else None)(spec)
+    _warm_up(spec.family)
 
 
 def _start_and_stop(slot: _Slot, spec: RunSpec) -> None:
