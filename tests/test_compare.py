@@ -1,10 +1,11 @@
 """One tuning beside the untuned prompt, paired episode by episode."""
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 
-from workbench.compare import Comparison, compare
+from workbench.compare import Comparison, compare, stored_runs, summary_by_quality
 from workbench.rollout import Evaluation
 from workbench.store import RunStore
 from workbench.tune import RunSpec, TuneStep, run
@@ -123,3 +124,37 @@ def test_one_episode_says_nothing_about_the_spread(toy):
     mean, half = comparison.difference(evaluated(toy.task(5), [4.0]))
     assert mean == 3
     assert half == np.inf
+
+
+def test_stored_runs_are_one_row_a_tuning_with_the_means_of_its_evaluations(items, spec, store):
+    (row,) = stored_runs(store)
+    assert (row["run"], row["quality"], row["seed"]) == (spec.id, "medium", 0)
+    for name, step in (("untuned", items[1]), ("start", items[2]), ("tuned", items[-1])):
+        assert row[name] == pytest.approx(step[1].evaluation.returns.mean(), abs=1e-3)
+    conflicts = [step.measured["conflict"] for _, step in items[3:]]
+    assert row["conflict_share"] == pytest.approx(np.mean(conflicts))
+
+
+def test_a_stopped_run_is_not_listed(spec, store):
+    stream = compare(spec, store)
+    for _ in range(4):
+        next(stream)
+    stream.close()
+    assert stored_runs(store) == []
+
+
+def test_the_summary_averages_differences_over_runs():
+    runs = pd.DataFrame(
+        {
+            "quality": ["a", "a", "b"],
+            "untuned": [-10.0, -30.0, -5.0],
+            "start": [-50.0, -70.0, -5.0],
+            "tuned": [-8.0, -20.0, -9.0],
+            "conflict_share": [0.5, 0.3, 0.1],
+        }
+    )
+    a, b = summary_by_quality(runs).to_dict("records")
+    assert (a["quality"], a["runs"], a["difference"]) == ("a", 2, 6.0)
+    # Student's t with one degree of freedom: 12.706 standard errors of (2, 10).
+    assert a["half_width"] == pytest.approx(12.706 * 4.0, rel=1e-3)
+    assert b["half_width"] == float("inf")

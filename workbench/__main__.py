@@ -22,7 +22,7 @@ from tyro.conf import OmitArgPrefixes, Positional, arg
 
 from workbench import assets, making, published
 from workbench.behaviour import BehaviourConfig, Quality
-from workbench.compare import Comparison, compare
+from workbench.compare import Comparison, compare, stored_runs, summary_by_quality
 from workbench.diffusion import DiffuserConfig
 from workbench.methods import METHODS
 from workbench.model import ModelConfig
@@ -221,8 +221,8 @@ def tune(
         eval_every=eval_every,
         episodes=episodes,
     )
-    runs, began = RunStore(store), time.perf_counter()
-    items = list(tqdm(compare(spec, runs), total=updates + 3, unit="update", delay=1))
+    kept, began = RunStore(store), time.perf_counter()
+    items = list(tqdm(compare(spec, kept), total=updates + 3, unit="update", delay=1))
     seen = Comparison.of(spec, items)
     start, steps = seen.untuned, seen.steps
     tail = [s.measured for s in steps[1:]][-max(1, updates // 10) :]
@@ -242,6 +242,18 @@ def tune(
         "peak_memory_mb": _peak_memory(),
     }
     _print(result, as_json)
+
+
+def runs(
+    store: Annotated[Path, arg(help="Folder where runs are kept.")] = Path("runs"),
+    by_quality: Annotated[bool, arg(help="One row per quality: means over runs.")] = False,
+    as_json: Json = False,
+) -> None:
+    """List the stored tunings: last return beside the untuned prompt's, in the same episodes."""
+    table = pd.DataFrame(stored_runs(RunStore(store)))
+    if by_quality and len(table):
+        table = summary_by_quality(table)
+    _print(_records(table), as_json)
 
 
 def import_(
@@ -276,6 +288,7 @@ VERBS = {
     "record": record,
     "prompts": prompts,
     "tune": tune,
+    "runs": runs,
     "import": import_,
 }
 

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Literal
 
+import pandas as pd
 import torch
 
 from workbench import assets
@@ -93,3 +94,50 @@ class Comparison:
         """
         pairs = step.evaluation.returns - self.untuned.evaluation.returns
         return float(pairs.mean()), half_width(pairs)
+
+
+def stored_runs(store: RunStore) -> list[dict[str, object]]:
+    """Return one row per complete tuning of a store whose untuned run is there too.
+
+    Each row has the spec's names and ``untuned``, ``start`` (update 0), ``tuned`` (last update):
+    mean returns over the same episodes; and ``conflict_share``, of updates.
+    """
+    rows = []
+    for run_id in store.ids():
+        spec = store.spec(run_id)
+        if spec.method == "prompt-dt" or spec.untuned.id not in store:
+            continue
+        (untuned,), evaluations = store.returns(spec.untuned.id), store.returns(run_id)
+        conflicts = store.measured(run_id, "conflict")
+        rows.append(
+            {
+                "run": run_id,
+                "family": spec.family,
+                "task": spec.task,
+                "quality": spec.quality,
+                "lam": spec.settings["lam"],
+                "projection": spec.settings["projection"],
+                "updates": spec.updates,
+                "seed": spec.seed,
+                "untuned": untuned.mean(),
+                "start": evaluations[0].mean(),
+                "tuned": evaluations[-1].mean(),
+                "conflict_share": conflicts.mean() if len(conflicts) else None,
+            }
+        )
+    return rows
+
+
+def summary_by_quality(runs: pd.DataFrame) -> pd.DataFrame:
+    """Average ``stored_runs`` over tasks and seeds, one row per quality.
+
+    ``difference`` is tuned minus untuned, ``half_width`` half its 95 % interval over runs.
+    """
+    runs = runs.assign(difference=runs.tuned - runs.untuned)
+    columns = ["untuned", "start", "tuned", "difference", "conflict_share"]
+    groups = runs.groupby("quality", sort=True)
+    table = groups[columns].mean()
+    table["half_width"] = groups["difference"].apply(lambda d: half_width(d.to_numpy()))
+    table["tuned_sd"] = groups["tuned"].std()
+    table.insert(0, "runs", groups.size())
+    return table.reset_index()

@@ -82,6 +82,22 @@ class RunStore:
                 f"There is no readable run {run_id!r} in {self.root}: {error}."
             ) from error
 
+    def returns(self, run_id: str) -> list[np.ndarray]:
+        """Return the returns of every evaluation of a run, in order, (episodes,) each."""
+        return [np.array(line["returns"]) for line in self._lines(run_id) if "returns" in line]
+
+    def measured(self, run_id: str, name: str) -> np.ndarray:
+        """Return what the updates of a run measured under ``name``, in order."""
+        return np.array([line[name] for line in self._lines(run_id) if name in line])
+
+    def _lines(self, run_id: str) -> list[dict]:
+        """Return the lines of ``steps.jsonl``."""
+        try:
+            text = (self.root / run_id / "steps.jsonl").read_text()
+            return [json.loads(line) for line in text.splitlines()]
+        except (OSError, ValueError) as error:
+            raise ValueError(f"Run {run_id!r} in {self.root} is damaged: {error!r}.") from error
+
     def load(self, run_id: str, model: PromptDT) -> list[TuneStep]:
         """Return the steps of a run, evaluated ones with their policy, trace and first episode.
 
@@ -91,9 +107,9 @@ class RunStore:
         """
         spec, folder = self.spec(run_id), self.root / run_id
         try:
-            lines = [json.loads(line) for line in (folder / "steps.jsonl").read_text().splitlines()]
+            lines = self._lines(run_id)
             return [_step(line, spec, folder / "evaluated", model) for line in lines]
-        except (OSError, ValueError, KeyError, TypeError, SafetensorError) as error:
+        except (OSError, KeyError, TypeError, SafetensorError) as error:
             raise ValueError(f"Run {run_id!r} in {self.root} is damaged: {error!r}.") from error
 
 
