@@ -6,11 +6,11 @@ EXTRAS ?= collect,lab,dev
 TORCH_VERSION ?= $(shell sed -n 's/^torch==//p' constraints.txt)
 TORCH_INDEX ?=
 
+comma := ,
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed-$(subst $(comma),-,$(EXTRAS))
-comma := ,
 
-.PHONY: install app test lint lock
+.PHONY: install app test lint
 install: $(STAMP)
 
 $(VENV)/bin/python:
