@@ -191,10 +191,10 @@ def tune(
     projection: Annotated[
         Mode, arg(help="Reading of Eq. 8-9; none is the plain sum.")
     ] = "subspace",
-    lr: Annotated[float, arg(help="Learning rate.")] = METHODS["prompt-diffuser"]().lr,
-    temperature: Annotated[float, arg(help="Factor on the sampling variance, 0 to 1.")] = (
-        METHODS["prompt-diffuser"]().temperature
-    ),
+    lr: Annotated[float, arg(help="Learning rate.")] = METHOD.lr,
+    temperature: Annotated[
+        float, arg(help="Factor on the sampling variance, 0 to 1.")
+    ] = METHOD.temperature,
     batch_size: Annotated[int, arg(help="Prompts per update.")] = METHOD.batch_size,
     clip: Annotated[float, arg(help="Largest norm of the combined gradient.")] = METHOD.clip,
     energy: Annotated[float, arg(help="Share of energy the subspace keeps.")] = METHOD.energy,

@@ -10,7 +10,7 @@ LIVE_EPISODES = 10
 
 
 def first_look(family: str, task: int, quality: str = "medium") -> RunSpec:
-    """Return what the first page asks for at first: λ = 1 and projection, as published."""
+    """Return what the first page asks for at first: λ = 1 as published, our default projection."""
     return RunSpec(
         family,
         task,
