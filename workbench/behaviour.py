@@ -20,7 +20,7 @@ from safetensors import SafetensorError
 from safetensors.numpy import load_file, save_file
 
 from workbench.rollout import evaluate
-from workbench.tasks import Family, Task, make
+from workbench.tasks import Family, Task, find, make
 from workbench.trajectory import Trajectory
 
 Quality = Literal["expert", "medium", "random"]
@@ -35,7 +35,7 @@ class BehaviourPolicy:
         weights: Layers of a tanh network as ``(matrix (in, out), bias (out,))``.
         mean, scale: Statistics that normalise ``(observation, goal)``, (O + G,) each.
         std: Standard deviation of the action noise, (A,).
-        goal: The goal it pursues, in the family's unit, or None.
+        goal: What it is told of the goal it pursues, (G,), or None.
     """
 
     weights: tuple[tuple[np.ndarray, np.ndarray], ...]
@@ -46,7 +46,7 @@ class BehaviourPolicy:
 
     def given(self, task: Task) -> BehaviourPolicy:
         """Return the same policy pursuing the goal of ``task``."""
-        return dataclasses.replace(self, goal=task.goal)
+        return dataclasses.replace(self, goal=find(task.family).goal_features(task.goal))
 
     def start(self, seeds) -> _Acting:
         """Begin one episode per seed; the seeds also draw the action noise."""
@@ -180,33 +180,37 @@ class BehaviourStep:
 
 
 class _GoalEnv(gymnasium.Env):
-    """An environment whose goal is drawn anew each episode and appended to the observation."""
+    """An environment whose goal is drawn anew each episode and appended to the observation.
+
+    ``progress`` in [0, 1] moves the weights of the reward terms, ``Family.training_weights``.
+    """
 
     def __init__(self, family: Family):
-        self.env = make(family.task(0))
-        self.goals = np.array(family.goals)
-        self.horizon, self.t = family.horizon, 0
-        n = len(family.observations) + self.goals.shape[1]
+        self.family, self.env = family, make(family.task(0))
+        self.horizon, self.t, self.progress = family.horizon, 0, 0.0
+        n = len(family.observations) + len(family.goal_features(family.goals[0]))
         self.observation_space = Box(-np.inf, np.inf, (n,), np.float64)
         self.action_space = self.env.action_space
 
     def reset(self, *, seed=None, options=None):
         super().reset(seed=seed)
-        self.env.goal = tuple(self.goals[self.np_random.integers(len(self.goals))])
+        goals = self.family.goals
+        self.env.goal = goals[self.np_random.integers(len(goals))]
         self.t = 0
         observation, info = self.env.reset(seed=int(self.np_random.integers(2**31)))
-        return np.concatenate([observation, self.env.goal]), info
+        return self._told(observation), info
+
+    def _told(self, observation: np.ndarray) -> np.ndarray:
+        return np.concatenate([observation, self.family.goal_features(self.env.goal)])
 
     def step(self, action):
         observation, reward, terminated, _, info = self.env.step(action)
         self.t += 1
-        return (
-            np.concatenate([observation, self.env.goal]),
-            reward,
-            terminated,
-            self.t >= self.horizon,
-            info,
-        )
+        for term, (first, last) in self.family.training_weights.items():
+            weight = first + self.progress * (last - first)
+            terms = self.family.reward_terms(info["measured"], action, self.env.goal)
+            reward += (weight - 1) * float(terms[term])
+        return self._told(observation), reward, terminated, self.t >= self.horizon, info
 
 
 def train_behaviour(
@@ -261,7 +265,9 @@ def train_behaviour(
         yield BehaviourStep(0, _policy_of(ppo, envs))
     chunk = config.env_steps // config.snapshots
     while ppo.num_timesteps < config.env_steps:
-        lr = config.lr * (1 - ppo.num_timesteps / config.env_steps)
+        progress = ppo.num_timesteps / config.env_steps
+        envs.set_attr("progress", progress)
+        lr = config.lr * (1 - progress)
         ppo.learning_rate = ppo.lr_schedule = lambda _, lr=lr: lr
         ppo.learn(chunk, reset_num_timesteps=False)
         if checkpoint is not None:

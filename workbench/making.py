@@ -22,7 +22,7 @@ from workbench.behaviour import (
 from workbench.dataset import load_trajectories, save_trajectories
 from workbench.pretrain import Pool
 from workbench.rollout import evaluate
-from workbench.tasks import Family, Task
+from workbench.tasks import Family, Script, Task
 
 NOISE: dict[Quality, float] = {"expert": 0.3, "medium": 0.3, "random": 1.0}
 """Share of PPO's exploration noise that a quality keeps: variety at little cost."""
@@ -31,6 +31,8 @@ MEDIUM = (0.4, 0.7)
 FEW_SHOT = 5
 """Trajectories in a few-shot set; not published."""
 _EPISODES = 4
+_EXPERT_NOISE = 0.3
+_MEDIUM_NOISE = (1.0, 2.0, 3.0, 4.0, 6.0, 8.0, 12.0, 16.0)
 
 
 def family_return(policy_of: Callable[[Task], object], tasks: tuple[Task, ...]) -> float:
@@ -65,14 +67,49 @@ def pick_qualities(
     Raises:
         ValueError: if no snapshot is of medium quality.
     """
+
+    def quiet(step: BehaviourStep, quality: Quality) -> BehaviourStep:
+        return BehaviourStep(step.env_steps, _quiet(step.policy, quality))
+
+    between = [quiet(step, "medium") for step in snapshots]
+    return _pick(family, quiet(snapshots[-1], "expert"), between, quiet(snapshots[0], "random"))
+
+
+def noisy_script(script: Script, std: float) -> BehaviourPolicy:
+    """Return a hand-written expert with Gaussian action noise of a standard deviation."""
+    matrix = np.asarray(script.matrix)
+    noise = np.full(matrix.shape[1], std)
+    zeros, ones = np.zeros(len(matrix)), np.ones(len(matrix))
+    return BehaviourPolicy(((matrix, np.asarray(script.bias)),), zeros, ones, noise)
+
+
+def pick_noise(family: Family) -> dict[Quality, tuple[Graded, float]]:
+    """Choose the three policies of a family whose expert is written by hand.
+
+    Expert is the script with a little noise, medium the script with that noise whose normalised
+    return is nearest the middle of ``MEDIUM``, random nothing but noise.
+
+    Raises:
+        ValueError: if no noise gives medium quality.
+    """
+
+    def noisy(std: float) -> BehaviourStep:
+        return BehaviourStep(0, noisy_script(family.script, std))
+
+    nothing = Script(0 * family.script.matrix, 0 * family.script.bias)
+    untrained = BehaviourStep(0, noisy_script(nothing, 1.0))
+    return _pick(family, noisy(_EXPERT_NOISE), [noisy(std) for std in _MEDIUM_NOISE], untrained)
+
+
+def _pick(
+    family: Family, expert: BehaviourStep, between: list[BehaviourStep], untrained: BehaviourStep
+) -> dict[Quality, tuple[Graded, float]]:
     tasks = family.tasks("train")
 
-    def graded(step: BehaviourStep, quality: Quality) -> Graded:
-        policy = _quiet(step.policy, quality)
-        return Graded(policy, step.env_steps, family_return(policy.given, tasks))
+    def graded(step: BehaviourStep) -> Graded:
+        return Graded(step.policy, step.env_steps, family_return(step.policy.given, tasks))
 
-    candidates = [graded(step, "medium") for step in snapshots]
-    best, untrained = graded(snapshots[-1], "expert"), graded(snapshots[0], "random")
+    best, lowest, candidates = graded(expert), graded(untrained), [graded(s) for s in between]
     zero = family_return(lambda _: UniformPolicy(len(family.actions)), tasks)
 
     def normalised(g: Graded) -> float:
@@ -81,10 +118,10 @@ def pick_qualities(
     medium = min(candidates, key=lambda g: abs(normalised(g) - sum(MEDIUM) / 2))
     if not MEDIUM[0] <= normalised(medium) <= MEDIUM[1]:
         raise ValueError(
-            f"No snapshot is of medium quality: the nearest has a normalised return of "
+            f"No candidate is of medium quality: the nearest has a normalised return of "
             f"{normalised(medium):.2f}, {MEDIUM} is asked for. Take more `snapshots`."
         )
-    chosen = zip(QUALITIES, (best, medium, untrained), strict=True)
+    chosen = zip(QUALITIES, (best, medium, lowest), strict=True)
     return {quality: (g, normalised(g)) for quality, g in chosen}
 
 
@@ -93,21 +130,34 @@ def make_behaviour(
 ) -> Iterator[BehaviourStep]:
     """Train the behaviour policies and ship the three qualities; yields training snapshots.
 
-    Snapshots and a checkpoint are kept below ``work``, so that a killed run resumes.
+    Snapshots and a checkpoint are kept below ``work``, so that a killed run resumes. A family
+    with a hand-written expert trains nothing.
     """
-    folder = work / f"{family.name}-{seed}"
-    for step in train_behaviour(family, config, seed, folder):
-        step.policy.save(folder / f"{step.env_steps:09d}.safetensors")
-        yield step
-    snapshots = [
-        BehaviourStep(int(path.stem), BehaviourPolicy.load(path))
-        for path in sorted(folder.glob("*.safetensors"))
-    ]
-    for quality, (chosen, normalised) in pick_qualities(family, snapshots).items():
-        test = {
-            str(task.index): round(family_return(chosen.policy.given, (task,)), 2)
+    if family.script is not None:
+        qualities = pick_noise(family)
+    else:
+        folder = work / f"{family.name}-{seed}"
+        for step in train_behaviour(family, config, seed, folder):
+            step.policy.save(folder / f"{step.env_steps:09d}.safetensors")
+            yield step
+        snapshots = [
+            BehaviourStep(int(path.stem), BehaviourPolicy.load(path))
+            for path in sorted(folder.glob("*.safetensors"))
+        ]
+        qualities = pick_qualities(family, snapshots)
+    for quality, (chosen, normalised) in qualities.items():
+        episodes = {
+            task: evaluate(chosen.policy.given(task), task, range(_EPISODES)).trajectories
             for task in family.tasks("test")
         }
+        test = {
+            str(task.index): round(float(np.mean([t.episode_return for t in items])), 2)
+            for task, items in episodes.items()
+        }
+        extra = {}
+        if family.succeeded is not None:
+            done = [family.succeeded(t.rewards) for items in episodes.values() for t in items]
+            extra["success_test_tasks"] = round(float(np.mean(done)), 3)
         path = assets.policy_path(family.name, quality)
         chosen.policy.save(path, env_steps=chosen.env_steps, seed=seed)
         assets.record(
@@ -119,6 +169,7 @@ def make_behaviour(
             return_train_tasks=round(chosen.mean_return, 2),
             return_test_tasks=round(float(np.mean(list(test.values()))), 2),
             return_by_test_task=test,
+            **extra,
         )
 
 

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
-from workbench.tasks.family import Environment, Family, Split, Task, Variable, did_you_mean
+from workbench.tasks.ant import ANT_DIR
+from workbench.tasks.family import Environment, Family, Script, Split, Task, Variable, did_you_mean
 from workbench.tasks.locomotion import CHEETAH_DIR, CHEETAH_VEL
+from workbench.tasks.reach import REACH
 
-FAMILIES: dict[str, Family] = {family.name: family for family in (CHEETAH_VEL, CHEETAH_DIR)}
+FAMILIES: dict[str, Family] = {
+    family.name: family for family in (CHEETAH_VEL, CHEETAH_DIR, ANT_DIR, REACH)
+}
 
 
 def find(name: str) -> Family:
@@ -24,4 +28,14 @@ def make(task: Task) -> Environment:
     return find(task.family).build(task.goal)
 
 
-__all__ = ["FAMILIES", "Environment", "Family", "Split", "Task", "Variable", "find", "make"]
+__all__ = [
+    "FAMILIES",
+    "Environment",
+    "Family",
+    "Script",
+    "Split",
+    "Task",
+    "Variable",
+    "find",
+    "make",
+]

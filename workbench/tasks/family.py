@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
 import gymnasium
@@ -47,17 +47,47 @@ class Variable:
 class Environment(gymnasium.Env):
     """What a rollout needs of a simulator beyond gymnasium's ``Env``.
 
-    A *state* is everything that determines the future of the simulation and what
-    rendering needs: the joint positions and velocities, ``(nq + nv,)``.
+    A *state* is everything that determines the future of the simulation and what rendering
+    needs: the joint positions (nq) first, the velocities (nv), then what else the family has,
+    (S,) in all. ``step`` puts into ``info["measured"]`` what the reward is a function of, (M,):
+    the variables of ``Family.measured``.
     """
 
+    goal: tuple[float, ...]
+
     def state(self) -> np.ndarray:
-        """Return the current state, ``(nq + nv,)`` float64."""
+        """Return the current state, ``(S,)`` float64."""
         raise NotImplementedError
 
     def put(self, state: np.ndarray) -> None:
-        """Set the simulator to ``state``, ``(nq + nv,)``."""
+        """Set the simulator to ``state``, ``(S,)``."""
         raise NotImplementedError
+
+
+VELOCITY = (
+    Variable("forward velocity", "m/s"),
+    Variable("sideways velocity", "m/s"),
+    Variable("vertical velocity", "m/s"),
+)
+"""What most locomotion rewards are a function of: the torso's world velocity over a step."""
+
+
+def plain_goal(goal: tuple[float, ...]) -> tuple[float, ...]:
+    """Return the goal itself."""
+    return goal
+
+
+@dataclass(frozen=True)
+class Script:
+    """A hand-written expert, ``action = clip([observation, goal features] · matrix + bias)``.
+
+    Attributes:
+        matrix: (O + G, A).
+        bias: (A,).
+    """
+
+    matrix: np.ndarray
+    bias: np.ndarray
 
 
 @dataclass(frozen=True, eq=False)
@@ -80,10 +110,22 @@ class Family:
         actions: The A variables of an action, in order, each in [-1, 1].
         build: Makes the environment of a goal.
         reward_terms: The published reward as a pure function of what was recorded:
-            ``(velocity (..., 3) m/s, actions (..., A), goal) -> {term: (...)}``;
+            ``(measured (..., M), actions (..., A), goal) -> {term: (...)}``;
             the reward is the sum of the terms.
-        state_of: Recovers the simulator state from observations, ``(..., O) -> (..., nq + nv)``.
-        position_of: World position of the robot in a state, ``(..., nq + nv) -> (..., 3)`` metres.
+        position_of: World position of what moves (the torso, the hand) in a state,
+            ``(..., S) -> (..., 3)`` metres.
+        state_of: Recovers the simulator state from observations, ``(..., O) -> (..., S)``, up to
+            what they leave out (set to 0); None where they leave out too much.
+        measured: The M variables of ``info["measured"]``.
+        goal_features: What a behaviour policy is told of the goal, ``goal -> (G,)``: an angle by
+            its cosine and sine, say.
+        training_weights: Factors on reward terms while a behaviour policy learns, at the
+            beginning and at the end; 1 where a term is not named. Every other figure, and the
+            data, carry the published reward.
+        script: The expert, where it is written by hand and not learned.
+        succeeded: Whether an episode's rewards (..., T) say that it reached its goal,
+            ``-> (...)`` bool; None where the published task has no such notion.
+        hint: One sentence for people who meet the family for the first time.
     """
 
     name: str
@@ -101,8 +143,14 @@ class Family:
     actions: tuple[Variable, ...]
     build: Callable[[tuple[float, ...]], Environment]
     reward_terms: Callable[[np.ndarray, np.ndarray, tuple[float, ...]], Mapping[str, Any]]
-    state_of: Callable[[np.ndarray], np.ndarray]
     position_of: Callable[[np.ndarray], np.ndarray]
+    state_of: Callable[[np.ndarray], np.ndarray] | None = None
+    measured: tuple[Variable, ...] = VELOCITY
+    goal_features: Callable[[tuple[float, ...]], tuple[float, ...]] = plain_goal
+    training_weights: Mapping[str, tuple[float, float]] = field(default_factory=dict)
+    script: Script | None = None
+    succeeded: Callable[[np.ndarray], np.ndarray] | None = None
+    hint: str = ""
 
     def task(self, index: int) -> Task:
         """Return the task at ``index``.
@@ -123,9 +171,9 @@ class Family:
         indices = self.train_indices if split == "train" else self.test_indices
         return tuple(self.task(index) for index in indices)
 
-    def rewards(self, velocity: np.ndarray, actions: np.ndarray, goal: tuple[float, ...]):
-        """Return the published reward ``(...)`` of recorded velocities and actions."""
-        return sum(self.reward_terms(velocity, actions, goal).values())
+    def rewards(self, measured: np.ndarray, actions: np.ndarray, goal: tuple[float, ...]):
+        """Return the published reward ``(...)`` of what was measured and done."""
+        return sum(self.reward_terms(measured, actions, goal).values())
 
 
 def did_you_mean(name: str, known: list[str]) -> str:

@@ -25,7 +25,7 @@ def published_model(path: str) -> mujoco.MjModel:
         path: MJCF file of the model.
     """
     old = _weighed_as_cylinders(path)
-    spec = mujoco.MjSpec.from_file(path)
+    spec = _named(path)
     spec.compiler.inertiafromgeom = mujoco.mjtInertiaFromGeom.mjINERTIAFROMGEOM_FALSE
     for body in spec.bodies[1:]:
         i = old.body(body.name).id
@@ -37,7 +37,7 @@ def published_model(path: str) -> mujoco.MjModel:
 
 def _weighed_as_cylinders(path: str) -> mujoco.MjModel:
     """Compile with a cylinder beside each capsule that takes over its mass."""
-    spec = mujoco.MjSpec.from_file(path)
+    spec = _named(path)
     for body in spec.bodies:
         for capsule in list(body.geoms):
             if capsule.type != mujoco.mjtGeom.mjGEOM_CAPSULE:
@@ -54,3 +54,11 @@ def _weighed_as_cylinders(path: str) -> mujoco.MjModel:
                 cylinder.size = [radius, 0, 0]
             capsule.mass = 0
     return spec.compile()
+
+
+def _named(path: str) -> mujoco.MjSpec:
+    """Read a model and give every body a name."""
+    spec = mujoco.MjSpec.from_file(path)
+    for i, body in enumerate(spec.bodies):
+        body.name = body.name or f"body {i}"
+    return spec

@@ -46,7 +46,7 @@ class Cheetah(HalfCheetahEnv, Environment):
         self.do_simulation(action, self.frame_skip)
         velocity = np.array([(self.data.qpos[0] - before) / self.dt, 0.0, 0.0])
         terms = self.reward_terms(velocity, np.asarray(action, np.float64), self.goal)
-        return self._get_obs(), float(sum(terms.values())), False, False, {}
+        return self._get_obs(), float(sum(terms.values())), False, False, {"measured": velocity}
 
     def state(self) -> np.ndarray:
         """Return ``(qpos, qvel)``, (18,) in metres, radians and their rates."""

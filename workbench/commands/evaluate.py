@@ -1,0 +1,123 @@
+"""Verbs that show what prompts and tunings do."""
+
+from __future__ import annotations
+
+import os
+import time
+from pathlib import Path
+from typing import Annotated
+
+import numpy as np
+import pandas as pd
+import torch
+from tqdm import tqdm
+from tyro.conf import Positional, arg
+
+from workbench.behaviour import Quality
+from workbench.commands.output import FamilyName, Json, Seed, peak_memory, print_result, records
+from workbench.compare import Comparison, compare, stored_runs, summary_by_quality
+from workbench.methods import METHODS
+from workbench.projection import Mode
+from workbench.prompts import PROMPTS, compare_prompts
+from workbench.store import RunStore
+from workbench.tasks import find
+from workbench.tune import RunSpec
+
+METHOD = METHODS["prompt-diffuser"]()
+
+
+def prompts(
+    family: Positional[FamilyName],
+    episodes: Annotated[int, arg(help="Episodes per prompt.")] = 20,
+    n_prompts: Annotated[int, arg(help="Prompts sampled per task and kind.")] = 5,
+    seed: Seed = 0,
+    as_json: Json = False,
+) -> None:
+    """Show what the prompt does: returns on the test tasks with right, wrong and no prompts."""
+    known = find(family)
+    torch.set_num_threads(os.cpu_count() or 1)  # a hundred episodes at once can use them
+    rows = []
+    total = len(known.tasks("test")) * len(PROMPTS)
+    for row in tqdm(compare_prompts(known, episodes, n_prompts, seed), total=total, unit="cell"):
+        rows.append(row)
+    if as_json:
+        print_result(rows, True)
+        return
+    table = pd.DataFrame(rows).pivot(index="prompt", columns="task", values="return_mean")
+    table = table.loc[list(PROMPTS)]
+    table["mean"] = table.mean(axis=1)
+    print(f"Mean return, {n_prompts} prompts x {episodes} episodes per test task of {family}")
+    print(table.round(1).to_string())
+
+
+def tune(
+    family: Positional[FamilyName],
+    task: Positional[Annotated[int, arg(help="Index of the test task.")]],
+    quality: Annotated[Quality, arg(help="Quality of the few-shot trajectories.")] = "medium",
+    lam: Annotated[float, arg(help="Weight of the downstream gradient, Eq. 8.")] = 1.0,
+    projection: Annotated[
+        Mode, arg(help="Reading of Eq. 8-9; none is the plain sum.")
+    ] = "subspace",
+    lr: Annotated[float, arg(help="Learning rate.")] = METHOD.lr,
+    temperature: Annotated[
+        float, arg(help="Factor on the sampling variance, 0 to 1.")
+    ] = METHOD.temperature,
+    batch_size: Annotated[int, arg(help="Prompts per update.")] = METHOD.batch_size,
+    clip: Annotated[float, arg(help="Largest norm of the combined gradient.")] = METHOD.clip,
+    energy: Annotated[float, arg(help="Share of energy the subspace keeps.")] = METHOD.energy,
+    memory: Annotated[int, arg(help="Recent gradients that span it.")] = METHOD.memory,
+    refresh: Annotated[int, arg(help="Updates between two bases.")] = METHOD.refresh,
+    updates: Annotated[int, arg(help="Optimisation steps.")] = 200,
+    eval_every: Annotated[int, arg(help="Updates between two evaluations.")] = 50,
+    episodes: Annotated[int, arg(help="Episodes per evaluation.")] = 20,
+    seed: Seed = 0,
+    store: Annotated[Path, arg(help="Folder where runs are kept.")] = Path("runs"),
+    as_json: Json = False,
+) -> None:
+    """Tune Prompt Diffuser on one test task, and compare with the untuned prompt."""
+    settings = {"lam": lam, "projection": projection, "lr": lr, "temperature": temperature}
+    settings |= {"batch_size": batch_size, "clip": clip}
+    settings |= {"energy": energy, "memory": memory, "refresh": refresh}
+    spec = RunSpec(
+        family,
+        task,
+        quality,
+        settings=settings,
+        updates=updates,
+        seed=seed,
+        eval_every=eval_every,
+        episodes=episodes,
+    )
+    kept, began = RunStore(store), time.perf_counter()
+    items = list(tqdm(compare(spec, kept), total=updates + 3, unit="update", delay=1))
+    seen = Comparison.of(spec, items)
+    start, steps = seen.untuned, seen.steps
+    tail = [s.measured for s in steps[1:]][-max(1, updates // 10) :]
+    result = {
+        "run": spec.id,
+        "before": start.evaluation.summary(),
+        "after": steps[-1].evaluation.summary(),
+        "losses": {
+            name: round(float(np.mean([m[name] for m in tail])), 5)
+            for name in ("loss_dm", "loss_dt")
+            if tail
+        },
+        "conflict_share": round(float(np.mean([s.measured["conflict"] for s in steps[1:]])), 4)
+        if updates
+        else None,
+        "seconds": round(time.perf_counter() - began, 2),
+        "peak_memory_mb": peak_memory(),
+    }
+    print_result(result, as_json)
+
+
+def runs(
+    store: Annotated[Path, arg(help="Folder where runs are kept.")] = Path("runs"),
+    by_quality: Annotated[bool, arg(help="One row per quality: means over runs.")] = False,
+    as_json: Json = False,
+) -> None:
+    """List the stored tunings: last return beside the untuned prompt's, in the same episodes."""
+    table = pd.DataFrame(stored_runs(RunStore(store)))
+    if by_quality and len(table):
+        table = summary_by_quality(table)
+    print_result(records(table), as_json)

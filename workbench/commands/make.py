@@ -1,0 +1,153 @@
+"""Verbs that make what ships."""
+
+from __future__ import annotations
+
+import dataclasses
+import shutil
+import time
+from pathlib import Path
+from typing import Annotated
+
+import pandas as pd
+from tqdm import tqdm
+from tyro.conf import OmitArgPrefixes, Positional, arg
+
+from workbench import assets, making
+from workbench.behaviour import BehaviourConfig
+from workbench.commands.output import (
+    Data,
+    FamilyName,
+    Json,
+    Seed,
+    command,
+    entries_of,
+    print_result,
+    records,
+    report_made,
+)
+from workbench.compare import compare
+from workbench.diffusion import DiffuserConfig
+from workbench.model import ModelConfig
+from workbench.presets import RECORDED
+from workbench.pretrain import (
+    DiffuserPretrainConfig,
+    PretrainConfig,
+    pretrain_diffuser,
+)
+from workbench.pretrain import (
+    pretrain as pretrain_steps,
+)
+from workbench.store import RunStore
+from workbench.tasks import find
+from workbench.tune import load_model
+
+
+def behaviour(
+    family: Positional[FamilyName],
+    config: OmitArgPrefixes[BehaviourConfig] = BehaviourConfig(),
+    work: Path = Path("build/behaviour"),
+    seed: Seed = 0,
+    as_json: Json = False,
+) -> None:
+    """Train the goal-conditioned behaviour policies by PPO and ship the three qualities.
+
+    Needs the extra `collect`. Keeps a checkpoint below WORK and resumes from it.
+    """
+    known, made_by = find(family), command()
+    with tqdm(total=config.env_steps, unit="step", desc="PPO") as bar:
+        for step in making.make_behaviour(known, config, seed, work, made_by):
+            bar.update(step.env_steps - bar.n)
+    print_result(entries_of(assets.policy_path(family, q) for q in making.QUALITIES), as_json)
+
+
+def collect(
+    family: Positional[FamilyName],
+    data: Data = Path("data"),
+    episodes: Annotated[int, arg(help="Trajectories per training task and quality.")] = 20,
+    seed: Seed = 0,
+    as_json: Json = False,
+) -> None:
+    """Regenerate the training data with the shipped behaviour policies; skips what exists."""
+    known = find(family)
+    steps = making.make_data(known, data, episodes, seed)
+    total = len(known.tasks("train")) * len(making.QUALITIES)
+    rows = [(q, mean) for _, q, mean in tqdm(steps, total=total, unit="file")]
+    table = pd.DataFrame(rows, columns=["quality", "return_mean"]).groupby("quality", sort=False)
+    print_result(
+        records(table["return_mean"].agg(["mean", "min", "max", "size"]).reset_index()), as_json
+    )
+
+
+def demos(family: Positional[FamilyName], seed: Seed = 0, as_json: Json = False) -> None:
+    """Make the few-shot sets that ship: 5 trajectories per test task and quality."""
+    steps = making.make_demos(find(family), seed, command())
+    rows = [{"task": t.index, "quality": q, "return_mean": round(m, 2)} for t, q, m in steps]
+    print_result(rows, as_json)
+
+
+def pretrain(
+    family: Positional[FamilyName],
+    config: OmitArgPrefixes[PretrainConfig] = PretrainConfig(),
+    sizes: OmitArgPrefixes[ModelConfig] = ModelConfig(),
+    data: Data = Path("data"),
+    out: Annotated[
+        Path | None, arg(help="Checkpoint to write; the shipped one if left out.")
+    ] = None,
+    seed: Seed = 0,
+    as_json: Json = False,
+) -> None:
+    """Pretrain a Prompt-DT on the training tasks' data.
+
+    The default size is the released code's (3 layers of 128). The paper's is
+    `--n-layers 4 --n-heads 4 --width 512`.
+    """
+    pool, began = making.load_pool(find(family), data), time.perf_counter()
+    losses = []
+    for step in tqdm(
+        pretrain_steps(pool, config, sizes, seed), total=config.steps, unit="step", delay=1
+    ):
+        losses.append(step.loss)
+    path = out or assets.model_path(family)
+    step.model.save(path, pretrain=dataclasses.asdict(config), seed=seed)
+    report_made(path, step.model.n_parameters, losses, began, seed, as_json)
+
+
+def diffuser(
+    family: Positional[FamilyName],
+    config: OmitArgPrefixes[DiffuserPretrainConfig] = DiffuserPretrainConfig(),
+    sizes: OmitArgPrefixes[DiffuserConfig] = DiffuserConfig(),
+    data: Data = Path("data"),
+    out: Annotated[
+        Path | None, arg(help="Checkpoint to write; the shipped one if left out.")
+    ] = None,
+    seed: Seed = 0,
+    as_json: Json = False,
+) -> None:
+    """Pretrain a prompt diffuser on the training tasks' data, for the shipped Prompt-DT."""
+    pool, began = making.load_pool(find(family), data), time.perf_counter()
+    normalizer = load_model(family).normalizer
+    losses = []
+    steps = pretrain_diffuser(pool, normalizer, config, sizes, seed)
+    for step in tqdm(steps, total=config.steps, unit="step", delay=1):
+        losses.append(step.loss)
+    path = out or assets.diffuser_path(family)
+    step.diffuser.save(path, pretrain=dataclasses.asdict(config), seed=seed)
+    report_made(path, step.diffuser.n_parameters, losses, began, seed, as_json)
+
+
+def record(family: Positional[FamilyName], as_json: Json = False) -> None:
+    """Record the runs that ship, each with its untuned baseline, below assets/runs/."""
+    find(family)
+    store, made_by, rows = RunStore(assets.ROOT / "runs"), command(), []
+    wanted = RECORDED.get(family, ())
+    keep = {run_id for spec in wanted for run_id in (spec.id, spec.untuned.id)}
+    for folder in store.root.glob("*/"):
+        if folder.name not in keep and store.spec(folder.name).family == family:
+            shutil.rmtree(folder)
+    for spec in wanted:
+        steps = [s for _, s in tqdm(compare(spec, store), total=spec.updates + 3, unit="update")]
+        for run_id in (spec.id, spec.untuned.id):
+            for path in sorted(p for p in (store.root / run_id).rglob("*") if p.is_file()):
+                assets.record(path, command=made_by, seed=spec.seed)
+        rows.append({"run": spec.id, "quality": spec.quality, **steps[-1].evaluation.summary()})
+    print_result(rows, as_json)

@@ -1,0 +1,73 @@
+"""What every verb shares: its flags' types, and how it prints."""
+
+from __future__ import annotations
+
+import json
+import os
+import resource
+import shlex
+import sys
+import time
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Annotated
+
+import numpy as np
+import pandas as pd
+from tyro.conf import arg
+
+from workbench import assets
+
+Json = Annotated[bool, arg(name="json", help="Print one JSON value on stdout, all else on stderr.")]
+FamilyName = Annotated[str, arg(help="Task family, such as cheetah-vel.")]
+Data = Annotated[Path, arg(help="Folder of the training data that `collect` writes.")]
+Seed = Annotated[int, arg(help="Seed of everything random.")]
+
+
+def command() -> str:
+    """Return the command line that runs, as the manifest keeps it."""
+    return shlex.join(["python", "-m", "workbench", *sys.argv[1:]])
+
+
+def peak_memory() -> float:
+    """Peak resident memory of this process, in MB."""
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return round(peak / (2**20 if sys.platform == "darwin" else 2**10), 1)
+
+
+def report_made(
+    path: Path, parameters: int, losses, began: float, seed: int, as_json: bool
+) -> None:
+    """Report a checkpoint, and enter it into the manifest when it is one that ships."""
+    figures = {
+        "parameters": parameters,
+        "loss_last_tenth": round(float(np.mean(losses[-max(1, len(losses) // 10) :])), 5),
+        "seconds": round(time.perf_counter() - began, 1),
+        "peak_memory_mb": peak_memory(),
+    }
+    if path.resolve().is_relative_to(assets.ROOT):
+        assets.record(path.resolve(), command=command(), seed=seed, **figures)
+    print_result({"file": os.path.relpath(path), **figures}, as_json)
+
+
+def entries_of(paths: Iterable[Path]) -> list[dict]:
+    """Return what the manifest measured of shipped files."""
+    entries = assets.manifest()
+    names = [path.relative_to(assets.ROOT).as_posix() for path in paths]
+    return [{"file": name, **entries[name]["measured"]} for name in names]
+
+
+def records(table: pd.DataFrame) -> list[dict]:
+    """Return a table as plain JSON, one object per row, numbers to two digits."""
+    return json.loads(table.round(2).to_json(orient="records"))
+
+
+def print_result(value: object, as_json: bool) -> None:
+    """Print a result: one JSON value, or a table or list for people."""
+    if as_json:
+        print(json.dumps(value))
+    elif isinstance(value, list):
+        print(pd.DataFrame(value).to_string(index=False) if value else "nothing")
+    else:
+        width = max(map(len, value))
+        print("\n".join(f"{name:<{width}}  {item}" for name, item in value.items()))
