@@ -32,6 +32,7 @@ FEW_SHOT = 5
 """Trajectories in a few-shot set; not published."""
 _EPISODES = 4
 _EXPERT_NOISE = 0.3
+_RANDOM_NOISE = 3**-0.5  # as uniform actions have
 _MEDIUM_NOISE = (1.0, 2.0, 3.0, 4.0, 6.0, 8.0, 12.0, 16.0)
 
 
@@ -97,7 +98,7 @@ def pick_noise(family: Family) -> dict[Quality, tuple[Graded, float]]:
         return BehaviourStep(0, noisy_script(family.script, std))
 
     nothing = Script(0 * family.script.matrix, 0 * family.script.bias)
-    untrained = BehaviourStep(0, noisy_script(nothing, 1.0))
+    untrained = BehaviourStep(0, noisy_script(nothing, _RANDOM_NOISE))
     return _pick(family, noisy(_EXPERT_NOISE), [noisy(std) for std in _MEDIUM_NOISE], untrained)
 
 
