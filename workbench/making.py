@@ -22,7 +22,7 @@ from workbench.behaviour import (
 from workbench.dataset import load_trajectories, save_trajectories
 from workbench.pretrain import Pool
 from workbench.rollout import evaluate
-from workbench.tasks import Family, Script, Task
+from workbench.tasks import Family, Script, Task, find
 
 NOISE: dict[Quality, float] = {"expert": 0.3, "medium": 0.3, "random": 1.0}
 """Share of PPO's exploration noise that a quality keeps: variety at little cost."""
@@ -38,9 +38,18 @@ _MEDIUM_NOISE = (1.0, 2.0, 3.0, 4.0, 6.0, 8.0, 12.0, 16.0)
 
 def family_return(policy_of: Callable[[Task], object], tasks: tuple[Task, ...]) -> float:
     """Return the mean return of a policy over ``tasks``, 4 episodes each."""
-    return float(
-        np.mean([evaluate(policy_of(task), task, range(_EPISODES)).returns for task in tasks])
-    )
+    results = [evaluate(policy_of(task), task, _seeds(task)).returns for task in tasks]
+    return float(np.mean(results))
+
+
+def _seeds(task: Task) -> range:
+    """Return the 4 seeds that a policy is graded with.
+
+    In a family with a script episodes begin nearly alike: each task has its own seeds there, or
+    there would be but 4 random walks, and their mean would say little.
+    """
+    first = task.index * _EPISODES if find(task.family).script is not None else 0
+    return range(first, first + _EPISODES)
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -108,7 +117,8 @@ def _pick(
     tasks = family.tasks("train")
 
     def graded(step: BehaviourStep) -> Graded:
-        return Graded(step.policy, step.env_steps, family_return(step.policy.given, tasks))
+        mean = family_return(step.policy.given, tasks)
+        return Graded(step.policy, step.env_steps, mean)
 
     best, lowest, candidates = graded(expert), graded(untrained), [graded(s) for s in between]
     zero = family_return(lambda _: UniformPolicy(len(family.actions)), tasks)
@@ -148,7 +158,7 @@ def make_behaviour(
         qualities = pick_qualities(family, snapshots)
     for quality, (chosen, normalised) in qualities.items():
         episodes = {
-            task: evaluate(chosen.policy.given(task), task, range(_EPISODES)).trajectories
+            task: evaluate(chosen.policy.given(task), task, _seeds(task)).trajectories
             for task in family.tasks("test")
         }
         test = {
