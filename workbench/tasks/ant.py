@@ -107,6 +107,8 @@ ANT_DIR = Family(
     label="Ant-dir",
     goals=tuple((angle,) for angle in _HEADINGS),
     goal_label="heading to walk along",
+    hint="A frozen transformer steers an ant that should walk along one heading. It was never "
+    "trained on this heading.",
     goal_unit="rad",
     train_indices=tuple(i for i in range(50) if i not in _TEST),
     test_indices=_TEST,

@@ -104,6 +104,8 @@ CHEETAH_VEL = _cheetah(
     rewards.cheetah_velocity,
     goals=tuple((round(0.075 * (i + 1), 3),) for i in range(40)),
     goal_label="target forward velocity",
+    hint="A frozen transformer steers a cheetah that should run at one speed. It was never "
+    "trained on this speed.",
     goal_unit="m/s",
     train_indices=tuple(i for i in range(40) if i not in _VEL_TEST),
     test_indices=_VEL_TEST,
@@ -117,6 +119,8 @@ CHEETAH_DIR = _cheetah(
     rewards.cheetah_direction,
     goals=((1.0,), (-1.0,)),
     goal_label="direction to run",
+    hint="A frozen transformer steers a cheetah that should run one way. It learned both ways; "
+    "only the prompt says which is wanted.",
     goal_unit="sign",
     train_indices=(0, 1),
     test_indices=(0, 1),

@@ -109,6 +109,8 @@ REACH = Family(
     label="Meta-World reach",
     goals=_GOALS,
     goal_label="point to reach, not observed",
+    hint="A frozen transformer moves a robot arm whose hand should go to one point, which it "
+    "cannot see. It was never trained on this point.",
     goal_unit="m",
     train_indices=tuple(i for i in range(50) if i not in _TEST),
     test_indices=_TEST,
