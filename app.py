@@ -1,12 +1,14 @@
 """Prompt Diffuser Workbench: `streamlit run app.py`. This file only navigates."""
 
+import functools
+
 import numpy as np
 import pandas  # noqa: F401  (imported at start: the first chart would otherwise freeze)
 import streamlit as st
 import torch
 from PIL import Image
 
-from workbench.pages import explore
+from workbench.pages import data, explore
 
 torch.set_num_threads(1)
 
@@ -23,4 +25,6 @@ st.set_page_config(
     layout="wide",
     initial_sidebar_state="expanded",
 )
-st.navigation([st.Page(explore.page, title="Explore", url_path="explore", default=True)]).run()
+explore_page = st.Page(explore.page, title="Explore", url_path="explore", default=True)
+data_page = st.Page(functools.partial(data.page, explore_page), title="Data", url_path="data")
+st.navigation([explore_page, data_page]).run()

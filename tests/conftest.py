@@ -48,7 +48,8 @@ class Point(Environment):
         self.x += 0.5 * self.v
         velocity = np.array([(self.x - before) / 0.5, 0, 0])
         reward = sum(toy_reward(velocity, np.asarray(action, float), self.goal).values())
-        return self._observe(), float(reward), abs(self.x) > self.fence, False, {}
+        info = {"measured": velocity}
+        return self._observe(), float(reward), abs(self.x) > self.fence, False, info
 
     def _observe(self):
         return np.array([self.v, self.x, self.push])

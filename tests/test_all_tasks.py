@@ -265,8 +265,7 @@ def test_ant_dir_has_the_published_goals_and_split():
     assert ((angles >= 0) & (angles < 2 * np.pi)).all()
     assert family.test_indices == (6, 17, 23, 30, 41)
     assert len(family.train_indices) == 45
-    published = (family.horizon, family.dt, family.target_return, family.return_scale)
-    assert published == (200, 0.05, 500, 500)
+    assert (family.horizon, family.dt, family.return_scale) == (200, 0.05, 500)
     assert (len(family.observations), len(family.actions)) == (27, 8)
     np.testing.assert_allclose(family.goal_features((np.pi / 2,)), (0, 1), atol=1e-12)
 

@@ -2,7 +2,10 @@
 
 import hashlib
 import json
+import multiprocessing
 import re
+import runpy
+import sys
 from pathlib import Path
 
 import pytest
@@ -119,6 +122,81 @@ def test_recording_again_replaces_and_keeps_the_others_sorted(shipped):
         "toy/prompt-dt.safetensors": 2,
     }
     assert list(assets.manifest()) == sorted(assets.manifest())
+
+
+def at_once(n, work):
+    """Run ``work(i)`` in n processes that begin together; all must end well."""
+    context = multiprocessing.get_context("fork")
+    gate = context.Barrier(n)
+    children = [context.Process(target=lambda i=i: (gate.wait(), work(i))) for i in range(n)]
+    for child in children:
+        child.start()
+    for child in children:
+        child.join(30)
+    assert [child.exitcode for child in children] == [0] * n
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="no fork, and no such lock")
+def test_processes_that_record_at_once_lose_nothing(shipped, monkeypatch):
+    monkeypatch.setattr(assets, "_commit", lambda: "0" * 12)
+    for i in range(4):
+        for j in range(12):
+            (shipped / f"{i}-{j}").write_text(f"{i}-{j}")
+
+    def work(i):
+        for j in range(12):
+            assets.record(shipped / f"{i}-{j}", command="c", seed=i)
+            assert f"{i}-{j}" in assets.manifest()
+
+    at_once(4, work)
+    entries = assets.manifest()
+    assert entries.keys() == {f"{i}-{j}" for i in range(4) for j in range(12)}
+    assert all(entry["seed"] == int(name[0]) for name, entry in entries.items())
+    assert not list(shipped.glob("*.partial")), "nothing is left beside it"
+    assert not [p for p in shipped.iterdir() if p.name.startswith(".")]
+
+
+def test_a_kill_while_recording_leaves_the_manifest_before(shipped, monkeypatch):
+    path = assets.model_path("toy")
+    assets.record(path, command="before", seed=0)
+
+    def killed(*_):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as m:
+        m.setattr(Path, "replace", killed)
+        with pytest.raises(KeyboardInterrupt):
+            assets.record(path, command="after", seed=0)
+    assert [e["command"] for e in assets.manifest().values()] == ["before"]
+    assets.record(path, command="after", seed=0)  # nobody holds the lock
+    assert [e["command"] for e in assets.manifest().values()] == ["after"]
+
+
+def test_without_file_locks_recording_works(shipped, monkeypatch):
+    monkeypatch.setitem(sys.modules, "fcntl", None)
+    assets.record(assets.model_path("toy"), command="c", seed=0)
+    assert len(assets.manifest()) == 1
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", '{"a": 1}', "null"])
+def test_a_damaged_manifest_is_said_and_not_overwritten(shipped, text):
+    assets.MANIFEST.write_text(text)
+    for use in (
+        assets.manifest,
+        lambda: assets.record(assets.model_path("toy"), command="c", seed=0),
+    ):
+        with pytest.raises(ValueError, match=r"cannot be read .*git checkout"):
+            use()
+    assert assets.MANIFEST.read_text() == text
+
+
+def test_another_folder_of_assets_can_be_named(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for named, want in (("other", tmp_path / "other"), ("", ROOT)):
+        monkeypatch.setenv("WORKBENCH_ASSETS", named)
+        module = runpy.run_path(assets.__file__)
+        assert module["ROOT"] == want
+        assert module["MANIFEST"] == want / "manifest.json"
 
 
 def test_a_file_elsewhere_cannot_be_recorded(shipped, tmp_path):

@@ -17,6 +17,7 @@ from workbench import assets
 from workbench.dataset import load_trajectories
 from workbench.model import PromptDT
 from workbench.rollout import evaluate
+from workbench.prompts import PROMPTS
 from workbench.store import RunStore
 from workbench.tasks import FAMILIES, find, make
 from workbench.tune import RunSpec, run
@@ -227,7 +228,7 @@ def test_import_refuses_code_and_reads_the_other_file(call, published, tmp_path)
     assert not (tmp_path / "executed").exists()
 
 
-def test_the_whole_chain_of_commands_makes_every_asset(shipped, call, toy, tmp_path):
+def test_the_whole_chain_of_commands_makes_every_asset(shipped, call, toy, tmp_path, monkeypatch):
     """Collect, few-shot sets, Prompt-DT, diffuser, prompts: each reads what the one before made."""
     for path in (shipped / "toy").rglob("*.safetensors"):
         if "behaviour" not in path.name:
@@ -244,6 +245,13 @@ def test_the_whole_chain_of_commands_makes_every_asset(shipped, call, toy, tmp_p
     written = [f.stat().st_mtime_ns for f in files]
     call("collect", "toy", "--episodes", 2, "--json")
     assert [f.stat().st_mtime_ns for f in files] == written, "skips what exists"
+    expert = assets.policy_path("toy", "expert")
+    whole = expert.read_bytes()
+    assets.behaviour("toy", "expert").save(expert, seed=9)
+    call("collect", "toy", "--episodes", 2, "--json")
+    changed = [f.name for f, t in zip(files, written, strict=True) if f.stat().st_mtime_ns != t]
+    assert changed == [f.name for f in files if "expert" in f.name], "another policy, other data"
+    expert.write_bytes(whole)
 
     status, out, _ = call("demos", "toy", "--json")
     assert status == 0
@@ -280,8 +288,17 @@ def test_the_whole_chain_of_commands_makes_every_asset(shipped, call, toy, tmp_p
     status, out, _ = call("prompts", "toy", "--episodes", 1, "--n-prompts", 2, "--json")
     assert status == 0
     assert len(one_json_value(out)) == 2 * 5
-    status, out, _ = call("prompts", "toy", "--episodes", 1, "--n-prompts", 2)
+    status, out, _ = call("prompts", "toy", "--episodes", 1, "--n-prompts", 2, "--keep")
     assert "wrong-task" in out
+    kept = assets.manifest()["toy/prompt-dt.safetensors"]["measured"]["held_out"]
+    assert [row["prompt"] for row in kept] == list(PROMPTS)
+    assert f"{kept[0]['return_mean']:.1f}" in out
+    assert kept[0]["episodes"] == 2
+    monkeypatch.setattr(command.evaluate, "compare_prompts", None)  # --kept runs nothing
+    status, out, _ = call("prompts", "toy", "--kept")
+    assert status == 0
+    assert f"{kept[0]['return_mean']:.1f}" in out
+    refusal(call("prompts", "toy", "--tasks", 5, "--keep"), "whole tables")
 
     status, out, _ = call("tune", "toy", 5, "--updates", 1, "--episodes", 1, "--json")
     assert status == 0
@@ -320,7 +337,7 @@ def test_no_training_steps_are_refused(shipped, call, verb):
 
 def test_behaviour_trains_and_ships_three_qualities(shipped, call, toy, tmp_path, monkeypatch):
     """Snapshots of a few updates; what counts as medium is widened, they hardly learn."""
-    monkeypatch.setattr(command.making, "MEDIUM", (-1e9, 1e9))
+    monkeypatch.setattr(command.make.making, "MEDIUM", (-1e9, 1e9))
     words = "--env-steps 96 --n-envs 2 --n-steps 8 --batch-size 8 --n-epochs 1 --width 6"
     status, out, _ = call("behaviour", "toy", *words.split(), "--snapshots", 3, "--json")
     assert status == 0
@@ -328,6 +345,7 @@ def test_behaviour_trains_and_ships_three_qualities(shipped, call, toy, tmp_path
     assert [Path(r["file"]).stem for r in rows] == [
         "behaviour-expert", "behaviour-medium", "behaviour-random",
     ]  # fmt: skip
+    refusal(call("behaviour", "toy", *words.split(), "--snapshots", 2), "other settings", "--work")
     assert rows[0]["env_steps"] == 96
     assert rows[2]["env_steps"] == 0
     assert rows[0]["normalised_return"] == 1

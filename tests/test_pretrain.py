@@ -1,6 +1,7 @@
 """Pretraining over the training tasks. Its losses: test_equations.py."""
 
 import dataclasses
+import json
 
 import numpy as np
 import pytest
@@ -14,10 +15,12 @@ from workbench.pretrain import (
     PretrainConfig,
     draw_batch,
     draw_prompts,
+    identity,
     pretrain,
     pretrain_diffuser,
     prompt_starts,
 )
+from workbench.training import Checkpoint
 from workbench.trajectory import Normalizer
 
 CONFIG = PretrainConfig(steps=5, batch_size=16, lr=3e-3, warmup=2, precision="fp32")
@@ -218,3 +221,160 @@ def test_pretraining_a_diffuser_repeats_with_its_seed(real_pool):
     first, again = ([s.loss for s in both(real_pool)["diffuser"]()] for _ in range(2))
     assert first == again
     assert first != [s.loss for s in both(real_pool, 1)["diffuser"]()]
+
+
+# ---- a training that was stopped goes on as if it never had been ----
+
+# bfloat16, dropout, prompts of every quality: whatever could be forgotten.
+RESUMED = dataclasses.replace(
+    CONFIG, steps=7, warmup=3, precision="bf16", prompt_qualities=("expert", "random")
+)
+DROPPING = dataclasses.replace(TOY_SIZES, dropout=0.3)
+
+
+def streams(pool, **changes):
+    """Return each stream as a function of the state to resume, and its identity."""
+    normalizer = Normalizer(3, 1, 10.0, 12).fit(pool.trajectories)
+    config = dataclasses.replace(RESUMED, **changes)
+    other = dataclasses.replace(DIFFUSER_CONFIG, steps=7)
+    return {
+        "model": (
+            lambda state=None: pretrain(pool, config, DROPPING, 3, state),
+            identity(pool, config, DROPPING, 3),
+        ),
+        "diffuser": (
+            lambda state=None: pretrain_diffuser(pool, normalizer, other, TOY_DIFFUSER, 3, state),
+            identity(pool, other, TOY_DIFFUSER, 3, normalizer),
+        ),
+    }
+
+
+def weights(step, name):
+    return {k: v.clone() for k, v in getattr(step, name).state_dict().items()}
+
+
+def assert_same(one, other):
+    assert one.keys() == other.keys()
+    for name in one:
+        assert torch.equal(one[name], other[name]), name
+
+
+@every_stream
+@pytest.mark.parametrize("at", [1, 4, 6])
+def test_a_resumed_training_takes_the_very_same_steps(real_pool, name, at):
+    stream, _ = streams(real_pool)[name]
+    whole = [(s.step, s.loss, weights(s, name)) for s in stream()]
+    state = next(s.state() for s in stream() if s.step == at)
+    torch.rand(5)  # whatever happens in between
+    rest = [(s.step, s.loss, weights(s, name)) for s in stream(state)]
+    assert [r[:2] for r in rest] == [w[:2] for w in whole[at:]]
+    for got, want in zip(rest, whole[at:], strict=True):
+        assert_same(got[2], want[2])
+
+
+@every_stream
+def test_taking_states_changes_nothing_and_a_state_is_a_copy(real_pool, name):
+    stream, _ = streams(real_pool)[name]
+    alone = [s.loss for s in stream()]
+    states, losses = [], []
+    for step in stream():
+        losses.append(step.loss)
+        states.append(step.state())
+    assert losses == alone
+    for twice in range(2):  # resuming does not use a state up
+        assert [s.loss for s in stream(states[2])] == alone[3:], twice
+    assert [s.step for s in states] == [1, 2, 3, 4, 5, 6, 7]
+    assert list(stream(states[-1])) == [], "nothing is left to do"
+
+
+@every_stream
+def test_a_resumed_training_can_be_stopped_again(real_pool, name):
+    stream, _ = streams(real_pool)[name]
+    *_, whole = stream()
+    state = None
+    while state is None or state.step < 7:
+        state = (step := next(stream(state))).state()
+    assert step.loss == whole.loss
+    assert_same(weights(step, name), weights(whole, name))
+
+
+@every_stream
+def test_a_killed_training_goes_on_from_its_file(real_pool, name, tmp_path):
+    stream, made_from = streams(real_pool)[name]
+    whole = [(s.loss, weights(s, name)) for s in stream()]
+    kept = Checkpoint(tmp_path, made_from)
+    assert (kept.state, kept.losses) == (None, [])
+    for step in kept.keep(stream(kept.state), 7, every=0):
+        if step.step == 5:
+            break  # as a kill: nothing after this runs
+    again = Checkpoint(tmp_path, made_from)
+    assert again.state.step == 5
+    *_, last = again.keep(stream(again.state), 7, every=0)
+    assert again.losses == [loss for loss, _ in whole]
+    assert_same(weights(last, name), whole[-1][1])
+    assert again.seconds > kept.seconds > 0
+
+
+@every_stream
+def test_a_kill_in_the_middle_of_a_step_loses_that_step_only(
+    real_pool, name, tmp_path, monkeypatch
+):
+    stream, made_from = streams(real_pool)[name]
+    whole = [s.loss for s in stream()]
+    descend, calls = torch.optim.AdamW.step, []
+
+    def killed(self, *words, **values):
+        calls.append(0)
+        if len(calls) == 4:
+            raise KeyboardInterrupt
+        return descend(self, *words, **values)
+
+    monkeypatch.setattr(torch.optim.AdamW, "step", killed)
+    with pytest.raises(KeyboardInterrupt):
+        list(Checkpoint(tmp_path, made_from).keep(stream(), 7, every=0))
+    again = Checkpoint(tmp_path, made_from)
+    assert again.state.step == 3
+    assert [s.loss for s in again.keep(stream(again.state), 7)] == whole[3:]
+
+
+@every_stream
+def test_the_state_of_another_training_is_refused(real_pool, pool, name):
+    state = next(streams(real_pool)[name][0]()).state()
+    with pytest.raises(ValueError, match=r"another training: its data.* differ"):
+        next(streams(pool)[name][0](state))
+    if name == "model":
+        with pytest.raises(ValueError, match="its settings differ"):
+            next(streams(real_pool, lr=1e-4)[name][0](state))
+    else:
+        with pytest.raises(ValueError, match=r"settings, sizes, data|settings, sizes"):
+            next(streams(real_pool)["model"][0](state))
+
+
+def test_the_identity_of_a_training_is_all_that_it_depends_on(real_pool, pool):
+    base = identity(real_pool, CONFIG, TOY_SIZES, 0)
+    others = [
+        identity(real_pool, dataclasses.replace(CONFIG, clip=2.0), TOY_SIZES, 0),
+        identity(real_pool, CONFIG, DROPPING, 0),
+        identity(real_pool, CONFIG, TOY_SIZES, 1),
+        identity(pool, CONFIG, TOY_SIZES, 0),
+        identity(real_pool, CONFIG, TOY_SIZES, 0, Normalizer(3, 1, 10.0, 12)),
+    ]
+    assert identity(real_pool, CONFIG, TOY_SIZES, 0) == base
+    texts = [json.dumps(i, sort_keys=True) for i in (base, *others)]
+    assert len(set(texts)) == len(texts)
+
+
+def test_the_fingerprint_of_data_sees_a_single_number_and_the_order(toy):
+    items = record(toy.task(0), 3)
+    base = Pool([("expert", items)]).fingerprint
+    changed = items[1].rewards.copy()
+    changed[4] = np.nextafter(changed[4], np.float32(9))
+    touched = (items[0], dataclasses.replace(items[1], rewards=changed), items[2])
+    others = [
+        ("expert", touched),
+        ("expert", items[::-1]),
+        ("expert", items[:2]),
+        ("medium", items),
+    ]
+    assert len({base, *(Pool([other]).fingerprint for other in others)}) == 5
+    assert Pool([("expert", record(toy.task(0), 3))]).fingerprint == base

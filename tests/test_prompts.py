@@ -72,7 +72,7 @@ def test_every_test_task_is_evaluated_under_every_kind(shipped, toy, model):
     rows = list(compare_prompts(toy, episodes=2, n_prompts=3, seed=0))
     cells = [(task, kind) for task in (2, 5) for kind in PROMPTS]
     assert [(r["task"], r["prompt"]) for r in rows] == cells
-    assert {r["goal"] for r in rows} == {0.5, 1.25}
+    assert {tuple(r["goal"]) for r in rows} == {(0.5,), (1.25,)}
     assert {r["episodes"] for r in rows} == {6}
     prompt = draw(toy, toy.task(5), "random", 3, 3, 0)
     seeds = range(EVALUATION_SEED, EVALUATION_SEED + 6)

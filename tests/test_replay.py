@@ -6,14 +6,14 @@ import json
 import numpy as np
 import pytest
 import torch
-from conftest import TOY_DIFFUSER, TOY_SIZES, build_model, record
+from conftest import TOY_DIFFUSER, TOY_SIZES, build_model
 
-from workbench import figures, replay
+from workbench import figures, player, render, replay
 from workbench.behaviour import UniformPolicy
 from workbench.compare import Comparison
 from workbench.methods import NoTuning, PromptDiffusion
 from workbench.rollout import evaluate
-from workbench.tasks import find
+from workbench.tasks import FAMILIES, find
 from workbench.trajectory import Trajectories
 from workbench.tune import RunSpec, TuneStep, tune
 
@@ -33,29 +33,6 @@ def cheetah():
     steps = tuple(tune(method, model, demos, task, updates=1, **options))
     preview = TuneStep(0, {}, 0.0, steps[0].snapshot)
     return model, Comparison(SPEC, preview, untuned, steps)
-
-
-def test_forward_speed_is_the_distance_of_a_step_over_its_time(demos):
-    for demo in demos:
-        speed = replay.forward_speed(demo)
-        x = demo.states[:, 0].astype(float)
-        want = [(x[t + 1] - x[t]) / 0.5 for t in range(11)]
-        np.testing.assert_allclose(speed[:11], want)
-        assert speed[11] == speed[10]
-
-
-def test_forward_speed_explains_the_rewards(toy):
-    (demo,) = record(toy.task(5), 1)
-    want = -np.abs(replay.forward_speed(demo) - 1.25) - 0.05 * demo.actions[:, 0] ** 2
-    np.testing.assert_allclose(demo.rewards[:-1], want[:-1], atol=1e-4)
-
-
-def test_one_step_has_a_speed_of_zero(toy):
-    (demo,) = record(toy.task(5), 1)
-    columns = ("observations", "actions", "rewards", "states")
-    assert replay.forward_speed(
-        dataclasses.replace(demo, **{c: getattr(demo, c)[:1] for c in columns})
-    ) == [0]
 
 
 def test_the_chain_is_that_of_the_prompt_which_the_shown_episode_follows(cheetah):
@@ -105,8 +82,33 @@ def test_the_payload_grows_with_what_is_known(cheetah):
     assert [p["autoplay"] for p in payloads] == [False, False, False, True]
     for payload in payloads:
         json.dumps(payload, allow_nan=False)
+        assert payload["chart"]["target_label"] == "target 1.2 m/s"
     colours = [run["colour"] for run in payloads[-1]["runs"]]
     assert colours == [figures.UNTUNED, figures.TUNED]
+
+
+@pytest.mark.parametrize("name", FAMILIES)
+def test_every_family_can_be_replayed(name):
+    """Two random episodes, one of them cut short, make a payload of a bearable size."""
+    family = find(name)
+    task = family.tasks("test")[0]
+    policy = UniformPolicy(len(family.actions))
+    (episode,) = evaluate(policy, task, [1]).trajectories
+    short = dataclasses.replace(
+        episode,
+        **{c: getattr(episode, c)[:7] for c in ("observations", "actions", "rewards", "states")},
+    )
+    runs = [replay.run_of("a", figures.UNTUNED, short), replay.run_of("b", figures.TUNED, episode)]
+    assert "after 7 steps" in runs[0].ending
+    assert bool(runs[1].ending) == (len(episode) < family.horizon)
+    payload = player.payload(
+        id=name, scene=render.scene(task), runs=runs, chart=replay.chart_of(task)
+    )
+    assert [run["steps"] for run in payload["runs"]] == [7, len(episode)]
+    assert len(json.dumps(payload, allow_nan=False)) < 400_000
+    assert payload["chart"]["title"][0].isupper()
+    assert all(np.isfinite(run.measured).all() for run in runs)
+    assert (runs[0].path is None) == (payload["scene"]["trail"] == "")
 
 
 def test_a_replayed_episode_is_the_first_one(cheetah):

@@ -4,40 +4,11 @@ from __future__ import annotations
 
 import os
 import sys
-from pathlib import Path
-from typing import Annotated
 
 import torch
 import tyro
-from tyro.conf import Positional, arg
 
-from workbench import published
-from workbench.commands import evaluate, make
-from workbench.commands.output import Json, print_result
-
-
-def import_(
-    files: Positional[tuple[Path, ...]],
-    family: Annotated[str | None, arg(help="Family, when the file name does not say.")] = None,
-    task: Annotated[int | None, arg(help="Task, when the file name does not say.")] = None,
-    as_json: Json = False,
-) -> None:
-    """Read published Prompt-DT demonstrations and replay them through our environment.
-
-    Nothing in a file is executed. A refused file gives exit status 2 and the reason on stderr.
-    """
-    rows, refused = [], 0
-    for file in files:
-        try:
-            rows.append(published.import_published(file, family, task).row())
-        except (ValueError, OSError) as error:
-            refused += 1
-            print(f"refused: {file}: {error}", file=sys.stderr)
-    if rows or not refused:
-        print_result(rows, as_json)
-    if refused:
-        raise SystemExit(2)
-
+from workbench.commands import assets, data, evaluate, make
 
 VERBS = {
     "behaviour": make.behaviour,
@@ -46,10 +17,13 @@ VERBS = {
     "pretrain": make.pretrain,
     "diffuser": make.diffuser,
     "record": make.record,
+    "reproduce-assets": assets.reproduce_assets,
+    "doctor": assets.doctor,
     "prompts": evaluate.prompts,
     "tune": evaluate.tune,
     "runs": evaluate.runs,
-    "import": import_,
+    "import": data.import_,
+    "export": data.export,
 }
 
 

@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
+import os
 import subprocess
+from collections.abc import Iterator
 from pathlib import Path
 
-from workbench.behaviour import BehaviourPolicy, Quality
+from workbench import own
+from workbench.behaviour import QUALITIES, BehaviourPolicy, Quality
 from workbench.dataset import load_trajectories
 from workbench.tasks import Task
 from workbench.trajectory import Trajectory
 
-ROOT = Path(__file__).resolve().parents[1] / "assets"
+_CODE = Path(__file__).resolve().parents[1]
+ROOT = Path(os.environ.get("WORKBENCH_ASSETS") or _CODE / "assets").resolve()
+"""The folder of the shipped files; ``WORKBENCH_ASSETS`` names another one."""
 MANIFEST = ROOT / "manifest.json"
 
 
@@ -31,8 +37,23 @@ def diffuser_path(family: str) -> Path:
     return ROOT / family / "diffuser.safetensors"
 
 
-def demos_path(task: Task, quality: Quality) -> Path:
-    """Where the few-shot set of a task and quality ships."""
+def check_quality(quality: str) -> None:
+    """Check that there can be few-shot sets of a quality.
+
+    Raises:
+        ValueError: if it is neither a quality that ships nor ``own:<name>``.
+    """
+    if own.name_of(quality) is None and quality not in QUALITIES:
+        raise ValueError(
+            f"`quality` must be one of {', '.join(QUALITIES)}, or {own.PREFIX}NAME for a set of "
+            f"your own: got {quality!r}."
+        )
+
+
+def demos_path(task: Task, quality: str) -> Path:
+    """Where the few-shot set of a task and quality ships, or is kept if it is ``own:<name>``."""
+    if (name := own.name_of(quality)) is not None:
+        return own.path_of(task, name)
     return ROOT / task.family / "demos" / f"{task.index}-{quality}.safetensors"
 
 
@@ -51,12 +72,14 @@ def behaviour(family: str, quality: Quality) -> BehaviourPolicy:
     return BehaviourPolicy.load(path)
 
 
-def demos(task: Task, quality: Quality) -> tuple[Trajectory, ...]:
-    """Load the few-shot set of a task and quality: 5 trajectories.
+def demos(task: Task, quality: str) -> tuple[Trajectory, ...]:
+    """Load the few-shot set of a task and quality: 5 trajectories, or what ``own:<name>`` holds.
 
     Raises:
-        ValueError: if it does not ship.
+        ValueError: if it does not ship, or was not imported.
     """
+    if (name := own.name_of(quality)) is not None:
+        return own.load(task, name)
     path = demos_path(task, quality)
     if not path.exists():
         raise ValueError(
@@ -66,18 +89,40 @@ def demos(task: Task, quality: Quality) -> tuple[Trajectory, ...]:
     return load_trajectories(path)
 
 
-def manifest() -> dict[str, dict]:
-    """Return the manifest: file name below ``assets/`` → what made it."""
-    return json.loads(MANIFEST.read_text()) if MANIFEST.exists() else {}
+def has_models(family: str) -> bool:
+    """Return whether a family's Prompt-DT, diffuser and few-shot sets ship."""
+    paths = model_path(family), diffuser_path(family), ROOT / family / "demos"
+    return all(path.exists() for path in paths)
+
+
+def manifest(root: Path | None = None) -> dict[str, dict]:
+    """Return the manifest: file name below ``assets/`` (or ``root``) → what made it.
+
+    Raises:
+        ValueError: if the file is no manifest.
+    """
+    path = MANIFEST if root is None else root / MANIFEST.name
+    if not path.exists():
+        return {}
+    try:
+        entries = json.loads(path.read_bytes())
+        if not isinstance(entries, dict) or not all(isinstance(e, dict) for e in entries.values()):
+            raise ValueError("not a table of files")
+    except ValueError as error:
+        raise ValueError(
+            f"{path} cannot be read ({error}). Restore it: `git checkout -- assets/manifest.json`."
+        ) from error
+    return entries
 
 
 def record(path: Path, *, command: str, seed: int, **measured: object) -> None:
     """Enter a file into the manifest, with its size, hash and the code's commit.
 
-    Entries of files that no longer exist are dropped.
+    Entries of files that no longer exist are dropped. Processes that record at the same time
+    take turns, and a reader sees the manifest before or after, never half of it.
     """
-    entries = {name: entry for name, entry in manifest().items() if (ROOT / name).exists()}
-    entries[path.relative_to(ROOT).as_posix()] = {
+    name = path.relative_to(ROOT).as_posix()
+    entry = {
         "command": command,
         "seed": seed,
         "commit": _commit(),
@@ -85,7 +130,50 @@ def record(path: Path, *, command: str, seed: int, **measured: object) -> None:
         "sha256": sha256(path),
         "measured": measured,
     }
-    MANIFEST.write_text(json.dumps(dict(sorted(entries.items())), indent=1) + "\n")
+    with _turn():
+        entries = {n: e for n, e in manifest().items() if (ROOT / n).exists()} | {name: entry}
+        _write(entries)
+
+
+def measure(path: Path, **measured: object) -> None:
+    """Add figures to the entry of a shipped file.
+
+    Raises:
+        ValueError: if the manifest has no such file, or the file has changed since.
+    """
+    name = path.relative_to(ROOT).as_posix()
+    with _turn():
+        entries = manifest()
+        if name not in entries or entries[name]["sha256"] != sha256(path):
+            raise ValueError(
+                f"{name} is not the file of the manifest: make it again with its command."
+            )
+        entries[name]["measured"] |= measured
+        _write(entries)
+
+
+def _write(entries: dict[str, dict]) -> None:
+    partial = MANIFEST.with_suffix(f".{os.getpid()}.partial")
+    partial.write_text(json.dumps(dict(sorted(entries.items())), indent=1) + "\n")
+    partial.replace(MANIFEST)
+
+
+@contextlib.contextmanager
+def _turn() -> Iterator[None]:
+    """Wait for our turn to write; the folder itself is the lock, so no lock file is left."""
+    try:
+        import fcntl
+
+        folder = os.open(ROOT, os.O_RDONLY)
+    except (ImportError, OSError):  # Windows, which locks otherwise: nobody to take turns with
+        yield
+        return
+    try:
+        with contextlib.suppress(OSError):  # a file system without locks
+            fcntl.flock(folder, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(folder)  # which ends the turn
 
 
 def sha256(path: Path) -> str:
@@ -95,7 +183,7 @@ def sha256(path: Path) -> str:
 
 def _commit() -> str:
     """Return the commit of the code, ``+`` appended when files of the package differ from it."""
-    git = ["git", "-C", str(ROOT.parent)]
+    git = ["git", "-C", str(_CODE)]
     try:
         head = subprocess.run(
             [*git, "rev-parse", "--short=12", "HEAD"], capture_output=True, text=True, check=True

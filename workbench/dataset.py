@@ -7,6 +7,7 @@ executing anything.
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -37,9 +38,19 @@ def save_trajectories(path: Path, trajectories: Sequence[Trajectory], **metadata
         **metadata,
     }
     path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_suffix(".partial")
+    partial = path.with_suffix(f".{os.getpid()}.partial")
     save_file(tensors, partial, {"workbench": json.dumps(header)})
     partial.replace(path)
+
+
+def header_of(path: Path) -> dict[str, object]:
+    """Return what a trajectory file says of itself; nothing if it is missing or damaged."""
+    try:
+        with safe_open(path, "np") as file:
+            header = json.loads((file.metadata() or {}).get("workbench", "{}"))
+    except (SafetensorError, OSError, ValueError, TypeError, RecursionError):
+        return {}
+    return header if isinstance(header, dict) else {}
 
 
 def load_trajectories(path: Path) -> tuple[Trajectory, ...]:
@@ -54,20 +65,26 @@ def load_trajectories(path: Path) -> tuple[Trajectory, ...]:
     try:
         with safe_open(path, "np") as file:
             header = json.loads((file.metadata() or {}).get("workbench", "{}"))
-            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-    except (SafetensorError, json.JSONDecodeError) as error:
-        raise ValueError(f"{path} cannot be read ({error}). Collect or copy it again.") from error
-    if header.get("format") != 1 or not {"observations", "actions", "rewards"} <= tensors.keys():
+            there = set(file.keys())
+            tensors = {name: file.get_tensor(name) for name in _COLUMNS if name in there}
+    except (SafetensorError, OSError, ValueError, TypeError, RecursionError) as error:
+        reason = " ".join(str(error).split())[:200]
+        raise ValueError(f"{path} cannot be read ({reason}). Collect or copy it again.") from error
+    known = isinstance(header, dict) and header.get("format") == 1
+    if not known or not {"observations", "actions", "rewards"} <= tensors.keys():
         raise ValueError(f"{path} does not hold trajectories of this workbench (format 1).")
-    if sum(header["lengths"]) != len(tensors["rewards"]) or min(header["lengths"]) < 1:
+    lengths = header.get("lengths")
+    whole = isinstance(lengths, list) and all(type(n) is int and n > 0 for n in lengths)
+    if not whole or any(x.ndim == 0 or len(x) != sum(lengths) for x in tensors.values()):
         raise ValueError(f"{path} is damaged: its header and its rows disagree.")
-    task = find(header["family"]).task(header["task"])
-    cuts = np.cumsum(header["lengths"])[:-1]
-    parts = {name: np.split(tensors[name], cuts) for name in tensors}
+    try:
+        task = find(header.get("family")).task(header.get("task"))
+    except (ValueError, TypeError) as error:
+        named = f"{header.get('family')!s:.40} {header.get('task')!s:.40}"
+        raise ValueError(f"{path} names the task {named}, which is none of ours.") from error
+    cuts = np.cumsum(lengths)[:-1]
+    parts = {name: np.split(tensor, cuts) for name, tensor in tensors.items()}
     return tuple(
-        Trajectory(
-            **{c: parts[c][i] if c in parts else None for c in _COLUMNS},
-            task=task,
-        )
-        for i in range(len(header["lengths"]))
+        Trajectory(**{c: parts[c][i] if c in parts else None for c in _COLUMNS}, task=task)
+        for i in range(len(lengths))
     )

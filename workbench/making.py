@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -19,7 +20,7 @@ from workbench.behaviour import (
     collect,
     train_behaviour,
 )
-from workbench.dataset import load_trajectories, save_trajectories
+from workbench.dataset import header_of, load_trajectories, save_trajectories
 from workbench.pretrain import Pool
 from workbench.rollout import evaluate
 from workbench.tasks import Family, Script, Task, find
@@ -143,11 +144,15 @@ def make_behaviour(
 
     Snapshots and a checkpoint are kept below ``work``, so that a killed run resumes. A family
     with a hand-written expert trains nothing.
+
+    Raises:
+        ValueError: if ``work`` holds a training of this family with other settings.
     """
     if family.script is not None:
         qualities = pick_noise(family)
     else:
         folder = work / f"{family.name}-{seed}"
+        _keep_settings(folder, config)
         for step in train_behaviour(family, config, seed, folder):
             step.policy.save(folder / f"{step.env_steps:09d}.safetensors")
             yield step
@@ -184,6 +189,18 @@ def make_behaviour(
         )
 
 
+def _keep_settings(folder: Path, config: BehaviourConfig) -> None:
+    """Write the settings beside the checkpoints, or compare them with what stands there."""
+    path, wanted = folder / "settings.json", dataclasses.asdict(config)
+    if path.exists() and json.loads(path.read_text()) != wanted:
+        raise ValueError(
+            f"{folder} holds a training with other settings, which cannot be continued with "
+            "these. Choose another `--work`, or remove the folder."
+        )
+    folder.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(wanted))
+
+
 def data_path(folder: Path, task: Task, quality: Quality) -> Path:
     """Where the training data of a task and quality is kept below ``folder``."""
     return folder / task.family / f"{task.index}-{quality}.safetensors"
@@ -192,18 +209,26 @@ def data_path(folder: Path, task: Task, quality: Quality) -> Path:
 def make_data(
     family: Family, folder: Path, episodes: int, seed: int
 ) -> Iterator[tuple[Task, Quality, float]]:
-    """Collect the training data, one file per training task and quality; skips what exists.
+    """Collect the training data, one file per training task and quality.
+
+    A file that holds as many episodes of the same policy is left as it is.
 
     Yields:
         Task, quality and mean return of each file as it is written.
     """
     for number, quality in enumerate(QUALITIES):
         policy = assets.behaviour(family.name, quality)
+        made_by = {
+            "quality": quality,
+            "policy": assets.sha256(assets.policy_path(family.name, quality))[:16],
+            "seed": seed,
+            "episodes": episodes,
+        }
         for task in family.tasks("train"):
             path = data_path(folder, task, quality)
-            if not path.exists() or len(load_trajectories(path)) != episodes:
+            if not made_by.items() <= header_of(path).items():
                 unique = 1 + (seed * len(QUALITIES) + number) * len(family.goals) + task.index
-                save_trajectories(path, collect(policy, task, episodes, unique), quality=quality)
+                save_trajectories(path, collect(policy, task, episodes, unique), **made_by)
             mean = np.mean([t.episode_return for t in load_trajectories(path)])
             yield task, quality, float(mean)
 

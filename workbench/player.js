@@ -1,19 +1,23 @@
 // The player: the denoising chain of a prompt, the episodes it leads to and their curves, drawn
 // from ONE playhead. No dependencies, no build step, no requests. Python's side: player.py.
 //
-//   player_painter.js  draws the robots
+//   player_math.js     numbers, vectors, colours, the camera
+//   player_raster.js   triangles with a depth buffer, for scenes with meshes
+//   player_marks.js    the goal and the way that was gone
+//   player_painter.js  the floor and the robots
 //   player_views.js    heat map, replay and chart: { element, draw(now, final) } each
 //   player.js          the clock:  mount(element, data) -> { update(data), destroy() },
 //                      and thin adapters for Streamlit components v2 and anywidget
 //
 // Nothing from `data` is ever parsed as HTML: text goes through textContent.
 
-import { clamp, css, dot, mix, number, painter, smoothTrack } from "./player_painter.js";
-import { SCALE, chainView, chartView, colourScale, h, readColour, replayView, rgb, setRange, unpack } from "./player_views.js";
+import { clamp, css, dot, mix, number, rgb, unpack } from "./player_math.js";
+import { painter, smoothTrack } from "./player_painter.js";
+import { SCALE, chainView, chartView, colourScale, h, readColour, replayView, setRange } from "./player_views.js";
 
 const CHAIN = { lead: 0.3, move: 3, hold: 0.7 }; // seconds of the first stretch of the timeline
 
-function readRun(run, moving, scene) {
+function readRun(run, moving, scene, chart) {
   const rewards = unpack(run.rewards, Float32Array);
   const total = new Float64Array(run.steps + 1); // earned before step i
   rewards.forEach((r, i) => (total[i + 1] = total[i] + r));
@@ -21,16 +25,22 @@ function readRun(run, moving, scene) {
     ...run, total,
     position: unpack(run.position, Float32Array),
     quaternion: unpack(run.quaternion, Int16Array),
-    speed: run.speed ? unpack(run.speed, Float32Array) : null,
+    path: run.path && unpack(run.path, Float32Array),
   };
-  const window = Math.max(1, Math.round(0.5 / scene.dt));
-  // Before the first step there is no speed yet: 0 / 0 is NaN, shown as a dash.
-  out.smooth = out.speed && Array.from(total, (_, i) => {
-    const recent = out.speed.subarray(Math.max(0, i - window), i);
+  out.curve = chart && run.measured && curveOf(unpack(run.measured, Float32Array), total, Math.round(chart.seconds / scene.dt));
+  out.track = smoothTrack(out, moving, scene);
+  out.start = out.path ? out.path.slice(0, 3) : [...out.track[0], 0];
+  return out;
+}
+
+/** What is known of a quantity before step i: its mean over a window of steps, or its value now. */
+function curveOf(values, steps, window) {
+  return Array.from(steps, (_, i) => {
+    if (!window) return values[Math.min(i, values.length - 1)];
+    // Before the first step there is no speed yet: 0 / 0 is NaN, shown as a dash.
+    const recent = values.subarray(Math.max(0, i - window), i);
     return recent.reduce((a, b) => a + b, 0) / recent.length;
   });
-  out.track = smoothTrack(out, moving, scene);
-  return out;
 }
 
 export function mount(element, data) {
@@ -76,8 +86,9 @@ export function mount(element, data) {
       }
     }
     painted = time;
+    const began = performance.now();
     draw(!clock.playing);
-    cost = 0.9 * cost + 0.1 * (performance.now() - time > 0 ? performance.now() - time : 8);
+    cost = 0.9 * cost + 0.1 * (performance.now() - began);
     root.dataset.frameMs = cost.toFixed(1);
     if (clock.playing) schedule();
   }
@@ -105,9 +116,11 @@ export function mount(element, data) {
     const colour = (name) => readColour(style.getPropertyValue(name).trim() || "#888");
     const [text, back, panel] = [readColour(style.color), colour("--pdw-back"), colour("--pdw-panel")];
     const dark = dot(back, [0.3, 0.6, 0.1]) < 128;
+    const tint = (hex) => (dark ? mix(rgb(hex), [255, 255, 255], 0.3) : rgb(hex));
     const sky = mix(panel, dark ? [70, 90, 120] : [214, 226, 240], dark ? 0.25 : 0.6);
     shared.look = {
-      dark, ink: (hex) => css(dark ? mix(rgb(hex), [255, 255, 255], 0.3) : rgb(hex)),
+      dark, tint, casing: back, ink: (hex) => css(tint(hex)),
+      goal: dark ? "#ff8ccb" : "#b8246f", reached: dark ? "#53d8a9" : "#00855f",
       font: style.fontFamily, text: css(text), back: css(back),
       muted: css(mix(text, back, 0.32)), line: css(mix(text, back, 0.78)),
       faint: css(mix(text, sky, 0.45)), strong: css(mix(text, back, 0.15)),
@@ -134,12 +147,10 @@ export function mount(element, data) {
   // -- content
   function build(data) {
     const { scene, moving } = data;
-    const runs = data.runs.map((run) => readRun(run, moving, scene));
+    const { chart } = data;
+    const runs = data.runs.map((run) => readRun(run, moving, scene, chart));
     shared.dt = scene.dt;
-    shared.pace = data.pace ? data.target : null;
-    const [, name, unitName] = data.speed_label.match(/^(.*?)\s*(?:\(([^)]*)\))?$/);
-    shared.speedName = name.toLowerCase();
-    shared.speedUnit = unitName ?? "";
+    shared.chart = chart && { ...chart, note: chart.seconds ? `mean of last ${chart.seconds} s` : "" };
     n = data.chain ? data.chain.shape[0] : 0;
     steps = Math.max(0, ...runs.map((run) => run.steps));
     clock.chain = n ? CHAIN.lead + CHAIN.move + CHAIN.hold : 0;
@@ -187,12 +198,12 @@ export function mount(element, data) {
       title: "Return so far", unit: "",
       curves: runs.map((run) => ({ label: run.label, colour: run.colour, main: run.total })),
     }, steps, shared)];
-    const fast = runs.filter((run) => run.speed);
-    if (fast.length) {
+    const drawn = runs.filter((run) => run.curve);
+    if (drawn.length) {
+      const { title, unit, digits, note, target, target_label: targetLabel } = shared.chart;
       charts.push(chartView({
-        title: data.speed_label, note: "mean of the last 0.5 s", unit: shared.speedUnit,
-        target: data.target, targetLabel: data.target_label,
-        curves: fast.map((run) => ({ label: run.label, colour: run.colour, main: run.smooth })),
+        title: unit ? `${title} (${unit})` : title, note, unit, digits, target, targetLabel,
+        curves: drawn.map((run) => ({ label: run.label, colour: run.colour, main: run.curve })),
       }, steps, shared));
     }
     parts.push(...replays, ...charts);

@@ -11,7 +11,7 @@ import base64
 import functools
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -30,14 +30,18 @@ class Run:
         colour: ``"#rrggbb"``, the same in the replay and in the curves.
         poses: (T, n_geoms, 7) from ``render.poses``: metres (3), unit quaternion wxyz (4).
         rewards: Of each step, (T,) raw.
-        speed: What the family steers, per step, (T,) in the unit of the target; or None.
+        measured: What the chart beside the return shows, per step, (T,) in its unit; or None.
+        path: Where what moves is, (T, 3) metres, if its way is to be drawn; or None.
+        ending: Why the episode ended before its time, such as ``"fell after 83 steps"``.
     """
 
     label: str
     colour: str
     poses: np.ndarray
     rewards: np.ndarray
-    speed: np.ndarray | None = None
+    measured: np.ndarray | None = None
+    path: np.ndarray | None = None
+    ending: str = ""
 
     def __post_init__(self):
         steps = len(self.rewards)
@@ -46,13 +50,37 @@ class Run:
                 f"`poses` must be (T, n_geoms, 7) with one row per reward: got {self.poses.shape} "
                 f"with {steps} rewards. Use `render.poses(task, trajectory.states)`."
             )
-        if self.speed is not None and np.shape(self.speed) != (steps,):
-            raise ValueError(
-                f"`speed` must have one number per reward: got {np.shape(self.speed)} "
-                f"with {steps} rewards."
-            )
+        for name, shape in (("measured", (steps,)), ("path", (steps, 3))):
+            value = getattr(self, name)
+            if value is not None and np.shape(value) != shape:
+                raise ValueError(
+                    f"`{name}` must be {shape}, one row per reward: got {np.shape(value)}."
+                )
         if not re.fullmatch(r"#[0-9a-fA-F]{6}", self.colour):
             raise ValueError(f"`colour` must look like '#1f77b4': got {self.colour!r}.")
+
+
+@dataclass(frozen=True)
+class Chart:
+    """What ``Run.measured`` is, for the chart beside the return.
+
+    Attributes:
+        title: Of the chart, without the unit.
+        name: Short, for the line under a replay.
+        unit: Of the values.
+        target: The value that is wanted, as a dashed line; or None.
+        target_label: Text of that line, such as ``"target 1.2 m/s"``.
+        seconds: Values are averaged over so much time; 0 for what each state shows by itself.
+        digits: After the decimal point.
+    """
+
+    title: str
+    name: str
+    unit: str = ""
+    target: float | None = None
+    target_label: str = ""
+    seconds: float = 0.5
+    digits: int = 2
 
 
 @dataclass(frozen=True, eq=False)
@@ -103,16 +131,14 @@ def payload(
     scene: Mapping[str, Any],
     runs: Sequence[Run] = (),
     chain: Chain | None = None,
-    target: float | None = None,
-    target_label: str = "",
-    speed_label: str = "Forward speed (m/s)",
-    pace: bool = True,
+    chart: Chart | None = None,
     autoplay: bool = False,
 ) -> dict[str, Any]:
     """Pack everything the player draws into plain JSON.
 
     Arrays travel as base64 of little-endian float32, quaternions as int16 (32767 = 1). Geoms
-    that never move are sent once. Two Cheetah episodes and a chain make about 120 KB.
+    that never move are sent once, what is not shown never, and no more than some 30 poses a
+    second. Two Cheetah episodes and a chain make about 120 KB; of reach, 430 KB.
 
     Args:
         id: Names this content. The playhead survives new data with the same id and returns to
@@ -120,10 +146,7 @@ def payload(
         scene: From ``render.scene``.
         runs: Up to ``MAX_RUNS``, all in this scene.
         chain: The prompt's denoising, played before the runs.
-        target: What ``Run.speed`` should be, in its unit; a dashed line.
-        target_label: Text of that line, such as ``"target 1.20 m/s"``.
-        speed_label: Title of the chart of ``Run.speed``, with its unit.
-        pace: Whether the target is a speed along +x in m/s, which a post beside the robot can keep.
+        chart: What ``Run.measured`` of the runs is; without it, only the return is plotted.
         autoplay: Play once when this id first appears, unless the reader prefers less motion.
 
     Raises:
@@ -141,17 +164,15 @@ def payload(
                 f"Every run must have the scene's {n_geoms} geoms: "
                 f"{run.label!r} has {run.poses.shape[1]}."
             )
-    moving, still = _moving(runs, n_geoms)
+    moving, still = _moving(runs, scene)
+    every = max(1, int(0.035 / scene["dt"]))
     return {
         "id": str(id),
         "scene": {**scene, "still": still},
         "moving": moving,
-        "runs": [_packed_run(run, moving) for run in runs],
+        "runs": [_packed_run(run, moving, every) for run in runs],
         "chain": None if chain is None else _packed_chain(chain),
-        "target": None if target is None else float(target),
-        "target_label": target_label,
-        "speed_label": speed_label,
-        "pace": bool(pace and target is not None),
+        "chart": None if chart is None else asdict(chart),
         "autoplay": bool(autoplay),
     }
 
@@ -175,7 +196,8 @@ def widget(payload: Mapping[str, Any]):
 @functools.cache
 def source() -> tuple[str, str]:
     """Return the player as one ES module without imports, and its style sheet."""
-    names = ("player_painter.js", "player_views.js", "player.js")
+    parts = ("math", "raster", "marks", "painter", "views")
+    names = [*(f"player_{part}.js" for part in parts), "player.js"]
     js = "\n".join((_HERE / name).read_text(encoding="utf-8") for name in names)
     js = re.sub(r"^import .*\n", "", js, flags=re.M)
     js = re.sub(r"^export (?!default)", "", js, flags=re.M)
@@ -206,25 +228,34 @@ def _widget_class():
     return PlayerWidget
 
 
-def _moving(runs: Sequence[Run], n_geoms: int) -> tuple[list[int], dict[str, list[float]]]:
-    """Return the geoms that move in any run, and the pose of each that does not."""
+def _moving(
+    runs: Sequence[Run], scene: Mapping[str, Any]
+) -> tuple[list[int], dict[str, list[float]]]:
+    """Return the shown geoms that move in any run, and the pose of each that does not."""
     if not runs:
         return [], {}
+    tracked = scene["camera"]["track"]
+    shown = np.array([geom["visible"] for geom in scene["geoms"]])
+    shown[[] if tracked is None else tracked] = True
     first = runs[0].poses[0]
     moves = np.any([(run.poses != first).any((0, 2)) for run in runs], 0)
-    still = {str(i): [float(v) for v in first[i]] for i in np.flatnonzero(~moves)}
-    return np.flatnonzero(moves).tolist(), still
+    still = {str(i): [float(v) for v in first[i]] for i in np.flatnonzero(shown & ~moves)}
+    return np.flatnonzero(shown & moves).tolist(), still
 
 
-def _packed_run(run: Run, moving: list[int]) -> dict[str, Any]:
+def _packed_run(run: Run, moving: list[int], every: int) -> dict[str, Any]:
+    poses = run.poses[::every, moving]
     return {
         "label": run.label,
         "colour": run.colour,
         "steps": len(run.rewards),
-        "position": _base64(run.poses[:, moving, :3], "<f4"),
-        "quaternion": _base64(np.rint(run.poses[:, moving, 3:] * 32767), "<i2"),
+        "ending": run.ending,
+        "every": every,  # steps from one pose to the next
+        "position": _base64(poses[..., :3], "<f4"),
+        "quaternion": _base64(np.rint(poses[..., 3:] * 32767), "<i2"),
+        "path": None if run.path is None else _base64(run.path[::every], "<f4"),
         "rewards": _base64(run.rewards, "<f4"),
-        "speed": None if run.speed is None else _base64(run.speed, "<f4"),
+        "measured": None if run.measured is None else _base64(run.measured, "<f4"),
     }
 
 

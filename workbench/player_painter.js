@@ -1,31 +1,10 @@
-// The painter: robots as depth-sorted, shaded shapes on a tiled floor, on a 2-D canvas.
+// The painter: floor, robots as depth-sorted, shaded shapes, and marks, on a 2-D canvas. Scenes with
+// meshes leave their solids to player_raster.js.
 // Part of the player; player.py joins the player*.js files into one module.
 
-export const clamp = (x, low, high) => Math.min(Math.max(x, low), high);
-export const css = ([r, g, b], alpha = 1) => `rgba(${r | 0},${g | 0},${b | 0},${alpha})`;
-export const mix = (a, b, f) => a.map((x, i) => x + (b[i] - x) * f);
-
-/** Numbers for people: a true minus sign, as many digits as the size deserves. */
-export function number(x, digits = Math.abs(x) < 10 ? 2 : 1) {
-  if (!Number.isFinite(x)) return "\u2013";
-  return (Math.abs(x) < 0.5 * 10 ** -digits ? 0 : x).toFixed(digits).replace("-", "\u2212");
-}
-
-export const dot = (a, b) => a[0] * b[0] + a[1] * b[1] + a[2] * b[2];
-const cross = (a, b) => [
-  a[1] * b[2] - a[2] * b[1], a[2] * b[0] - a[0] * b[2], a[0] * b[1] - a[1] * b[0],
-];
-const unit = (a) => a.map((x) => x / (Math.hypot(...a) || 1));
-const LIGHT = unit([-0.45, -0.55, 0.7]);
-
-/** The columns of the rotation matrix of a quaternion wxyz. */
-function axes([w, x, y, z]) {
-  return [
-    [1 - 2 * (y * y + z * z), 2 * (x * y + w * z), 2 * (x * z - w * y)],
-    [2 * (x * y - w * z), 1 - 2 * (x * x + z * z), 2 * (y * z + w * x)],
-    [2 * (x * z + w * y), 2 * (y * z - w * x), 1 - 2 * (x * x + y * y)],
-  ];
-}
+import { axes, camera, clamp, cross, css, dot, number, sum, unit } from "./player_math.js";
+import { floatMarks, paintBalls, paintFloorMarks, paintPace } from "./player_marks.js";
+import { solidPainter } from "./player_raster.js";
 
 /** Corners and faces of a convex solid around the origin: a box, or a 16-sided cylinder. */
 function solid(type, [a, b, c]) {
@@ -53,182 +32,181 @@ function solid(type, [a, b, c]) {
 
 /** Follow the robot without shaking: its track, averaged over half a second each way. */
 export function smoothTrack(run, moving, scene) {
-  const column = moving.indexOf(scene.camera.track);
-  const reach = Math.round(0.25 / scene.dt);
-  return Array.from({ length: run.steps }, (_, t) => {
-    const sum = [0, 0];
-    let n = 0;
-    for (let i = Math.max(0, t - reach); i <= Math.min(run.steps - 1, t + reach) && column >= 0; i++) {
-      for (const axis of [0, 1]) sum[axis] += run.position[(i * moving.length + column) * 3 + axis];
-      n++;
+  const { track, at } = scene.camera;
+  const rows = run.position.length / 3 / (moving.length || 1);
+  const column = moving.indexOf(track);
+  const reach = Math.round(0.25 / scene.dt / run.every);
+  return Array.from({ length: Math.max(rows, 1) }, (_, t) => {
+    if (column < 0) return at.slice(0, 2);
+    const total = [0, 0];
+    const [from, to] = [Math.max(0, t - reach), Math.min(rows - 1, t + reach)];
+    for (let i = from; i <= to; i++) {
+      for (const axis of [0, 1]) total[axis] += run.position[(i * moving.length + column) * 3 + axis];
     }
-    return sum.map((x) => x / (n || 1));
+    return total.map((x) => x / (to - from + 1));
   });
 }
 
 /** Return paint(ctx, width, height, run, step, look): `step` may lie between two recorded ones. */
 export function painter(scene, moving) {
-  const view = scene.camera;
-  const [azimuth, elevation] = [view.azimuth, view.elevation].map((x) => (x * Math.PI) / 180);
-  const ahead = [
-    Math.cos(azimuth) * Math.cos(elevation), Math.sin(azimuth) * Math.cos(elevation), Math.sin(elevation),
-  ];
-  const right = unit(cross(ahead, [0, 0, 1]));
-  const upward = cross(right, ahead);
+  const seen = camera(scene.camera);
   const geoms = scene.geoms.map((geom) => ({
     ...geom,
     colour: geom.rgba.map((x) => x * 255),
     ...(geom.type === "box" || geom.type === "cylinder" ? solid(geom.type, geom.size) : {}),
   }));
   const columnOf = new Map(moving.map((geom, column) => [geom, column]));
+  const paintSolids = geoms.some((geom) => geom.visible && geom.type === "mesh")
+    ? solidPainter(scene, geoms, seen, (index) => !columnOf.has(index)) : null;
+  const backdrop = { canvas: null, key: "" };
 
-  function poseOf(run, index, step) {
+  /** Where a geom is, at a row of the recording that may lie between two. */
+  function poseOf(run, index, row) {
     if (!columnOf.has(index)) {
       const still = scene.still[index];
       return { at: still.slice(0, 3), turn: still.slice(3) };
     }
-    const low = clamp(Math.floor(step), 0, run.steps - 1);
-    const high = Math.min(low + 1, run.steps - 1);
-    const f = clamp(step - low, 0, 1);
+    const last = run.position.length / 3 / moving.length - 1;
+    const low = clamp(Math.floor(row), 0, last);
+    const high = Math.min(low + 1, last);
+    const f = clamp(row - low, 0, 1);
     const a = low * moving.length + columnOf.get(index);
     const b = high * moving.length + columnOf.get(index);
     const at = [0, 1, 2].map((i) => run.position[a * 3 + i] * (1 - f) + run.position[b * 3 + i] * f);
     const q = [0, 1, 2, 3].map((i) => run.quaternion[a * 4 + i]);
     const p = [0, 1, 2, 3].map((i) => run.quaternion[b * 4 + i]);
-    const sign = q.reduce((sum, x, i) => sum + x * p[i], 0) < 0 ? -1 : 1; // q and -q are one turn
+    const sign = q.reduce((total, x, i) => total + x * p[i], 0) < 0 ? -1 : 1; // q and -q are one turn
     const turn = q.map((x, i) => x * (1 - f) + sign * p[i] * f);
     const length = Math.hypot(...turn) || 1;
     return { at, turn: turn.map((x) => x / length) };
   }
 
+  /** What lies behind everything, drawn once where the camera stands still. */
+  function paintBackdrop(ctx, view, look) {
+    if (seen.follows) return paintFloor(ctx, view, seen, scene, look);
+    const { width, height } = ctx.canvas;
+    const key = [width, height, look.sky, look.tiles].join();
+    if (backdrop.key !== key) {
+      backdrop.key = key;
+      backdrop.canvas = Object.assign(document.createElement("canvas"), { width, height });
+      const board = backdrop.canvas.getContext("2d");
+      board.scale(width / view.width, height / view.height);
+      paintFloor(board, view, seen, scene, look);
+    }
+    ctx.drawImage(backdrop.canvas, 0, 0, view.width, view.height);
+  }
+
   return function paint(ctx, width, height, run, step, look) {
-    const track = run.track[clamp(Math.round(step), 0, run.steps - 1)];
-    const next = run.track[clamp(Math.ceil(step), 0, run.steps - 1)];
-    const prev = run.track[clamp(Math.floor(step), 0, run.steps - 1)];
-    const part = clamp(step - Math.floor(step), 0, 1);
-    const centre = track ? [0, 1].map((i) => prev[i] + (next[i] - prev[i]) * part) : [0, 0];
-    const target = [...centre, view.height];
-    const eye = target.map((x, i) => x - view.distance * ahead[i]);
-    const focal = Math.min(
-      height / 2 / Math.tan((view.fovy * Math.PI) / 360),
-      (width / 2) * view.distance, // at least one metre to either side
-    );
-    const project = (point) => {
-      const d = [point[0] - eye[0], point[1] - eye[1], point[2] - eye[2]];
-      const depth = dot(d, ahead);
-      const scale = focal / Math.max(depth, 0.05);
-      return { x: width / 2 + dot(d, right) * scale, y: height / 2 - dot(d, upward) * scale, depth, scale };
-    };
-
-    // Sky and floor. The floor's far end fades into the sky, which is the page.
-    const level = unit([ahead[0], ahead[1], 0]);
-    const horizon = height / 2 - (focal * dot(level, upward)) / dot(level, ahead);
-    ctx.fillStyle = look.sky;
-    ctx.fillRect(0, 0, width, height);
-    ctx.fillStyle = look.tiles[0];
-    ctx.fillRect(0, Math.max(horizon, 0), width, height);
-    const tile = scene.tile;
-    const home = [0, 1].map((i) => Math.round((centre[i] + 2 * level[i]) / tile / 2) * 2);
-    ctx.beginPath();
-    const reach = 10 + Math.ceil(width / 60);
-    for (let i = -reach; i < reach; i++) {
-      for (let j = -10; j < 12; j++) {
-        if ((i + j) & 1) continue;
-        const x = (home[0] + i) * tile;
-        const y = (home[1] + j) * tile;
-        const quad = [[x, y, 0], [x + tile, y, 0], [x + tile, y + tile, 0], [x, y + tile, 0]].map(project);
-        if (quad.some((p) => p.depth < 0.3)) continue;
-        quad.forEach((p, n) => (n ? ctx.lineTo(p.x, p.y) : ctx.moveTo(p.x, p.y)));
-        ctx.closePath();
-      }
-    }
-    ctx.fillStyle = look.tiles[1];
-    ctx.fill();
-    const fade = ctx.createLinearGradient(0, horizon, 0, horizon + (height - horizon) * 0.6);
-    fade.addColorStop(0, look.sky);
-    fade.addColorStop(1, look.clear);
-    ctx.fillStyle = fade;
-    ctx.fillRect(0, horizon - 1, width, height);
-
-    // A number on every metre of the floor, so that distance can be read.
+    const row = step / run.every;
+    const [prev, next] = [Math.floor(row), Math.ceil(row)].map((i) => run.track[clamp(i, 0, run.track.length - 1)]);
+    const centre = [0, 1].map((i) => prev[i] + (next[i] - prev[i]) * clamp(row - Math.floor(row), 0, 1));
+    const view = seen.seen(width, height, centre);
+    view.robot = columnOf.has(scene.camera.track) ? poseOf(run, scene.camera.track, row).at : [...centre, 0];
+    paintBackdrop(ctx, view, look);
     ctx.font = `11px ${look.font}`;
-    ctx.textAlign = "center";
-    for (let metre = Math.ceil(centre[0] - 4); metre <= centre[0] + 4; metre++) {
-      const near = project([metre, centre[1] - 0.62, 0]);
-      if (near.depth < 0.3 || near.x < -20 || near.x > width + 20) continue;
-      const [from, to] = [project([metre, centre[1] - 0.5, 0]), project([metre, centre[1] + 0.5, 0])];
-      ctx.strokeStyle = ctx.fillStyle = look.faint;
-      ctx.lineWidth = 1.5;
-      ctx.beginPath();
-      ctx.moveTo(from.x, from.y);
-      ctx.lineTo(to.x, to.y);
-      ctx.stroke();
-      ctx.fillText(`${number(metre, 0)} m`, near.x, near.y + 9);
+    if (scene.ruler) paintRuler(ctx, view, scene.floor ?? 0, look);
+    for (const mark of scene.marks) {
+      if (mark.kind === "pace" && look.seconds !== null) paintPace(ctx, view, mark, scene.floor ?? 0, run, look);
     }
-
-    if (look.pace !== null) paintPace(ctx, width, look, project, centre);
-
-    const shapes = [];
-    geoms.forEach((geom, index) => {
-      if (!geom.visible || geom.type === "plane") return;
-      const { at, turn } = poseOf(run, index, step);
-      const frame = axes(turn);
-      const half = geom.type === "capsule" ? geom.size[1] : 0;
-      const ends = [-half, half].map((s) => at.map((x, i) => x + s * frame[2][i]));
-      shapes.push({ geom, at, frame, ends, depth: Math.round(project(at).depth * 20), index });
-    });
-    // Shadows first, one path per radius so that overlaps do not darken.
-    ctx.strokeStyle = look.shadow;
-    ctx.lineCap = "round";
-    const radii = new Map();
-    for (const { geom, ends } of shapes) {
-      const feet = ends.map((p) => project([p[0] - LIGHT[0] * p[2] * 0.3, p[1] - LIGHT[1] * p[2] * 0.3, 0]));
-      if (feet[0].x === feet[1].x) feet[1].x += 0.1;
-      const radius = (feet[0].scale * geom.size[0] * 1.6).toFixed(0);
-      radii.set(radius, [...(radii.get(radius) ?? []), feet]);
-    }
-    for (const [radius, lines] of radii) {
-      ctx.lineWidth = radius;
-      ctx.beginPath();
-      for (const [a, b] of lines) {
-        ctx.moveTo(a.x, a.y);
-        ctx.lineTo(b.x, b.y);
-      }
-      ctx.stroke();
-    }
-    // Then the shapes, far ones first; equal depths keep the model's order, so nothing flickers.
-    shapes.sort((a, b) => b.depth - a.depth || a.index - b.index);
-    for (const shape of shapes) {
-      if (shape.geom.corners) paintSolid(ctx, shape, project, eye);
-      else if (shape.geom.type === "ellipsoid") paintEllipsoid(ctx, shape, project, right, upward);
-      else paintCapsule(ctx, shape, project);
-    }
+    paintFloorMarks(ctx, view, scene, run, step, look);
+    if (paintSolids) {
+      paintSolids(ctx, view, (index) => poseOf(run, index, row), look, (target, project, dots) =>
+        floatMarks(target, project, dots, scene, run, step, look));
+    } else paintShapes(ctx, view, seen, geoms, (index) => poseOf(run, index, row), scene.ground, look);
+    paintBalls(ctx, view, scene, run, step, look, paintSolids !== null);
   };
 }
 
-const shade = (colour, light) => css(colour.slice(0, 3).map((x) => clamp(x * light, 0, 255)), colour[3] / 255);
+/** Sky and floor. The floor's far end fades into the sky, which is the page. */
+function paintFloor(ctx, view, seen, scene, look) {
+  const { width, height, centre, project } = view;
+  const { ahead, upward, level, right } = seen;
+  ctx.fillStyle = look.sky;
+  ctx.fillRect(0, 0, width, height);
+  if (scene.floor === null) return;
+  const horizon = height / 2 - (view.focal * dot(level, upward)) / dot(level, ahead);
+  ctx.fillStyle = look.tiles[0];
+  ctx.fillRect(0, Math.max(horizon, 0), width, height);
+  const { tile, floor } = scene;
+  const home = [0, 1].map((i) => Math.round((centre[i] + 2 * level[i]) / tile / 2) * 2);
+  ctx.beginPath();
+  const deep = Math.max(11, (scene.camera.distance + 2) / tile);
+  const reach = [0, 1].map((i) => Math.ceil((10 + width / 60) * Math.abs(right[i]) + deep * Math.abs(level[i])));
+  for (let i = -reach[0]; i <= reach[0]; i++) {
+    for (let j = -reach[1]; j <= reach[1]; j++) {
+      if ((i + j) & 1) continue;
+      const x = (home[0] + i) * tile;
+      const y = (home[1] + j) * tile;
+      const quad = [[x, y, floor], [x + tile, y, floor], [x + tile, y + tile, floor], [x, y + tile, floor]].map(project);
+      if (quad.some((p) => p.depth < 0.3)) continue;
+      quad.forEach((p, n) => (n ? ctx.lineTo(p.x, p.y) : ctx.moveTo(p.x, p.y)));
+      ctx.closePath();
+    }
+  }
+  ctx.fillStyle = look.tiles[1];
+  ctx.globalAlpha = seen.follows ? 1 : 0.45; // calmer where no way has to be read off it
+  ctx.fill();
+  ctx.globalAlpha = 1;
+  const fade = ctx.createLinearGradient(0, horizon, 0, horizon + (height - horizon) * 0.6);
+  fade.addColorStop(0, look.sky);
+  fade.addColorStop(1, look.clear);
+  ctx.fillStyle = fade;
+  ctx.fillRect(0, horizon - 1, width, height);
+}
 
-/** A post that runs at the target speed; where it is out of sight, a note at the edge. */
-function paintPace(ctx, width, look, project, centre) {
-  const [foot, top] = [project([look.pace, centre[1] + 0.3, 0]), project([look.pace, centre[1] + 0.3, 1.02])];
-  ctx.strokeStyle = ctx.fillStyle = look.strong;
-  ctx.lineWidth = 2;
-  const away = number(Math.abs(look.pace - centre[0]), 1);
-  if (foot.x > 8 && foot.x < width - 8) {
-    ctx.setLineDash([5, 4]);
+/** A number on every metre of the floor, so that distance can be read. */
+function paintRuler(ctx, { width, centre, project }, floor, look) {
+  ctx.textAlign = "center";
+  ctx.strokeStyle = ctx.fillStyle = look.faint;
+  ctx.lineWidth = 1.5;
+  for (let metre = Math.ceil(centre[0] - 4); metre <= centre[0] + 4; metre++) {
+    const near = project([metre, centre[1] - 0.62, floor]);
+    if (near.depth < 0.3 || near.x < -20 || near.x > width + 20) continue;
+    const [from, to] = [-0.5, 0.5].map((y) => project([metre, centre[1] + y, floor]));
     ctx.beginPath();
-    ctx.moveTo(foot.x, foot.y);
-    ctx.lineTo(foot.x, top.y);
+    ctx.moveTo(from.x, from.y);
+    ctx.lineTo(to.x, to.y);
     ctx.stroke();
-    ctx.setLineDash([]);
-    const room = ctx.measureText("target pace").width / 2 + 6;
-    ctx.fillText("target pace", clamp(foot.x, room, width - room), top.y - 6);
-  } else {
-    const ahead = foot.x >= width - 8;
-    ctx.textAlign = ahead ? "right" : "left";
-    ctx.fillText(ahead ? `target pace: ${away} m ahead \u25b8` : `\u25c2 target pace: ${away} m behind`, ahead ? width - 8 : 8, top.y - 6);
+    ctx.fillText(`${number(metre, 0)} m`, near.x, near.y + 9);
   }
 }
+
+/** Capsules, spheres, boxes, cylinders and ellipsoids, far ones first, over their shadows. */
+function paintShapes(ctx, view, seen, geoms, poseOf, ground, look) {
+  const { project, eye } = view;
+  const shapes = [];
+  geoms.forEach((geom, index) => {
+    if (!geom.visible || geom.type === "plane") return;
+    const { at, turn } = poseOf(index);
+    const frame = axes(turn);
+    const half = geom.type === "capsule" ? geom.size[1] : 0;
+    const ends = [-half, half].map((s) => at.map((x, i) => x + s * frame[2][i]));
+    shapes.push({ geom, at, frame, ends, depth: Math.round(project(at).depth * 20), index });
+  });
+  // Shadows first, all in one path, so that overlaps do not darken.
+  const fallen = (p) => project([...sum([1, p], [-(p[2] - ground) * 0.3, seen.light]).slice(0, 2), ground]);
+  ctx.beginPath();
+  for (const { geom, ends } of ground === null ? [] : shapes) {
+    const [a, b] = ends.map(fallen);
+    const [angle, quarter] = [Math.atan2(b.y - a.y, b.x - a.x), Math.PI / 2];
+    const [ra, rb] = [a, b].map((foot) => foot.scale * geom.size[0] * 0.8);
+    ctx.moveTo(a.x - ra * Math.sin(angle), a.y + ra * Math.cos(angle));
+    ctx.arc(a.x, a.y, ra, angle + quarter, angle + 3 * quarter);
+    ctx.arc(b.x, b.y, rb, angle - quarter, angle + quarter);
+    ctx.closePath();
+  }
+  ctx.fillStyle = look.shadow;
+  ctx.fill();
+  // Then the shapes, far ones first; equal depths keep the model's order, so nothing flickers.
+  shapes.sort((a, b) => b.depth - a.depth || a.index - b.index);
+  for (const shape of shapes) {
+    if (shape.geom.corners) paintSolid(ctx, shape, project, eye, seen.light);
+    else if (shape.geom.type === "ellipsoid") paintEllipsoid(ctx, shape, project, seen.right, seen.upward);
+    else paintCapsule(ctx, shape, project);
+  }
+}
+
+const shade = (colour, light) => css(colour.slice(0, 3).map((x) => clamp(x * light, 0, 255)), colour[3] / 255);
 
 /** A capsule, or a sphere as one of no length: a tapered band lit across its width. */
 function paintCapsule(ctx, { geom, ends }, project) {
@@ -286,7 +264,7 @@ function paintEllipsoid(ctx, { geom, at, frame }, project, right, upward) {
   ctx.fill();
 }
 
-function paintSolid(ctx, { geom, at, frame }, project, eye) {
+function paintSolid(ctx, { geom, at, frame }, project, eye, light) {
   const corners = geom.corners.map((c) => at.map((x, i) => x + dot(c, [frame[0][i], frame[1][i], frame[2][i]])));
   const screen = corners.map(project);
   if (screen.some((p) => p.depth < 0.3)) return;
@@ -298,7 +276,7 @@ function paintSolid(ctx, { geom, at, frame }, project, eye) {
     ctx.beginPath();
     face.forEach((i, n) => (n ? ctx.lineTo(screen[i].x, screen[i].y) : ctx.moveTo(screen[i].x, screen[i].y)));
     ctx.closePath();
-    ctx.fillStyle = ctx.strokeStyle = shade(geom.colour, 0.6 + 0.5 * Math.max(dot(normal, LIGHT), 0));
+    ctx.fillStyle = ctx.strokeStyle = shade(geom.colour, 0.6 + 0.5 * Math.max(dot(normal, light), 0));
     ctx.lineWidth = 0.6;
     ctx.fill();
     ctx.stroke();

@@ -2,7 +2,7 @@
 // `final` is set when the clock stands still, the moment to bring the alternative texts up to date.
 // Part of the player; player.py joins the player*.js files into one module.
 
-import { clamp, css, mix, number } from "./player_painter.js";
+import { clamp, css, mix, number, rgb, unpack } from "./player_math.js";
 
 const LIMIT = 3; // normalised units at the ends of the colour scale
 // Blue to orange stays apart in every common form of colour blindness; the middle is the page.
@@ -26,16 +26,6 @@ export function setRange(slider, value) {
   slider.value = value;
   slider.style.setProperty("--pdw-fill", (slider.value - slider.min) / (slider.max - slider.min || 1));
 }
-
-export function unpack(text, Type) {
-  const bytes = Uint8Array.from(atob(text), (c) => c.charCodeAt(0));
-  return new Type(bytes.buffer);
-}
-
-export function rgb(hex) {
-  return [1, 3, 5].map((i) => parseInt(hex.slice(i, i + 2), 16));
-}
-
 
 /** Read a CSS colour of any spelling as [r, g, b]. */
 export function readColour(text) {
@@ -198,24 +188,26 @@ export function chainView(chain, shared) {
 /** One episode: its robot, and what it has earned so far. */
 export function replayView(run, paint, shared) {
   const canvas = h("canvas", { role: "img" });
-  const [earned, speed] = [h("b", { className: "pdw-number" }), h("b", { className: "pdw-number" })];
+  const [earned, measured] = [h("b", { className: "pdw-number" }), h("b", { className: "pdw-number" })];
   const chip = h("i");
   const readout = h("div", { className: "pdw-readout" }, h("span", {}, "return so far ", earned));
-  if (run.speed) readout.append(h("span", { title: "mean of the last 0.5 s" }, `${shared.speedName} `, speed));
+  const { chart } = shared;
+  if (run.curve) readout.append(h("span", { title: chart.note }, `${chart.name} `, measured));
   const element = h("figure", { className: "pdw-replay" },
     h("figcaption", {}, chip, h("b", { textContent: run.label, title: run.label })), canvas, readout);
 
   function draw(now, final) {
     const i = Math.min(Math.floor(now.step + 1e-6), run.steps);
     earned.textContent = number(run.total[i], 1);
-    if (run.speed) speed.textContent = `${number(run.smooth[i], 2)} ${shared.speedUnit}`;
+    if (run.curve) measured.textContent = `${number(run.curve[i], chart.digits)} ${chart.unit}`;
     const width = canvas.clientWidth;
     const board = fit(canvas, Math.round(clamp(width * 0.68, 170, 310)));
     if (!board) return;
     const { look } = shared;
-    const pace = shared.pace === null || now.waiting ? null : run.track[0][0] + shared.pace * now.step * shared.dt;
-    paint(board.ctx, board.width, board.height, run, Math.min(now.step, run.steps - 1), { ...look, pace });
-    const note = now.waiting ? "starts when the prompt is finished" : i >= run.steps ? "end of the episode" : "";
+    const seconds = now.waiting ? null : now.step * shared.dt;
+    paint(board.ctx, board.width, board.height, run, Math.min(now.step, run.steps - 1), { ...look, seconds, sharp: final });
+    const over = run.ending || "end of the episode";
+    const note = now.waiting ? "starts when the prompt is finished" : i >= run.steps ? over : "";
     if (note) {
       const { ctx } = board;
       ctx.font = `12px ${look.font}`;
@@ -229,7 +221,7 @@ export function replayView(run, paint, shared) {
       ctx.textBaseline = "alphabetic";
     }
     if (final) {
-      canvas.setAttribute("aria-label", `Replay of ${run.label} at ${number(i * shared.dt, 1)} s: return so far ${earned.textContent}${run.speed ? `, ${shared.speedName} ${speed.textContent}` : ""}.`);
+      canvas.setAttribute("aria-label", `Replay of ${run.label} at ${number(i * shared.dt, 1)} s: return so far ${earned.textContent}${run.curve ? `, ${chart.name} ${measured.textContent}` : ""}${i >= run.steps && run.ending ? `, ${run.ending}` : ""}.`);
     }
   }
   const restyle = () => (chip.style.background = shared.look.ink(run.colour));
@@ -237,7 +229,7 @@ export function replayView(run, paint, shared) {
 }
 
 /** Curves over the episode, faint as a whole and strong up to the playhead; drag to seek. */
-export function chartView({ title, note, curves, target, targetLabel, unit: unitName }, steps, shared) {
+export function chartView({ title, note, curves, target, targetLabel, unit: unitName, digits }, steps, shared) {
   const canvas = h("canvas", { role: "img" });
   const heading = h("h4", {}, title);
   if (note) heading.append(h("span", { textContent: ` ${note}` }));
@@ -281,11 +273,11 @@ export function chartView({ title, note, curves, target, targetLabel, unit: unit
       ctx.fillStyle = look.muted;
       ctx.fillText(number(v, step < 0.1 ? 2 : step < 1 ? 1 : 0), BOX.left - 6, y(v));
     }
-    const ticks = 5;
-    for (let i = 0; i <= ticks; i++) {
-      ctx.textAlign = i === ticks ? "right" : i ? "center" : "left";
-      const t = (seconds * i) / ticks;
-      ctx.fillText(`${number(t, seconds % ticks ? 1 : 0)}${i === ticks ? " s" : ""}`, x(t), height - 9);
+    const tick = [0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 50, 100].find((t) => seconds / t <= 6) ?? 1000;
+    for (let t = 0; t <= seconds + 1e-9; t += tick) {
+      const last = t + tick > seconds + 1e-9;
+      ctx.textAlign = t === 0 ? "left" : last && x(t) > width - 40 ? "right" : "center";
+      ctx.fillText(`${number(t, tick < 1 ? 1 : 0)}${last ? " s" : ""}`, x(t), height - 9);
     }
     if (target !== null && target !== undefined) {
       ctx.strokeStyle = ctx.fillStyle = look.strong;
@@ -329,12 +321,13 @@ export function chartView({ title, note, curves, target, targetLabel, unit: unit
       ctx.strokeStyle = look.back;
       ctx.lineWidth = 1.5;
       ctx.beginPath();
-      ctx.arc(head, y(curve.main[Math.min(Math.floor(now.step + 1e-6), curve.main.length - 1)]), 4.5, 0, 2 * Math.PI);
+      const at = Math.min(now.step, curve.main.length - 1);
+      ctx.arc(x(at * shared.dt), y(curve.main[Math.floor(at + 1e-6)]), 4.5, 0, 2 * Math.PI);
       ctx.fill();
       ctx.stroke();
     }
     if (final) {
-      const ends = curves.map((c) => `${c.label} ends at ${number(c.main[c.main.length - 1])}`);
+      const ends = curves.map((c) => `${c.label} ends at ${number(c.main[c.main.length - 1], digits)}`);
       canvas.setAttribute("aria-label", `${title} over ${number(seconds, 0)} s. ${ends.join("; ")}. ${targetLabel ?? ""}`);
     }
   }
@@ -349,7 +342,7 @@ export function chartView({ title, note, curves, target, targetLabel, unit: unit
   });
   canvas.addEventListener("pointermove", (event) => {
     hover = stepAt(event);
-    const lines = curves.map((c) => `${c.label}: ${number(c.main[Math.min(hover, c.main.length - 1)])} ${unitName}`);
+    const lines = curves.map((c) => `${c.label}: ${number(c.main[Math.min(hover, c.main.length - 1)], digits)} ${unitName}`);
     shared.tip(event, [`at ${number(hover * shared.dt, 2)} s`, ...lines].join("\n"));
     if (event.buttons & 1) shared.seekStep(hover);
     else shared.redraw();

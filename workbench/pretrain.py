@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+import dataclasses
+import functools
+import hashlib
+import json
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import torch
-from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from workbench.behaviour import QUALITIES, Quality
 from workbench.diffusion import DiffuserConfig, PromptDiffuser, diffusion_loss
 from workbench.model import ModelConfig, PromptDT
 from workbench.tasks import find
+from workbench.training import Training, TrainingState
 from workbench.trajectory import Normalizer, Segment, Trajectories, Trajectory, masked_mean
 
 Positions = Literal["any", "published"]
@@ -55,11 +59,15 @@ class PretrainConfig:
 
 @dataclass(frozen=True, eq=False)
 class PretrainStep:
-    """One gradient step: its loss and the model as it stands (live until the next step)."""
+    """One gradient step: its loss and the model as it stands (live until the next step).
+
+    ``state()`` copies all that the stream needs to go on from here; call it before the next step.
+    """
 
     step: int
     loss: float
     model: PromptDT
+    state: Callable[[], TrainingState]
 
 
 class Pool:
@@ -70,6 +78,7 @@ class Pool:
         self.trajectories = Trajectories(t for _, _, t in labelled)
         self.tasks = tuple(sorted({task for task, _, _ in labelled}))
         self.qualities = tuple(q for q in QUALITIES if any(q == own for _, own, _ in labelled))
+        self._labels = [(task, quality) for task, quality, _ in labelled]
         groups = [
             [i for i, (t, q, _) in enumerate(labelled) if (t, q) == (task, quality)]
             for task in self.tasks
@@ -92,6 +101,15 @@ class Pool:
         allowed = np.array([self.qualities.index(q) for q in qualities])
         group = tasks * len(self.qualities) + rng.choice(allowed, size=len(tasks))
         return self._members[group, rng.integers(self._count[group])]
+
+    @functools.cached_property
+    def fingerprint(self) -> str:
+        """SHA-256 of every label and number, in order: what a training of this data depends on."""
+        sha = hashlib.sha256(json.dumps(self._labels).encode())
+        for t in self.trajectories.items:
+            for array in (t.observations, t.actions, t.rewards):
+                sha.update(repr(array.shape).encode() + np.ascontiguousarray(array).tobytes())
+        return sha.hexdigest()
 
 
 def prompt_starts(
@@ -142,14 +160,26 @@ def action_loss(model: PromptDT, prompt: Segment, context: Segment) -> torch.Ten
 
 
 def pretrain(
-    data: Pool, config: PretrainConfig, sizes: ModelConfig, seed: int
+    data: Pool,
+    config: PretrainConfig,
+    sizes: ModelConfig,
+    seed: int,
+    resume: TrainingState | None = None,
 ) -> Iterator[PretrainStep]:
     """Train a Prompt-DT on ``data`` and yield every gradient step.
 
     The normaliser is fitted on ``data``, so pass training tasks only.
 
+    Args:
+        data: Training data.
+        config: How to train.
+        sizes: Size of the model.
+        seed: Seed of everything.
+        resume: A step's ``state()``: yields the steps that follow it, the very same ones.
+
     Raises:
-        ValueError: if ``data`` lacks a quality that prompts are drawn from.
+        ValueError: if ``data`` lacks a quality that prompts are drawn from, or ``resume`` is of
+            a training with other arguments.
     """
     _check(data, config)
     trajectories = data.trajectories
@@ -166,17 +196,25 @@ def pretrain(
         return warm * (0.55 + 0.45 * np.cos(np.pi * step / config.steps))
 
     schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, rate)
-    averaged = _averaged(model, config.average)
-    for step in range(1, config.steps + 1):
+    training = Training(
+        model,
+        optimizer,
+        schedule,
+        config.average,
+        rng,
+        draws.rng,
+        identity(data, config, sizes, seed),
+    )
+    if resume is not None:
+        training.restore(resume)
+    while training.step < config.steps:
         model.train()
         batch = draw_batch(data, config, sizes, rng)
         bf16 = torch.autocast("cpu", torch.bfloat16, enabled=config.precision == "bf16")
         with draws, bf16:
             loss = action_loss(model, *batch)
-        _descend(optimizer, loss, model, config.clip)
-        schedule.step()
-        averaged.update_parameters(model)
-        yield PretrainStep(step, loss.item(), averaged.module)
+        training.descend(loss, config.clip)
+        yield PretrainStep(training.step, loss.item(), training.averaged.module, training.state)
 
 
 @dataclass(frozen=True)
@@ -204,11 +242,12 @@ class DiffuserPretrainConfig:
 
 @dataclass(frozen=True, eq=False)
 class DiffuserPretrainStep:
-    """One gradient step on L_DM: its loss and the diffuser as it stands."""
+    """One gradient step on L_DM: its loss, the diffuser as it stands, ``state()`` as above."""
 
     step: int
     loss: float
     diffuser: PromptDiffuser
+    state: Callable[[], TrainingState]
 
 
 def pretrain_diffuser(
@@ -217,6 +256,7 @@ def pretrain_diffuser(
     config: DiffuserPretrainConfig,
     sizes: DiffuserConfig,
     seed: int,
+    resume: TrainingState | None = None,
 ) -> Iterator[DiffuserPretrainStep]:
     """Train a diffuser on L_DM over the training tasks and yield every gradient step.
 
@@ -226,6 +266,7 @@ def pretrain_diffuser(
         config: How to train.
         sizes: Size of the diffuser.
         seed: Seed of everything.
+        resume: As in ``pretrain``.
     """
     _check(data, config)
     draw, rng = np.random.default_rng(seed), torch.Generator().manual_seed(seed)
@@ -233,34 +274,52 @@ def pretrain_diffuser(
         diffuser = PromptDiffuser(sizes, find(data.trajectories.items[0].task.family))
     optimizer = torch.optim.AdamW(diffuser.parameters(), lr=config.lr)
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, config.steps)
-    averaged = _averaged(diffuser, config.average)
-    for step in range(1, config.steps + 1):
+    made_from = identity(data, config, sizes, seed, normalizer)
+    training = Training(diffuser, optimizer, schedule, config.average, draw, rng, made_from)
+    if resume is not None:
+        training.restore(resume)
+    while training.step < config.steps:
         tasks = draw.integers(len(data.tasks), size=config.batch_size)
         prompt = draw_prompts(data, config, sizes.prompt_length, draw, tasks)
         loss = diffusion_loss(diffuser, *normalizer.pack(prompt), rng)
-        _descend(optimizer, loss, diffuser, config.clip)
-        schedule.step()
-        averaged.update_parameters(diffuser)
-        yield DiffuserPretrainStep(step, loss.item(), averaged.module)
+        training.descend(loss, config.clip)
+        diffuser_now = training.averaged.module
+        yield DiffuserPretrainStep(training.step, loss.item(), diffuser_now, training.state)
 
 
-def _averaged(model: torch.nn.Module, decay: float) -> AveragedModel:
-    """Keep a running average of the weights, without dropout."""
-    return AveragedModel(model, multi_avg_fn=get_ema_multi_avg_fn(decay)).eval()
+def identity(
+    data: Pool,
+    config: PretrainConfig | DiffuserPretrainConfig,
+    sizes: ModelConfig | DiffuserConfig,
+    seed: int,
+    normalizer: Normalizer | None = None,
+) -> dict[str, Any]:
+    """Return what determines a training, as plain JSON: equal ones take the same steps."""
+    made_from = {
+        "family": data.trajectories.items[0].task.family,
+        "settings": dataclasses.asdict(config),
+        "sizes": dataclasses.asdict(sizes),
+        "seed": seed,
+        "data": data.fingerprint,
+    }
+    if normalizer is not None:
+        statistics = {k: v.tolist() for k, v in normalizer.state_dict().items()}
+        made_from["normalizer"] = statistics
+    return json.loads(json.dumps(made_from))
 
 
 class _Draws:
-    """The global generator's state of one stream: initial weights and dropout draw from it."""
+    """Lends the global generator a stream's own: initial weights and dropout draw from it."""
 
     def __init__(self, seed: int):
-        self.state = torch.Generator().manual_seed(seed).get_state()
+        self.rng = torch.Generator().manual_seed(seed)
 
     def __enter__(self):
         self.outside = torch.get_rng_state()
-        torch.set_rng_state(self.state)
+        torch.set_rng_state(self.rng.get_state())
 
     def __exit__(self, *_):
-        self.state = torch.get_rng_state()
+        self.rng.set_state(torch.get_rng_state())
         torch.set_rng_state(self.outside)
 
 
@@ -273,11 +332,3 @@ def _check(data: Pool, config: PretrainConfig | DiffuserPretrainConfig) -> None:
         )
     if config.steps < 1:
         raise ValueError(f"`steps` must be at least 1: got {config.steps}.")
-
-
-def _descend(optimizer, loss: torch.Tensor, model: torch.nn.Module, clip: float) -> None:
-    """Take one clipped gradient step."""
-    optimizer.zero_grad()
-    loss.backward()
-    torch.nn.utils.clip_grad_norm_(model.parameters(), clip)
-    optimizer.step()

@@ -2,8 +2,8 @@
 
 Replays need no graphics library: :func:`scene` describes the shapes once, :func:`poses` says
 where they are at every step, and the browser paints them. :func:`video` makes a file for those
-who want one. It draws in a child process, because a broken graphics driver can take its process
-along, and falls back from EGL to OSMesa to a ray-caster that needs no graphics library at all.
+who want one. It draws in a child process (``film.py``), because a broken graphics driver can take
+its process along, and falls back from EGL to OSMesa to a ray-caster that needs no graphics library.
 """
 
 from __future__ import annotations
@@ -16,14 +16,15 @@ import subprocess
 import sys
 import tempfile
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import mujoco
 import numpy as np
 
-from workbench import raycast
+from workbench import meshes, raycast
 from workbench.tasks import Task, find, make
+from workbench.views import Camera, view_of
 
 _TYPES = {
     mujoco.mjtGeom.mjGEOM_PLANE: "plane",
@@ -35,8 +36,8 @@ _TYPES = {
     mujoco.mjtGeom.mjGEOM_MESH: "mesh",
 }
 _GOLD = np.array([0.93, 0.70, 0.30])
-# From the side, a little above: MuJoCo's azimuth 90 looks along +y with +x to the right.
-_CAMERA = {"azimuth": 90.0, "elevation": -14.0, "distance": 2.9, "fovy": 34.0, "height": 0.5}
+_UNSET = np.array([0.5, 0.5, 0.5, 1.0])  # MuJoCo's default colour: the material's is shown
+_RGB = int(mujoco.mjtTextureRole.mjTEXROLE_RGB)
 _PROBE = """
 import mujoco
 model = mujoco.MjModel.from_xml_string(
@@ -50,8 +51,30 @@ with mujoco.Renderer(model, 48, 48) as renderer:
 
 
 @functools.lru_cache(maxsize=16)
-def _model(task: Task) -> mujoco.MjModel:
-    return make(task).model
+def _world(task: Task) -> tuple[mujoco.MjModel, int]:
+    """Return the model of a task and S, the length of its states."""
+    env = make(task)
+    env.reset(seed=0)
+    return env.model, len(env.state())
+
+
+@functools.lru_cache(maxsize=16)
+def _geoms(model: mujoco.MjModel) -> tuple[list[dict], list[dict | None]]:
+    """Return the shapes of a model and the meshes they use, see :func:`scene`."""
+    shown, colours = _shown(model), _colours(model)
+    geoms = []
+    for i in range(model.ngeom):
+        kind = _TYPES.get(mujoco.mjtGeom(int(model.geom_type[i])), "other")
+        geom = {
+            "type": kind,
+            "size": [round(float(s), 5) for s in model.geom_size[i]],
+            "rgba": [round(float(c), 3) for c in colours[i]],
+            "body": int(model.geom_bodyid[i]),
+            "visible": bool(shown[i]),
+        }
+        geoms.append(geom | ({"mesh": int(model.geom_dataid[i])} if kind == "mesh" else {}))
+    wanted = {geom["mesh"] for geom in geoms if geom["visible"] and "mesh" in geom}
+    return geoms, meshes.packed(model, wanted)
 
 
 def scene(task: Task) -> dict:
@@ -61,35 +84,27 @@ def scene(task: Task) -> dict:
         JSON-able geometry, lengths in metres:
 
         * ``geoms``: for each geom of the model ``type`` (``"capsule"``, ...), ``size`` (3, MuJoCo's
-          half-sizes; capsules and cylinders lie along their z), ``rgba`` (4, in [0, 1]), ``body``
-          and ``visible`` (MuJoCo's geom groups 0 to 2, not transparent, not a mesh);
-        * ``up`` (3), ``dt`` seconds per step, ``tile`` side of a floor tile;
-        * ``camera``: ``track`` (index of the geom to follow), ``azimuth`` and ``elevation`` in
-          MuJoCo's degrees, ``distance``, ``fovy`` degrees, ``height`` looked at.
+          half-sizes; capsules and cylinders lie along their z), ``rgba`` (4, in [0, 1]), ``body``,
+          ``visible`` (MuJoCo's geom groups 0 to 2, not transparent) and, if it is one, ``mesh``;
+        * ``meshes``: what ``mesh`` counts, see ``meshes.packed``;
+        * ``dt`` seconds per step, ``tile`` side of a floor tile, ``floor`` its height or None,
+          ``ground`` height of what shadows fall on;
+        * ``camera``: ``track`` (the geom that x and y of ``at`` follow, or None), ``at`` (3),
+          ``azimuth`` and ``elevation`` in MuJoCo's degrees, ``distance``, ``fovy`` degrees,
+          ``beside`` (what must fit to either side);
+        * ``marks``, ``trail`` and ``ruler`` of the family's ``View``.
     """
-    model = _model(task)
-    geoms = []
-    for i in range(model.ngeom):
-        kind = _TYPES.get(mujoco.mjtGeom(int(model.geom_type[i])), "other")
-        geoms.append(
-            {
-                "type": kind,
-                "size": [round(float(s), 5) for s in model.geom_size[i]],
-                "rgba": [round(float(c), 3) for c in _colours(model)[i]],
-                "body": int(model.geom_bodyid[i]),
-                "visible": bool(
-                    model.geom_group[i] <= 2
-                    and model.geom_rgba[i, 3] > 0
-                    and kind not in ("mesh", "other")
-                ),
-            }
-        )
+    view, (geoms, packed) = view_of(task.family), _geoms(_world(task)[0])
+    floor = _floor(task)
     return {
         "geoms": geoms,
-        "up": [0.0, 0.0, 1.0],
+        "meshes": packed,
         "dt": find(task.family).dt,
         "tile": raycast.TILE,
-        "camera": {**_CAMERA, "track": _tracked(model)},
+        "floor": floor,
+        "ground": floor if view.ground is None else view.ground,
+        "camera": _camera(task, view.camera),
+        **view.described(task.goal),
     }
 
 
@@ -98,7 +113,7 @@ def poses(task: Task, states: np.ndarray) -> np.ndarray:
 
     Args:
         task: Names the model.
-        states: (T, nq + nv) raw simulator states, as in ``Trajectory.states``.
+        states: (T, S) raw simulator states, as in ``Trajectory.states``.
 
     Returns:
         (T, n_geoms, 7) float32: position in metres (3), unit quaternion wxyz (4).
@@ -106,8 +121,8 @@ def poses(task: Task, states: np.ndarray) -> np.ndarray:
     Raises:
         ValueError: if ``states`` does not fit the model.
     """
-    model = _model(task)
-    states = _checked(model, states, task)
+    model, _ = _world(task)
+    states = _checked(states, task)
     position = np.empty((len(states), model.ngeom, 3))
     body = np.empty((len(states), model.nbody, 4))
     data = mujoco.MjData(model)
@@ -150,12 +165,12 @@ def video(
 ) -> bytes:
     """Draw recorded states and return an mp4 (H.264, yuv420p) that every browser plays.
 
-    The camera follows the robot from the side. Drawing happens in a child process; a renderer
-    that fails there is replaced by the next one, down to the ray-caster.
+    Camera and marks are those of the family's ``View``. Drawing happens in a child process; a
+    renderer that fails there is replaced by the next one, down to the ray-caster.
 
     Args:
         task: Names the model.
-        states: (T, nq + nv) raw simulator states.
+        states: (T, S) raw simulator states.
         width: Pixels, even; 480, or 320 for the ray-caster, which draws on the processor.
         height: Pixels, even; 360, or 240 for the ray-caster.
         fps: Pictures per second of the file; by default the episode plays in real time.
@@ -167,8 +182,7 @@ def video(
         ValueError: if ``states`` does not fit the model, or a size is odd or not positive.
         RuntimeError: if even the ray-caster failed; the message ends with its error.
     """
-    model = _model(task)
-    states = _checked(model, states, task)
+    states, family = _checked(states, task), find(task.family)
     if not len(states):
         raise ValueError("`states` must have at least one row: got none.")
     for name, value in (("width", width), ("height", height)):
@@ -176,43 +190,102 @@ def video(
             raise ValueError(f"`{name}` must be even and at least 16: got {value}.")
     if every < 1 or (fps is not None and fps <= 0):
         raise ValueError(f"`every` and `fps` must be positive: got {every=} and {fps=}.")
-    names = _candidates()
+    names, view, dt = _candidates(), view_of(task.family), family.dt * every
+    shared = {
+        "fps": fps or 1 / dt,
+        "dt": dt,
+        "camera": _camera(task, view.camera),
+        "described": {**view.described(task.goal), "floor": _floor(task)},
+    }
+    path = family.position_of(states[::every])
     for name in names[names.index(backend()) :]:
-        ray = name == "ray"
-        job = {
-            "backend": name,
-            "width": width or (320 if ray else 480),
-            "height": height or (240 if ray else 360),
-            "fps": fps or 1 / (find(task.family).dt * every),
-        }
-        made, error = _in_child(job, model, states[::every], progress)
+        size = (320, 240) if name == "ray" else (480, 360)
+        job = {"backend": name, "width": width or size[0], "height": height or size[1], **shared}
+        made, error = _in_child(job, _world(task)[0], states[::every], path, progress)
         if made is not None:
             return made
     raise RuntimeError(f"No renderer could draw this episode. The last one said:\n{error}")
 
 
-def _checked(model: mujoco.MjModel, states: np.ndarray, task: Task) -> np.ndarray:
-    states = np.asarray(states, np.float64)
-    if states.ndim != 2 or states.shape[1] != model.nq + model.nv:
+def _checked(states: np.ndarray, task: Task) -> np.ndarray:
+    states, (_, size) = np.asarray(states, np.float64), _world(task)
+    if states.ndim != 2 or states.shape[1] != size:
         raise ValueError(
-            f"`states` must be (T, {model.nq + model.nv}) for {task}: got {states.shape}. "
+            f"`states` must be (T, {size}) for {task}: got {states.shape}. "
             "Pass `Trajectory.states`, not observations."
         )
     return states
 
 
+@functools.lru_cache(maxsize=16)
 def _colours(model: mujoco.MjModel) -> np.ndarray:
     """Return (n_geoms, 4): what moves is drawn towards gold, the rest as in the model."""
     rgba = model.geom_rgba.astype(float).copy()
-    moving = model.body_weldid[model.geom_bodyid] > 0
-    rgba[moving, :3] = 0.45 * rgba[moving, :3] + 0.55 * _GOLD
+    for i in np.flatnonzero((model.geom_matid >= 0) & (rgba == _UNSET).all(-1)):
+        rgba[i] = model.mat_rgba[model.geom_matid[i]]
+        texture = model.mat_texid[model.geom_matid[i], _RGB]
+        if texture >= 0:
+            rgba[i, :3] *= 0.63 + 0.3 * _mean_colour(model, texture)  # calmer, as in film.py
+    moving = _moving(model)
+    own = rgba[moving, :3]
+    cool = own[:, 2] > own[:, 0]  # would turn green
+    own[cool] = own[cool].mean(-1, keepdims=True)
+    gold = 0.55 + 0.4 * np.maximum(0.8 - own.max(-1, keepdims=True), 0)  # more in what is dark
+    rgba[moving, :3] = (1 - gold) * own + gold * _GOLD
     return rgba
 
 
-def _tracked(model: mujoco.MjModel) -> int:
-    """Return the first geom of the first body that moves, or 0 if none does."""
-    moving = np.flatnonzero(model.body_weldid[model.geom_bodyid] > 0)
-    return int(moving[0]) if len(moving) else 0
+def _mean_colour(model: mujoco.MjModel, texture: int) -> np.ndarray:
+    channels, first = model.tex_nchannel[texture], model.tex_adr[texture]
+    size = model.tex_height[texture] * model.tex_width[texture] * channels
+    pixels = model.tex_data[first : first + size].reshape(-1, channels)[::61]  # some are enough
+    return pixels[:, :3].mean(0) / 255
+
+
+def _moving(model: mujoco.MjModel) -> np.ndarray:
+    """Return (n_geoms,) bool: what is not welded to the world."""
+    return model.body_weldid[model.geom_bodyid] > 0
+
+
+def _shown(model: mujoco.MjModel) -> np.ndarray:
+    """Return (n_geoms,) bool: what MuJoCo shows unless told otherwise."""
+    known = np.isin(model.geom_type, [int(kind) for kind in _TYPES])
+    return known & (model.geom_group <= 2) & (_colours(model)[:, 3] > 0)
+
+
+def _at_rest(model: mujoco.MjModel) -> mujoco.MjData:
+    data = mujoco.MjData(model)
+    mujoco.mj_kinematics(model, data)
+    return data
+
+
+def _floor(task: Task) -> float | None:
+    """Return the height of the first plane that is shown, or None."""
+    model, _ = _world(task)
+    plane = model.geom_type == int(mujoco.mjtGeom.mjGEOM_PLANE)
+    found = np.flatnonzero(plane & _shown(model))
+    return round(float(_at_rest(model).geom_xpos[found[0], 2]), 5) if len(found) else None
+
+
+def _camera(task: Task, camera: Camera) -> dict:
+    """Return a camera as in :func:`scene`: what it leaves open is fitted to what moves."""
+    model, _ = _world(task)
+    moving = np.flatnonzero(_moving(model) & _shown(model))
+    at, radius = np.zeros(3), 1.0
+    if len(moving):
+        places, bounds = _at_rest(model).geom_xpos[moving], model.geom_rbound[moving, None]
+        low, high = (places - bounds).min(0), (places + bounds).max(0)
+        at, radius = (low + high) / 2, np.linalg.norm(high - low) / 2
+    distance = camera.distance or 1.1 * radius / np.tan(np.radians(camera.fovy) / 2)
+    return {
+        "azimuth": camera.azimuth,
+        "elevation": camera.elevation,
+        "fovy": camera.fovy,
+        "at": [round(float(x), 4) for x in (at if camera.at is None else camera.at)],
+        "distance": round(float(distance), 4),
+        "beside": round(float(camera.beside or radius), 4),
+        "track": int(moving[0]) if camera.follows and len(moving) else None,
+    }
 
 
 def _candidates() -> list[str]:
@@ -242,16 +315,18 @@ def _works(name: str) -> bool:
     return False
 
 
-def _in_child(job, model, states, progress) -> tuple[bytes | None, str]:
+def _in_child(job, model, states, path, progress) -> tuple[bytes | None, str]:
     """Return the mp4 and "", or None and what the child said."""
     with tempfile.TemporaryDirectory(prefix="workbench-video-") as name:
         folder = Path(name)
         mujoco.mj_saveModel(model, str(folder / "model.mjb"))
-        np.save(folder / "states.npy", states)
+        arrays = {"states": states, "path": path, "colours": _colours(model)}
+        for label, array in arrays.items():
+            np.save(folder / f"{label}.npy", array)
         (folder / "job.json").write_text(json.dumps(job))
         with (folder / "stderr.txt").open("w+") as stderr:
             child = subprocess.Popen(
-                [sys.executable, "-m", "workbench.render", name],
+                [sys.executable, "-m", "workbench.film", name],
                 env=_environment(job["backend"]),
                 stdout=subprocess.PIPE,
                 stderr=stderr,
@@ -273,64 +348,3 @@ def _in_child(job, model, states, progress) -> tuple[bytes | None, str]:
             error = stderr.read()[-2000:]
         film = folder / "film.mp4"
         return (film.read_bytes(), "") if child.returncode == 0 else (None, error)
-
-
-def _main(folder: Path) -> None:
-    """Draw the job in ``folder``, one line of progress per picture; runs in the child."""
-    import imageio.v2 as imageio
-
-    job = json.loads((folder / "job.json").read_text())
-    model = mujoco.MjModel.from_binary_path(str(folder / "model.mjb"))
-    states = np.load(folder / "states.npy")
-    frames, size = _frames(model, states), (job["width"], job["height"])
-    if job["backend"] == "ray":
-        pictures = raycast.pictures(model, frames, size, _CAMERA, _colours(model))
-    else:
-        pictures = _gl_pictures(model, frames, size)
-    with imageio.get_writer(
-        folder / "film.mp4",
-        fps=job["fps"],
-        codec="libx264",
-        pixelformat="yuv420p",
-        macro_block_size=2,
-        output_params=["-movflags", "+faststart", "-threads", "1"],
-    ) as film:
-        for i, picture in enumerate(pictures):
-            film.append_data(picture)
-            sys.stdout.write(f"{(i + 1) / len(states)}\n")
-            sys.stdout.flush()
-
-
-def _frames(
-    model: mujoco.MjModel, states: np.ndarray
-) -> Iterator[tuple[mujoco.MjData, np.ndarray]]:
-    """Yield each state's data and the point looked at, (3,)."""
-    data, track, at = mujoco.MjData(model), _tracked(model), None
-    for state in states:
-        data.qpos[:] = state[: model.nq]
-        mujoco.mj_forward(model, data)
-        now = np.array([*data.geom_xpos[track][:2], _CAMERA["height"]])
-        at = now if at is None else at + 0.5 * (now - at)
-        yield data, at
-
-
-def _gl_pictures(model, frames, size) -> Iterator[np.ndarray]:
-    # Together these cost ten times as much as all the rest of the picture.
-    model.vis.quality.shadowsize = model.vis.quality.offsamples = 0
-    model.mat_reflectance[:] = 0
-    model.vis.global_.fovy = _CAMERA["fovy"]
-    model.vis.global_.offwidth, model.vis.global_.offheight = size
-    model.tex_data[:] = (160 + 0.3 * model.tex_data).astype(np.uint8)  # a calmer floor
-    model.geom_rgba[:] = _colours(model)
-    camera = mujoco.MjvCamera()
-    camera.azimuth, camera.elevation = _CAMERA["azimuth"], _CAMERA["elevation"]
-    camera.distance = _CAMERA["distance"]
-    with mujoco.Renderer(model, size[1], size[0]) as renderer:
-        for data, at in frames:
-            camera.lookat[:] = at
-            renderer.update_scene(data, camera)
-            yield renderer.render()
-
-
-if __name__ == "__main__":
-    _main(Path(sys.argv[1]))

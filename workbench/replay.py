@@ -4,25 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
-
 from workbench import figures, player, render
 from workbench.compare import Comparison
 from workbench.model import PromptDT
-from workbench.tasks import find
+from workbench.tasks import Task, find
 from workbench.trajectory import Trajectory
 from workbench.tune import TuneStep
-
-
-def forward_speed(trajectory: Trajectory) -> np.ndarray:
-    """Return the forward velocity of each step from recorded states, (T,) m/s.
-
-    The state after the last action is not stored, so the last value repeats the one before.
-    """
-    family = find(trajectory.task.family)
-    x = family.position_of(np.asarray(trajectory.states, np.float64))[:, 0]
-    velocity = np.diff(x) / family.dt
-    return np.append(velocity, velocity[-1:]) if len(velocity) else np.zeros(len(x))
+from workbench.views import curve_of, ending_of, view_of
 
 
 def chain_of(step: TuneStep, model: PromptDT) -> player.Chain | None:
@@ -50,12 +38,29 @@ def chain_of(step: TuneStep, model: PromptDT) -> player.Chain | None:
 
 def run_of(label: str, colour: str, trajectory: Trajectory) -> player.Run:
     """Return an episode as the player replays it."""
+    task, states = trajectory.task, trajectory.states
     return player.Run(
         label=label,
         colour=colour,
-        poses=render.poses(trajectory.task, trajectory.states),
+        poses=render.poses(task, states),
         rewards=trajectory.rewards,
-        speed=forward_speed(trajectory),
+        measured=curve_of(task, states, trajectory.rewards),
+        path=find(task.family).position_of(states) if view_of(task.family).trail else None,
+        ending=ending_of(task, states),
+    )
+
+
+def chart_of(task: Task) -> player.Chart:
+    """Return what the player plots beside the return, and against what."""
+    curve = view_of(task.family).curve
+    return player.Chart(
+        title=curve.title,
+        name=curve.name,
+        unit=curve.unit,
+        target=curve.target(task.goal),
+        target_label=curve.target_words(task.goal),
+        seconds=curve.seconds,
+        digits=curve.digits,
     )
 
 
@@ -71,9 +76,7 @@ def payload_of(
         autoplay: Play once when it first appears.
     """
     shown = step or comparison.preview
-    family = find(comparison.spec.family)
-    task = family.task(comparison.spec.task)
-    speed = task.goal[0] if family.goal_unit == "m/s" else None
+    task = find(comparison.spec.family).task(comparison.spec.task)
     runs = []
     if comparison.untuned is not None:
         episode = comparison.untuned.evaluation.trajectories[0]
@@ -86,7 +89,6 @@ def payload_of(
         scene=render.scene(task),
         runs=runs,
         chain=chain_of(shown, model),
-        target=speed,
-        target_label=f"target {task.goal[0]:g} {family.goal_unit}",
+        chart=chart_of(task),
         autoplay=autoplay,
     )

@@ -15,7 +15,6 @@ from typing import Any
 import torch
 
 from workbench import assets
-from workbench.behaviour import QUALITIES, Quality
 from workbench.diffusion import PromptDiffuser
 from workbench.methods import METHODS, Method, Snapshot
 from workbench.model import PromptDT
@@ -101,7 +100,7 @@ class RunSpec:
     Attributes:
         family: Task family.
         task: Index of the task.
-        quality: Quality of the few-shot trajectories.
+        quality: Quality of the few-shot trajectories; ``own:<name>`` for a set of one's own.
         method: Key of ``METHODS``.
         settings: Hyper-parameters of the method that differ from its defaults.
         updates: Optimisation steps.
@@ -112,7 +111,7 @@ class RunSpec:
 
     family: str
     task: int
-    quality: Quality = "medium"
+    quality: str = "medium"
     method: str = "prompt-diffuser"
     settings: Mapping[str, Any] = field(default_factory=dict)
     updates: int = 200
@@ -122,10 +121,7 @@ class RunSpec:
 
     def __post_init__(self):
         find(self.family).task(self.task)
-        if self.quality not in QUALITIES:
-            raise ValueError(
-                f"`quality` must be one of {', '.join(QUALITIES)}: got {self.quality!r}."
-            )
+        assets.check_quality(self.quality)
         if self.method not in METHODS:
             raise ValueError(
                 f"There is no method {self.method!r}.{did_you_mean(self.method, list(METHODS))}"

@@ -13,47 +13,86 @@ import torch
 from tqdm import tqdm
 from tyro.conf import Positional, arg
 
-from workbench.behaviour import Quality
-from workbench.commands.output import FamilyName, Json, Seed, peak_memory, print_result, records
+from workbench import assets
+from workbench.commands.output import (
+    FamilyName,
+    Json,
+    Seed,
+    command,
+    peak_memory,
+    print_result,
+    records,
+)
 from workbench.compare import Comparison, compare, stored_runs, summary_by_quality
+from workbench.held_out import held_out, keep_held_out, kept_held_out, published_words
 from workbench.methods import METHODS
 from workbench.projection import Mode
-from workbench.prompts import PROMPTS, compare_prompts
+from workbench.prompts import PROMPTS, cells, compare_prompts
 from workbench.store import RunStore
-from workbench.tasks import find
+from workbench.tasks import FAMILIES, find
 from workbench.tune import RunSpec
 
 METHOD = METHODS["prompt-diffuser"]()
 
 
 def prompts(
-    family: Positional[FamilyName],
+    families: Positional[
+        Annotated[tuple[str, ...], arg(help="Task families; all that have models if left out.")]
+    ] = (),
     episodes: Annotated[int, arg(help="Episodes per prompt.")] = 20,
     n_prompts: Annotated[int, arg(help="Prompts sampled per task and kind.")] = 5,
+    kinds: Annotated[
+        tuple[str, ...], arg(help="Kinds of prompt; `own:NAME` is a set of your own.")
+    ] = PROMPTS,
+    tasks: Annotated[tuple[int, ...], arg(help="Test tasks, of one family; all if left out.")] = (),
+    keep: Annotated[bool, arg(help="Enter the means into the manifest, beside the model.")] = False,
+    kept: Annotated[bool, arg(help="Print the held-out table that was kept; run nothing.")] = False,
     seed: Seed = 0,
     as_json: Json = False,
 ) -> None:
-    """Show what the prompt does: returns on the test tasks with right, wrong and no prompts."""
-    known = find(family)
-    torch.set_num_threads(os.cpu_count() or 1)  # a hundred episodes at once can use them
+    """Show what the prompt does: returns on the test tasks with right, wrong and no prompts.
+
+    One family gives a row per kind of prompt and a column per task; several give the held-out
+    table, families by kinds, beside what was published.
+    """
+    known = [find(name) for name in families or filter(assets.has_models, FAMILIES)]
+    if kept:
+        table = kept_held_out(family.name for family in known)
+        print_result(records(table) if as_json else table, as_json)
+        return
+    if keep and (tasks or kinds != PROMPTS or any(not assets.has_models(f.name) for f in known)):
+        raise ValueError("`--keep` keeps whole tables: leave `--kinds` and `--tasks` out.")
+    # a hundred episodes at once can use more than one
+    torch.set_num_threads(int(os.environ.get("WORKBENCH_THREADS") or os.cpu_count() or 1))
     rows = []
-    total = len(known.tasks("test")) * len(PROMPTS)
-    for row in tqdm(compare_prompts(known, episodes, n_prompts, seed), total=total, unit="cell"):
-        rows.append(row)
+    with tqdm(total=sum(len(cells(f, kinds, tasks)) for f in known), unit="cell") as bar:
+        for family in known:
+            for row in compare_prompts(family, episodes, n_prompts, seed, kinds, tasks):
+                rows.append({"family": family.name, **row})
+                bar.update()
+            if keep:
+                own = [row for row in rows if row["family"] == family.name]
+                keep_held_out(family.name, own, command())
     if as_json:
         print_result(rows, True)
         return
+    print(f"Mean return, {n_prompts} prompts x {episodes} episodes per test task and kind.")
+    if len(known) > 1:
+        print_result(held_out(rows), False)
+        return
     table = pd.DataFrame(rows).pivot(index="prompt", columns="task", values="return_mean")
-    table = table.loc[list(PROMPTS)]
+    table = table.reindex([kind for kind in kinds if kind in table.index])
     table["mean"] = table.mean(axis=1)
-    print(f"Mean return, {n_prompts} prompts x {episodes} episodes per test task of {family}")
+    table["published"] = [published_words(known[0].name, kind) for kind in table.index]
     print(table.round(1).to_string())
 
 
 def tune(
     family: Positional[FamilyName],
     task: Positional[Annotated[int, arg(help="Index of the test task.")]],
-    quality: Annotated[Quality, arg(help="Quality of the few-shot trajectories.")] = "medium",
+    quality: Annotated[
+        str, arg(help="Few-shot trajectories: expert, medium, random, or `own:NAME`.")
+    ] = "medium",
     lam: Annotated[float, arg(help="Weight of the downstream gradient, Eq. 8.")] = 1.0,
     projection: Annotated[
         Mode, arg(help="Reading of Eq. 8-9; none is the plain sum.")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import shutil
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated
 
@@ -32,6 +33,7 @@ from workbench.presets import RECORDED
 from workbench.pretrain import (
     DiffuserPretrainConfig,
     PretrainConfig,
+    identity,
     pretrain_diffuser,
 )
 from workbench.pretrain import (
@@ -39,7 +41,10 @@ from workbench.pretrain import (
 )
 from workbench.store import RunStore
 from workbench.tasks import find
+from workbench.training import Checkpoint, TrainingStep
 from workbench.tune import load_model
+
+Work = Annotated[Path, arg(help="Folder of the checkpoint; deleted when the training is done.")]
 
 
 def behaviour(
@@ -54,7 +59,7 @@ def behaviour(
     Needs the extra `collect`. Keeps a checkpoint below WORK and resumes from it.
     """
     known, made_by = find(family), command()
-    with tqdm(total=config.env_steps, unit="step", desc="PPO") as bar:
+    with tqdm(total=config.env_steps, unit="step", desc="PPO", delay=1) as bar:
         for step in making.make_behaviour(known, config, seed, work, made_by):
             bar.update(step.env_steps - bar.n)
     print_result(entries_of(assets.policy_path(family, q) for q in making.QUALITIES), as_json)
@@ -93,23 +98,23 @@ def pretrain(
     out: Annotated[
         Path | None, arg(help="Checkpoint to write; the shipped one if left out.")
     ] = None,
+    work: Work = Path("build/pretrain"),
     seed: Seed = 0,
     as_json: Json = False,
 ) -> None:
     """Pretrain a Prompt-DT on the training tasks' data.
 
     The default size is the released code's (3 layers of 128). The paper's is
-    `--n-layers 4 --n-heads 4 --width 512`.
+    `--n-layers 4 --n-heads 4 --width 512`. Keeps a checkpoint below WORK and resumes from it.
     """
-    pool, began = making.load_pool(find(family), data), time.perf_counter()
-    losses = []
-    for step in tqdm(
-        pretrain_steps(pool, config, sizes, seed), total=config.steps, unit="step", delay=1
-    ):
-        losses.append(step.loss)
+    pool = making.load_pool(find(family), data)
+    kept = Checkpoint(work, identity(pool, config, sizes, seed))
+    step = _train(kept, pretrain_steps(pool, config, sizes, seed, kept.state), config.steps)
     path = out or assets.model_path(family)
     step.model.save(path, pretrain=dataclasses.asdict(config), seed=seed)
-    report_made(path, step.model.n_parameters, losses, began, seed, as_json)
+    began = time.perf_counter() - kept.seconds
+    report_made(path, step.model.n_parameters, kept.losses, began, seed, as_json)
+    kept.remove()
 
 
 def diffuser(
@@ -120,19 +125,35 @@ def diffuser(
     out: Annotated[
         Path | None, arg(help="Checkpoint to write; the shipped one if left out.")
     ] = None,
+    work: Work = Path("build/pretrain"),
     seed: Seed = 0,
     as_json: Json = False,
 ) -> None:
-    """Pretrain a prompt diffuser on the training tasks' data, for the shipped Prompt-DT."""
-    pool, began = making.load_pool(find(family), data), time.perf_counter()
+    """Pretrain a prompt diffuser on the training tasks' data, for the shipped Prompt-DT.
+
+    Keeps a checkpoint below WORK and resumes from it.
+    """
+    pool = making.load_pool(find(family), data)
     normalizer = load_model(family).normalizer
-    losses = []
-    steps = pretrain_diffuser(pool, normalizer, config, sizes, seed)
-    for step in tqdm(steps, total=config.steps, unit="step", delay=1):
-        losses.append(step.loss)
+    kept = Checkpoint(work, identity(pool, config, sizes, seed, normalizer))
+    steps = pretrain_diffuser(pool, normalizer, config, sizes, seed, kept.state)
+    step = _train(kept, steps, config.steps)
     path = out or assets.diffuser_path(family)
     step.diffuser.save(path, pretrain=dataclasses.asdict(config), seed=seed)
-    report_made(path, step.diffuser.n_parameters, losses, began, seed, as_json)
+    began = time.perf_counter() - kept.seconds
+    report_made(path, step.diffuser.n_parameters, kept.losses, began, seed, as_json)
+    kept.remove()
+
+
+def _train(kept: Checkpoint, steps: Iterator[TrainingStep], total: int) -> TrainingStep:
+    """Drain a training under a progress bar, keeping its checkpoint; return the last step."""
+    done = kept.state.step if kept.state else 0
+    with tqdm(total=total, initial=done, unit="step", delay=1) as bar:
+        if done:
+            bar.set_description("resumed")
+        for step in kept.keep(steps, total):
+            bar.update(step.step - bar.n)
+    return step
 
 
 def record(family: Positional[FamilyName], as_json: Json = False) -> None:
@@ -147,7 +168,9 @@ def record(family: Positional[FamilyName], as_json: Json = False) -> None:
     for spec in wanted:
         steps = [s for _, s in tqdm(compare(spec, store), total=spec.updates + 3, unit="update")]
         for run_id in (spec.id, spec.untuned.id):
+            last = store.returns(run_id)[-1]
+            measured = {"return_mean": round(float(last.mean()), 3), "episodes": len(last)}
             for path in sorted(p for p in (store.root / run_id).rglob("*") if p.is_file()):
-                assets.record(path, command=made_by, seed=spec.seed)
+                assets.record(path, command=made_by, seed=spec.seed, **measured)
         rows.append({"run": spec.id, "quality": spec.quality, **steps[-1].evaluation.summary()})
     print_result(rows, as_json)

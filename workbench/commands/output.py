@@ -66,6 +66,8 @@ def print_result(value: object, as_json: bool) -> None:
     """Print a result: one JSON value, or a table or list for people."""
     if as_json:
         print(json.dumps(value))
+    elif isinstance(value, pd.DataFrame):
+        print(value.to_string(index=False, na_rep="–"))
     elif isinstance(value, list):
         print(pd.DataFrame(value).to_string(index=False) if value else "nothing")
     else:

@@ -4,49 +4,54 @@ from __future__ import annotations
 
 import streamlit as st
 
+from workbench import assets, own
 from workbench.behaviour import QUALITIES
-from workbench.presets import LIVE_EPISODES, first_look
+from workbench.presets import LIVE_EPISODES, first_look, first_task
 from workbench.projection import MODES
-from workbench.tasks import find
+from workbench.tasks import FAMILIES, Family
 from workbench.tune import RunSpec
+from workbench.views import goal_words
 
-FAMILY = "cheetah-vel"
 LAMBDAS = (0.0, 0.1, 0.3, 1.0, 3.0, 10.0)
-DEFAULT = first_look(FAMILY, 7)
+DEFAULT = first_look("cheetah-vel", 7)
 """What the controls ask for at first; it ships."""
 _QUALITY_WORDS = {
     "expert": "five runs of an expert",
-    "medium": "five runs of a half-trained policy",
-    "random": "five runs of an untrained policy",
+    "medium": "five runs of a half-trained or noisy policy",
+    "random": "five runs of a policy that never learned",
 }
 
 
 def choose_run() -> RunSpec:
     """Draw the sidebar's controls and return the run they ask for."""
-    family = find(FAMILY)
     bar = st.sidebar
     bar.header("Set up a run")
+    family = _choose_family()
     # The labels of options are what stands in a shared link, so they are short and plain.
-    speeds = {f"{task.goal[0]:g}": task.index for task in family.tasks("test")}
-    speed = bar.selectbox(
-        f"Target speed ({family.goal_unit})",
-        list(speeds),
-        index=1,
-        key="speed",
+    tasks = {goal_words(task): task for task in family.tasks("test")}
+    looked_at = [task.index for task in tasks.values()].index(first_task(family.name))
+    wanted = bar.selectbox(
+        "Task",
+        list(tasks),
+        index=looked_at,
+        key=f"{family.name}-task",
         bind="query-params",
-        help="How fast the cheetah should run. The transformer never saw these five speeds.",
+        help=f"What the robot should do: {family.goal_label}. {_seen(family)}",
     )
+    task = tasks[wanted]
+    names = own.qualities(task)
     quality = bar.segmented_control(
         "Data you have",
-        QUALITIES,
+        (*QUALITIES, *names),
         default="medium",
         required=True,
-        key="quality",
+        key=f"{task}-quality" if names else "quality",
         bind="query-params",
-        help="Who recorded the five runs that the prompt is tuned on: an expert, a half-trained "
-        "policy, or one that never learned.",
+        help="Who recorded the runs that the prompt is tuned on: an expert, a half-trained "
+        "policy, or one that never learned. Files of your own come in on the page *Data*.",
     )
-    bar.caption(f"{_QUALITY_WORDS[quality].capitalize()} at this speed, 200 steps each.")
+    words = _QUALITY_WORDS.get(quality, "your own file")
+    bar.caption(f"{words.capitalize()} in this task, up to {family.horizon} steps each.")
     projected = bar.toggle(
         "Gradient projection",
         value=True,
@@ -98,11 +103,33 @@ def choose_run() -> RunSpec:
         help="Draws the noise and the order of the data. The same seed gives the same run.",
     )
     return RunSpec(
-        FAMILY,
-        speeds[speed],
+        family.name,
+        task.index,
         quality,
         settings={"lam": float(lam), "projection": mode if projected else "none"},
         updates=updates,
         seed=int(seed),
         episodes=LIVE_EPISODES,
     )
+
+
+def _choose_family() -> Family:
+    """Let the reader choose among the families whose models ship."""
+    labels = {
+        family.label: family for family in FAMILIES.values() if assets.has_models(family.name)
+    }
+    label = st.sidebar.selectbox(
+        "Robot",
+        list(labels),
+        key="robot",
+        bind="query-params",
+        help="A family of tasks: one robot that is rewarded for different things. Each has its "
+        "own frozen transformer and its own pretrained diffuser.",
+    )
+    return labels[label]
+
+
+def _seen(family: Family) -> str:
+    if set(family.test_indices) <= set(family.train_indices):
+        return "The transformer was trained on both; only the prompt tells which one is wanted."
+    return f"The transformer never saw these {len(family.test_indices)} tasks."

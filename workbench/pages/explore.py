@@ -10,10 +10,12 @@ import torch
 from workbench import assets, figures, player, render, replay
 from workbench.compare import Comparison, compare
 from workbench.job import Job
-from workbench.pages.controls import DEFAULT, choose_run
+from workbench.pages.controls import choose_run
+from workbench.presets import RECORDED
 from workbench.store import RunStore
 from workbench.tasks import find
 from workbench.tune import RunSpec, TuneStep, load_diffuser, load_model
+from workbench.views import goal_words
 
 SHIPPED = RunStore(assets.ROOT / "runs")
 OWN = RunStore("runs")
@@ -66,9 +68,9 @@ def page() -> None:
     st.html(_STYLE)
     st.header("Watch a prompt come out of noise")
     st.markdown(
-        "A frozen transformer steers the cheetah. It was never trained on this speed: **five "
-        "recorded runs** and a short *prompt* are all it gets. Prompt Diffuser turns noise into "
-        "that prompt, and tunes it while the transformer stays as it is."
+        f"{find(spec.family).hint} **Five recorded runs** and a short *prompt* are all it gets. "
+        "Prompt Diffuser turns noise into that prompt, and tunes it while the transformer stays "
+        "as it is."
     )
     running = slot.job is not None and slot.job.running
     st.fragment(_live, run_every=0.5 if running else None)(spec)
@@ -126,8 +128,13 @@ def _shown(slot: _Slot, wanted: RunSpec) -> tuple[Comparison, str]:
             return found, origin
     if slot.job is not None:
         return Comparison.of(slot.spec, slot.job.items), "job"
-    recorded = _stored(SHIPPED, DEFAULT)
-    return recorded or Comparison(wanted, None, None, ()), "recorded"
+    return _recorded(wanted) or Comparison(wanted, None, None, ()), "recorded"
+
+
+def _recorded(wanted: RunSpec) -> Comparison | None:
+    """Return the shipped run that is most like what is asked for: same robot, same data."""
+    shipped = sorted(RECORDED.get(wanted.family, ()), key=lambda s: s.quality != wanted.quality)
+    return next(filter(None, (_stored(SHIPPED, spec) for spec in shipped)), None)
 
 
 def _stored(store: RunStore, spec: RunSpec) -> Comparison | None:
@@ -178,10 +185,11 @@ def _live(wanted: RunSpec) -> None:
 
 def _status(comparison: Comparison, origin: str, wanted: RunSpec, slot: _Slot) -> None:
     spec = comparison.spec
-    goal = find(spec.family).goals[spec.task][0]
+    family = find(spec.family)
     settings = spec.canonical["settings"]
     words = (
-        f"{goal:g} m/s · {spec.quality} data · λ = {settings['lam']:g} · "
+        f"{family.label}: {goal_words(family.task(spec.task))} · {spec.quality} data · "
+        f"λ = {settings['lam']:g} · "
         f"projection {'off' if settings['projection'] == 'none' else settings['projection']} · "
         f"seed {spec.seed}"
     )
@@ -220,6 +228,7 @@ def _choose(comparison: Comparison, running: bool) -> TuneStep | None:
 
 
 def _numbers(comparison: Comparison, step: TuneStep) -> None:
+    family = find(comparison.spec.family)
     before = comparison.untuned.evaluation.summary()
     after = step.evaluation.summary()
     mean, half = comparison.difference(step)
@@ -231,7 +240,8 @@ def _numbers(comparison: Comparison, step: TuneStep) -> None:
         delta_color="off",
         delta_arrow="off",
         border=True,
-        help="Rows cut from the five recorded runs are the prompt. 0 would be perfect.",
+        help="Rows cut from the five recorded runs are the prompt. The higher the return the "
+        f"better{'; 0 would be perfect' if family.target_return == 0 else ''}.",
     )
     columns[1].metric(
         f"Generated prompt after {step.update} updates",

@@ -1,0 +1,76 @@
+"""The page of data: what ships for a task, and a file of the reader's own."""
+
+from __future__ import annotations
+
+import streamlit as st
+
+from workbench import assets, received
+from workbench.behaviour import QUALITIES
+from workbench.pages.sets import compare_sets, sets_of
+from workbench.pages.upload import bring
+from workbench.tasks import FAMILIES, Family, Task, find
+from workbench.views import goal_words
+
+_STYLE = "<style>.stMainBlockContainer{padding:2.2rem 2rem 3rem}</style>"
+
+
+def page(explore) -> None:
+    """Draw the page.
+
+    Args:
+        explore: The page to go on to, as Streamlit navigates.
+    """
+    task = _choose_task()
+    st.html(_STYLE)
+    st.header("The data behind a prompt")
+    st.markdown(
+        "A few recorded episodes are all that a tuning sees of its task. Look at those that ship, "
+        "or **bring your own** and tune on them instead."
+    )
+    look, hand_over = st.tabs(["What there is", "Bring your own"])
+    with look:
+        _there_is(task)
+    with hand_over:
+        bring(task, explore)
+
+
+def _choose_task() -> Task:
+    """Draw the sidebar and return the task whose data are shown."""
+    bar = st.sidebar
+    bar.header("Choose a task")
+    labels = {f.label: f for f in FAMILIES.values() if _ships(f)}
+    family = labels[
+        bar.selectbox(
+            "Robot",
+            list(labels),
+            key="data-robot",
+            bind="query-params",
+            help="A family of tasks: one robot that is rewarded for different things.",
+        )
+    ]
+    tasks = {goal_words(task): task for task in family.tasks("test")}
+    wanted = bar.selectbox(
+        "Task",
+        list(tasks),
+        key=f"data-{family.name}-task",
+        bind="query-params",
+        help=f"What the robot should do: {family.goal_label}. These are the tasks that a prompt "
+        "is tuned for.",
+    )
+    return tasks[wanted]
+
+
+def _ships(family: Family) -> bool:
+    return any(assets.demos_path(t, q).exists() for t in family.tasks("test") for q in QUALITIES)
+
+
+def _there_is(task: Task) -> None:
+    st.subheader(f"{find(task.family).label}: {goal_words(task)}")
+    sets = sets_of(task)
+    if not sets:
+        st.info(
+            "No demonstrations of this task ship. Make them: "
+            f"`python -m workbench demos {task.family}`."
+        )
+        return
+    compare_sets(sets, frozenset(received.saved(task)), "sets")
