@@ -10,7 +10,10 @@ from streamlit.testing.v1 import AppTest
 from workbench import assets
 from workbench.pages import explore
 from workbench.pages.controls import DEFAULT
+from workbench.presets import first_task
 from workbench.store import RunStore
+from workbench.tasks import FAMILIES
+from workbench.views import goal_words
 
 APP = str(Path(__file__).parents[1] / "app.py")
 
@@ -153,7 +156,42 @@ def test_a_third_tuning_waits_its_turn(app, slot, monkeypatch):
     assert any("running on this machine" in w.value for w in app.warning)
 
 
-@pytest.mark.parametrize("link", [{"speed": "99"}, {"lam": "-4"}, {"updates": "x"}, {"seed": "-1"}])
+@pytest.mark.parametrize("family", FAMILIES.values(), ids=FAMILIES)
+def test_every_family_has_its_own_tasks_and_a_recorded_run(app, family):
+    app.sidebar.selectbox(key="robot").set_value(family.label).run()
+    assert not app.exception
+    tasks = app.sidebar.selectbox(key=f"{family.name}-task")
+    assert tasks.options == [goal_words(task) for task in family.tasks("test")]
+    assert shows(app, f"{family.label}: {goal_words(family.task(first_task(family.name)))}")
+    assert shows(app, "Recorded run")
+    assert len(app.metric) == 3
+    assert any(family.hint in m.value for m in app.markdown)
+    tasks.set_value(tasks.options[-1]).run()
+    assert shows(app, "Press **Tune** to run the settings on the left")
+    assert not app.exception
+
+
+def test_another_robot_forgets_no_setting(app):
+    app.sidebar.number_input(key="seed").set_value(5).run()
+    app.sidebar.selectbox(key="robot").set_value("Cheetah-dir").run()
+    assert app.sidebar.number_input(key="seed").value == 5
+    app.sidebar.selectbox(key="robot").set_value("Cheetah-vel").run()
+    assert app.sidebar.selectbox(key="cheetah-vel-task").value == "run at 0.6 m/s"
+
+
+def test_a_shared_link_names_robot_and_task(slot):
+    test = AppTest.from_file(APP, default_timeout=40)
+    test.query_params["robot"] = "Cheetah-dir"
+    test.query_params["cheetah-dir-task"] = "run backward"
+    test.run()
+    assert not test.exception
+    assert test.sidebar.selectbox(key="cheetah-dir-task").value == "run backward"
+
+
+@pytest.mark.parametrize(
+    "link",
+    [{"cheetah-vel-task": "99"}, {"robot": "Dog"}, {"lam": "-4"}, {"updates": "x"}, {"seed": "-1"}],
+)
 def test_a_bad_link_falls_back_to_the_default(link):
     test = AppTest.from_file(APP, default_timeout=40)
     for name, value in link.items():

@@ -16,8 +16,8 @@ import workbench.__main__ as command
 from workbench import assets
 from workbench.dataset import load_trajectories
 from workbench.model import PromptDT
-from workbench.rollout import evaluate
 from workbench.prompts import PROMPTS
+from workbench.rollout import evaluate
 from workbench.store import RunStore
 from workbench.tasks import FAMILIES, find, make
 from workbench.tune import RunSpec, run

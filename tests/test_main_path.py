@@ -16,10 +16,13 @@ def test_a_visitor_tunes_a_prompt(tmp_path):
     )
     with browser.served(tmp_path / "app.py", tmp_path) as url, browser.opened() as page:
         # A shared link sets the controls; what is not asked for stays at its default.
-        page.goto(f"{url}/?speed=1.2&quality=random&lam=3&projected=false&seed=5")
+        task = "cheetah-vel-task=run+at+1.2+m%2Fs"
+        page.goto(f"{url}/?{task}&quality=random&lam=3&projected=false&seed=5")
         page.get_by_text("Recorded run").first.wait_for(timeout=40_000)
         bar = page.get_by_test_id("stSidebarUserContent")
-        expect(bar.get_by_role("combobox").first).to_have_value("1.2", timeout=20_000)
+        robot, asked = (bar.get_by_role("combobox").nth(i) for i in (0, 1))
+        expect(robot).to_have_value("Cheetah-vel", timeout=20_000)
+        expect(asked).to_have_value("run at 1.2 m/s", timeout=20_000)
         expect(bar.get_by_role("spinbutton", name="Seed")).to_have_value("5", timeout=20_000)
         assert "lam=3" in page.url
 

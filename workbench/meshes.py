@@ -27,15 +27,15 @@ def clustered(
         sides of a sheet that has become flat stay.
     """
     grid = np.floor((vertices - vertices.min(0)) / cell).astype(np.int64)
-    _, cluster = np.unique(grid, axis=0, return_inverse=True)
-    cluster = cluster.ravel()
+    _, cluster = np.unique(_number(grid), return_inverse=True)
     count = np.bincount(cluster)
     means = np.stack([np.bincount(cluster, column) for column in vertices.T], -1) / count[:, None]
     faces = cluster[faces]
     a, b, c = faces.T
     faces = faces[(a != b) & (b != c) & (c != a)]
     turns = (np.arange(3) + faces.argmin(-1)[:, None]) % 3  # the smallest index first
-    faces = np.unique(np.take_along_axis(faces, turns, -1), axis=0)
+    faces = np.take_along_axis(faces, turns, -1)
+    faces = faces[np.unique(_number(faces), return_index=True)[1]]
     used, faces = np.unique(faces, return_inverse=True)
     return means[used], faces.reshape(-1, 3)
 
@@ -59,6 +59,12 @@ def packed(model: mujoco.MjModel, wanted: Iterable[int]) -> list[dict | None]:
             break
         cell *= _COARSER
     return [_packed_mesh(*made[i]) if i in made else None for i in range(model.nmesh)]
+
+
+def _number(rows: np.ndarray) -> np.ndarray:
+    """Return one number for each row (n, 3) of small counts: equal rows, equal numbers."""
+    size = rows.max(initial=0) + 1
+    return (rows[:, 0] * size + rows[:, 1]) * size + rows[:, 2]
 
 
 def _mesh(model: mujoco.MjModel, i: int) -> tuple[np.ndarray, np.ndarray]:

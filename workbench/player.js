@@ -75,8 +75,8 @@ export function mount(element, data) {
   }
   function tick(time) {
     request = 0;
-    // Some 30 pictures a second; fewer where painting is slow, so that the page never sticks.
-    if (clock.playing && time - painted < clamp(4 * cost, 32, 66) - 4) return schedule();
+    // Some 30 pictures a second; down to 20 where painting is slow, so that the page never sticks.
+    if (clock.playing && time - painted < clamp(4 * cost, 32, 52) - 4) return schedule();
     if (clock.playing) {
       clock.t += (Math.min(Math.max(time - last, 0), 250) / 1000) * clock.rate;
       last = time;

@@ -45,15 +45,17 @@ export function paintFloorMarks(ctx, view, scene, run, step, look) {
 function strokes(ctx, view, lines) {
   ctx.beginPath();
   for (const line of lines) {
+    const seen = line.map(view.project);
     for (let i = 1; i < line.length; i++) {
-      let ends = [line[i - 1], line[i]];
-      const depths = ends.map((point) => view.project(point).depth);
-      if (Math.max(...depths) < CLOSE) continue;
-      const f = (CLOSE - depths[0]) / (depths[1] - depths[0]);
-      const cut = sum([1 - f, ends[0]], [f, ends[1]]);
-      ends = ends.map((point, n) => view.project(depths[n] < CLOSE ? cut : point));
-      ctx.moveTo(ends[0].x, ends[0].y);
-      ctx.lineTo(ends[1].x, ends[1].y);
+      let [a, b] = [seen[i - 1], seen[i]];
+      if (Math.max(a.depth, b.depth) < CLOSE) continue;
+      if (Math.min(a.depth, b.depth) < CLOSE) {
+        const f = (CLOSE - a.depth) / (b.depth - a.depth);
+        const cut = view.project(sum([1 - f, line[i - 1]], [f, line[i]]));
+        [a, b] = a.depth < CLOSE ? [cut, b] : [a, cut];
+      }
+      if (i === 1 || a !== seen[i - 1]) ctx.moveTo(a.x, a.y);
+      ctx.lineTo(b.x, b.y);
     }
   }
   ctx.stroke();

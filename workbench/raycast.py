@@ -177,6 +177,10 @@ def _blend_line(picture, depth, size, focal, points, shape) -> None:
         return
     x, y, ahead = np.concatenate(dots).T
     reach = np.maximum(focal * shape.radius / ahead, 0.7)
+    seen = (np.abs(x) < width / 2 + reach) & (np.abs(y) < height / 2 + reach)
+    if not seen.any():
+        return
+    x, y, ahead, reach = x[seen], y[seen], ahead[seen], reach[seen]
     far = np.sqrt(1 + (x**2 + y**2) / focal**2) * ahead  # along the ray
     span = np.arange(-int(reach.max()) - 1, int(reach.max()) + 2)
     for dx, dy in np.stack(np.meshgrid(span, span), -1).reshape(-1, 2):

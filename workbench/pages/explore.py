@@ -164,7 +164,8 @@ def _live(wanted: RunSpec) -> None:
         st.warning(notice, icon=":material/hourglass_top:")
     if origin == "job" and slot.job.error is not None:
         st.error(f"The run ended early: {slot.job.error}", icon=":material/error:")
-    _status(comparison, origin, wanted, slot)
+    if comparison.steps or comparison.preview is not None or running:
+        _status(comparison, origin, wanted, slot)
     step = _choose(comparison, running)
     model = load_model(comparison.spec.family)
     if step is not None or comparison.preview is not None:
@@ -172,7 +173,10 @@ def _live(wanted: RunSpec) -> None:
     elif running:
         st.info("Loading the transformer and the five recorded runs …", icon=":material/sync:")
     else:
-        st.info("There is no recorded run to show. Press **Tune** to make one.")
+        st.info(
+            f"There is no recorded run of {find(wanted.family).label} to show. "
+            "Press **Tune** to make one."
+        )
         return
     if step is not None:
         _numbers(comparison, step)
