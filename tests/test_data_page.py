@@ -1,6 +1,5 @@
 """The page of data, by Streamlit's AppTest: what ships, a file brought, judged and kept."""
 
-import dataclasses
 import os
 import pickle
 
@@ -8,7 +7,6 @@ import numpy as np
 import pytest
 from conftest import record
 from streamlit.testing.v1 import AppTest
-from test_minari import Gauge
 from test_received import as_pickle
 
 from workbench import assets, own
@@ -24,13 +22,6 @@ def script():
     from workbench.pages import data, explore
 
     data.page(st.Page(explore.page))
-
-
-@pytest.fixture
-def toy(toy, monkeypatch):
-    gauged = dataclasses.replace(toy, build=Gauge)
-    monkeypatch.setitem(FAMILIES, "toy", gauged)
-    return gauged
 
 
 @pytest.fixture

@@ -18,7 +18,7 @@ import pytest
 import torch
 from conftest import record
 from safetensors.numpy import save_file
-from test_minari import Gauge, foreign, shortened, the_same
+from test_minari import foreign, shortened, the_same
 
 from workbench import assets, episodes, formats, own, received
 from workbench.commands import data
@@ -29,13 +29,6 @@ from workbench.prompts import cells, compare_prompts
 from workbench.received import examine, receive, save, saved
 from workbench.tasks import FAMILIES
 from workbench.tune import RunSpec, run
-
-
-@pytest.fixture
-def toy(toy, monkeypatch):
-    gauged = dataclasses.replace(toy, build=Gauge)
-    monkeypatch.setitem(FAMILIES, "toy", gauged)
-    return gauged
 
 
 @pytest.fixture(autouse=True)
