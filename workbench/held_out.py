@@ -92,6 +92,7 @@ def kept_held_out(families: Iterable[str]) -> pd.DataFrame:
         name = assets.model_path(family).relative_to(assets.ROOT).as_posix()
         kept = pd.DataFrame(entries.get(name, {}).get("measured", {}).get("held_out", []))
         if len(kept):
+            kept = kept.astype({"success": float, "of_expert": float})
             words = [published_words(family, kind) for kind in kept.prompt]
             tables.append(kept.assign(family=family, published=words))
     if not tables:
