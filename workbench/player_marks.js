@@ -99,8 +99,9 @@ function paintArrow(ctx, view, mark, right, tail, look) {
 
 /** Text that stays legible on whatever is behind it. */
 function write(ctx, text, x, y, colour, look) {
-  const half = ctx.textAlign === "center" ? ctx.measureText(text).width / 2 : 0;
-  const at = clamp(x, half + 4, ctx.canvas.clientWidth - half - 4);
+  const long = ctx.measureText(text).width;
+  const before = { left: 0, center: long / 2, right: long }[ctx.textAlign] ?? 0;
+  const at = clamp(x, before + 4, ctx.canvas.clientWidth - (long - before) - 4);
   ctx.lineWidth = 3;
   ctx.lineJoin = "round";
   ctx.strokeStyle = look.sky;
