@@ -320,6 +320,13 @@ def test_training_data_and_few_shot_sets_share_no_start(shipped, call, toy, tmp_
     assert len(set(starts)) == len(starts)
 
 
+def test_a_family_may_ask_for_another_number_of_episodes(shipped, call, toy, tmp_path, monkeypatch):
+    monkeypatch.setitem(command.make.making.EPISODES, "toy", 3)
+    assert call("collect", "toy")[0] == 0
+    files = list((tmp_path / "data" / "toy").iterdir())
+    assert {len(load_trajectories(f)) for f in files} == {3}
+
+
 def test_a_checkpoint_written_elsewhere_is_not_entered(shipped, call, tmp_path):
     call("collect", "toy", "--episodes", 1)
     status, _, _ = call("pretrain", "toy", "--steps", 1, "--batch-size", 2, "--width", 8,

@@ -31,6 +31,8 @@ MEDIUM = (0.4, 0.7)
 """Normalised returns that count as medium; the snapshot nearest the middle is taken."""
 FEW_SHOT = 5
 """Trajectories in a few-shot set; not published."""
+EPISODES = {"cheetah-dir": 100, "reach": 10}
+"""Episodes per training task and quality where they are not 20: few tasks, or long episodes."""
 _EPISODES = 4
 _EXPERT_NOISE = 0.3
 _RANDOM_NOISE = 3**-0.5  # as uniform actions have
@@ -207,15 +209,22 @@ def data_path(folder: Path, task: Task, quality: Quality) -> Path:
 
 
 def make_data(
-    family: Family, folder: Path, episodes: int, seed: int
+    family: Family, folder: Path, episodes: int | None, seed: int
 ) -> Iterator[tuple[Task, Quality, float]]:
     """Collect the training data, one file per training task and quality.
 
     A file that holds as many episodes of the same policy is left as it is.
 
+    Args:
+        family: The family.
+        folder: Where the files go.
+        episodes: Per task and quality; None for what the shipped models were trained on.
+        seed: Seed of everything.
+
     Yields:
         Task, quality and mean return of each file as it is written.
     """
+    episodes = EPISODES.get(family.name, 20) if episodes is None else episodes
     for number, quality in enumerate(QUALITIES):
         policy = assets.behaviour(family.name, quality)
         made_by = {

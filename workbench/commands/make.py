@@ -68,7 +68,10 @@ def behaviour(
 def collect(
     family: Positional[FamilyName],
     data: Data = Path("data"),
-    episodes: Annotated[int, arg(help="Trajectories per training task and quality.")] = 20,
+    episodes: Annotated[
+        int | None,
+        arg(help="Trajectories per training task and quality; the family's if left out."),
+    ] = None,
     seed: Seed = 0,
     as_json: Json = False,
 ) -> None:
