@@ -9,16 +9,15 @@ well under 0.05 a step).
 
 from __future__ import annotations
 
-import mujoco
 import numpy as np
 from gymnasium.envs.mujoco.ant_v5 import AntEnv
 from gymnasium.spaces import Box
 
 from workbench.tasks import rewards
-from workbench.tasks.family import VELOCITY, Environment, Family, Variable
-from workbench.tasks.inertia import published_model
+from workbench.tasks.family import VELOCITY, Family, Variable
+from workbench.tasks.inertia import PublishedBody
 
-_NQ, _LOWEST, _HIGHEST = 15, 0.2, 1.0
+_LOWEST, _HIGHEST = 0.2, 1.0
 # Headings in radians, from the released code's task files.
 # fmt: off
 _HEADINGS = (
@@ -39,17 +38,13 @@ _HEADINGS = (
 # fmt: on
 
 
-class Ant(AntEnv, Environment):
+class Ant(PublishedBody, AntEnv):
     """Ant with the published 27-d observation and a reward along a heading."""
 
     def __init__(self, goal: tuple[float, ...]):
         self.goal = goal
         super().__init__(include_cfrc_ext_in_observation=False)
         self.observation_space = Box(-np.inf, np.inf, (27,), np.float64)
-
-    def _initialize_simulation(self):
-        model = published_model(self.fullpath)
-        return model, mujoco.MjData(model)
 
     def step(self, action: np.ndarray):
         """Advance by 0.05 s; the third value is True when the ant has fallen or jumped away."""
@@ -61,15 +56,6 @@ class Ant(AntEnv, Environment):
         healthy = np.isfinite(self.state()).all() and _LOWEST <= self.data.qpos[2] <= _HIGHEST
         info = {"measured": measured}
         return self._get_obs(), float(sum(terms.values())), not healthy, False, info
-
-    def state(self) -> np.ndarray:
-        """Return ``(qpos, qvel)``, (29,) in metres, a quaternion, radians and their rates."""
-        return np.concatenate([self.data.qpos, self.data.qvel])
-
-    def put(self, state: np.ndarray) -> None:
-        """Set ``(qpos, qvel)``, (29,)."""
-        state = np.asarray(state, np.float64)
-        self.set_state(state[:_NQ], state[_NQ:])
 
 
 def _state_of(observations: np.ndarray) -> np.ndarray:

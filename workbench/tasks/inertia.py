@@ -13,6 +13,28 @@ import functools
 import mujoco
 import numpy as np
 
+from workbench.tasks.family import Environment
+
+
+class PublishedBody(Environment):
+    """What a robot of gymnasium needs to move as the published one; mixed in before its class."""
+
+    model: mujoco.MjModel
+    data: mujoco.MjData
+
+    def _initialize_simulation(self):
+        model = published_model(self.fullpath)
+        return model, mujoco.MjData(model)
+
+    def state(self) -> np.ndarray:
+        """Return ``(qpos, qvel)``, (nq + nv,) in metres, radians (or quaternions), their rates."""
+        return np.concatenate([self.data.qpos, self.data.qvel])
+
+    def put(self, state: np.ndarray) -> None:
+        """Set ``(qpos, qvel)``, (nq + nv,)."""
+        state = np.asarray(state, np.float64)
+        self.set_state(state[: self.model.nq], state[self.model.nq :])
+
 
 @functools.cache
 def published_model(path: str) -> mujoco.MjModel:

@@ -10,20 +10,18 @@ from __future__ import annotations
 
 import functools
 
-import mujoco
 import numpy as np
 from gymnasium.envs.mujoco.half_cheetah_v5 import HalfCheetahEnv
 from gymnasium.spaces import Box
 
 from workbench.tasks import rewards
-from workbench.tasks.family import Environment, Family, Variable
-from workbench.tasks.inertia import published_model
+from workbench.tasks.family import Family, Variable
+from workbench.tasks.inertia import PublishedBody
 
 _JOINTS = ("back thigh", "back shin", "back foot", "front thigh", "front shin", "front foot")
-_NQ = 9
 
 
-class Cheetah(HalfCheetahEnv, Environment):
+class Cheetah(PublishedBody, HalfCheetahEnv):
     """HalfCheetah with the published 20-d observation and a goal-dependent reward."""
 
     def __init__(self, goal: tuple[float, ...], reward_terms):
@@ -31,10 +29,6 @@ class Cheetah(HalfCheetahEnv, Environment):
         self.reward_terms = reward_terms
         super().__init__()
         self.observation_space = Box(-np.inf, np.inf, (20,), np.float64)
-
-    def _initialize_simulation(self):
-        model = published_model(self.fullpath)
-        return model, mujoco.MjData(model)
 
     def _get_obs(self) -> np.ndarray:
         torso = self.data.xpos[1]
@@ -47,15 +41,6 @@ class Cheetah(HalfCheetahEnv, Environment):
         velocity = np.array([(self.data.qpos[0] - before) / self.dt, 0.0, 0.0])
         terms = self.reward_terms(velocity, np.asarray(action, np.float64), self.goal)
         return self._get_obs(), float(sum(terms.values())), False, False, {"measured": velocity}
-
-    def state(self) -> np.ndarray:
-        """Return ``(qpos, qvel)``, (18,) in metres, radians and their rates."""
-        return np.concatenate([self.data.qpos, self.data.qvel])
-
-    def put(self, state: np.ndarray) -> None:
-        """Set ``(qpos, qvel)``, (18,)."""
-        state = np.asarray(state, np.float64)
-        self.set_state(state[:_NQ], state[_NQ:])
 
 
 def _state_of(observations: np.ndarray) -> np.ndarray:
