@@ -9,12 +9,12 @@ from streamlit.testing.v1 import AppTest
 
 from workbench import assets
 from workbench.pages import explore
-from workbench.pages.controls import DEFAULT
-from workbench.presets import first_task
+from workbench.presets import first_look, first_task
 from workbench.store import RunStore
 from workbench.tasks import FAMILIES
 from workbench.views import goal_words
 
+DEFAULT = first_look("cheetah-vel", first_task("cheetah-vel"))
 APP = str(Path(__file__).parents[1] / "app.py")
 
 

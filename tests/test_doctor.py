@@ -230,8 +230,8 @@ def test_without_pins_nothing_is_compared(monkeypatch, tmp_path):
     ],
 )
 def test_graphics_says_what_draws_and_what_to_install(monkeypatch, working, levels, chosen):
-    monkeypatch.setattr(render, "_candidates", lambda: ["egl", "osmesa", "ray"])
-    monkeypatch.setattr(render, "_works", lambda name: name in working)
+    monkeypatch.setattr(render, "candidates", lambda: ["egl", "osmesa", "ray"])
+    monkeypatch.setattr(render, "works_here", lambda name: name in working)
     found = list(doctor.graphics())
     assert [f.name for f in found] == ["egl", "osmesa", "ray"]
     assert [f.level for f in found] == [*levels, "ok"]

@@ -26,7 +26,7 @@ from workbench.dataset import load_trajectories, save_trajectories
 from workbench.minari_io import load_minari, save_minari
 from workbench.pickled import RefusedFile
 from workbench.prompts import cells, compare_prompts
-from workbench.received import examine, receive, save, saved
+from workbench.received import examine, receive, save
 from workbench.tasks import FAMILIES
 from workbench.tune import RunSpec, run
 
@@ -140,7 +140,7 @@ def test_several_tasks_in_one_file_are_told_apart(toy, folder):
     report = receive(save_minari(folder / "both-v0", items))
     assert [(s.fit.task.index, len(s.trajectories)) for s in report.sets] == [(2, 3), (5, 2)]
     save(report, "both")
-    assert saved(toy.task(2)) == saved(toy.task(5)) == ["own:both"]
+    assert own.qualities(toy.task(2)) == own.qualities(toy.task(5)) == ["own:both"]
     the_same(assets.demos(toy.task(2), "own:both"), items[2:])
 
 
@@ -567,8 +567,8 @@ def test_kept_data_are_what_was_brought(toy, demos, kept):
     for a, b in zip(assets.demos(toy.task(5), kept), demos, strict=True):
         assert a.observations.tobytes() == b.observations.tobytes()
         assert a.rewards.tobytes() == b.rewards.tobytes()
-    assert saved(toy.task(5)) == [kept]
-    assert saved(toy.task(2)) == []
+    assert own.qualities(toy.task(5)) == [kept]
+    assert own.qualities(toy.task(2)) == []
     assert [p.name for p in path.parent.iterdir()] == [path.name], "nothing half-written"
 
 
@@ -600,7 +600,7 @@ def test_a_name_is_taken_only_once(toy, demos, kept):
     both = [*record(toy.task(2), 1), *demos]
     with pytest.raises(ValueError, match="already"):
         own.save("theirs", both)
-    assert saved(toy.task(2)) == [], "all tasks of a file or none"
+    assert own.qualities(toy.task(2)) == [], "all tasks of a file or none"
     own.save("theirs", demos[:1], overwrite=True)
     assert len(assets.demos(toy.task(5), kept)) == 1
 
@@ -639,7 +639,7 @@ def test_a_file_that_was_renamed_by_hand_is_found_out(toy, kept):
 def test_other_files_in_the_folder_are_no_sets(toy, kept):
     for name in ("5-theirs.77.partial", "5-Bad Name.safetensors", "notes.txt", "25-x.safetensors"):
         (own.FOLDER / "toy" / name).write_bytes(b"")
-    assert saved(toy.task(5)) == [kept]
+    assert own.qualities(toy.task(5)) == [kept]
 
 
 def test_their_prompts_beside_ours(toy, kept):

@@ -126,7 +126,7 @@ def test_every_family_can_be_seen(name):
 
 @pytest.mark.parametrize("name", FAMILIES)
 def test_every_family_makes_a_film_without_a_graphics_library(name, tmp_path, monkeypatch):
-    monkeypatch.setattr(render, "_candidates", lambda: ["ray"])
+    monkeypatch.setattr(render, "candidates", lambda: ["ray"])
     monkeypatch.setattr(render, "backend", lambda: "ray")
     task, states = episode(name, 2)
     frames = film(render.video(task, states, width=96, height=72), tmp_path)
@@ -168,17 +168,17 @@ def test_backend_degrades_to_the_ray_caster(monkeypatch):
     asked = []
     monkeypatch.delenv("MUJOCO_GL", raising=False)
     monkeypatch.setattr(render.sys, "platform", "linux")
-    monkeypatch.setattr(render, "_works", lambda name: asked.append(name) or name == "osmesa")
+    monkeypatch.setattr(render, "works_here", lambda name: asked.append(name) or name == "osmesa")
     assert render.backend() == "osmesa"
     assert asked == ["egl", "osmesa"]
     render.backend.cache_clear()
-    monkeypatch.setattr(render, "_works", lambda name: False)
+    monkeypatch.setattr(render, "works_here", lambda name: False)
     assert render.backend() == "ray"
 
 
 @pytest.mark.usefixtures("fresh")
 def test_backend_respects_the_environment(monkeypatch):
-    monkeypatch.setattr(render, "_works", lambda name: True)
+    monkeypatch.setattr(render, "works_here", lambda name: True)
     monkeypatch.setenv("MUJOCO_GL", "osmesa")
     assert render.backend() == "osmesa"
     render.backend.cache_clear()
@@ -187,11 +187,11 @@ def test_backend_respects_the_environment(monkeypatch):
 
 
 def test_a_renderer_that_cannot_load_does_not_work():
-    assert not render._works("no-such-renderer")
+    assert not render.works_here("no-such-renderer")
 
 
 def test_video_by_the_ray_caster(task, states, tmp_path, monkeypatch):
-    monkeypatch.setattr(render, "_candidates", lambda: ["ray"])
+    monkeypatch.setattr(render, "candidates", lambda: ["ray"])
     monkeypatch.setattr(render, "backend", lambda: "ray")
     done = []
     data = render.video(task, states, width=160, height=120, every=2, progress=done.append)
@@ -208,20 +208,20 @@ def test_video_by_the_ray_caster(task, states, tmp_path, monkeypatch):
 
 
 def test_video_falls_back_when_a_renderer_fails_while_drawing(task, states, tmp_path, monkeypatch):
-    monkeypatch.setattr(render, "_candidates", lambda: ["no-such-renderer", "ray"])
+    monkeypatch.setattr(render, "candidates", lambda: ["no-such-renderer", "ray"])
     monkeypatch.setattr(render, "backend", lambda: "no-such-renderer")
     assert film(render.video(task, states[:2]), tmp_path).shape == (2, 240, 320, 3)
 
 
 def test_video_says_what_went_wrong(task, states, monkeypatch):
-    monkeypatch.setattr(render, "_candidates", lambda: ["no-such-renderer"])
+    monkeypatch.setattr(render, "candidates", lambda: ["no-such-renderer"])
     monkeypatch.setattr(render, "backend", lambda: "no-such-renderer")
     with pytest.raises(RuntimeError, match="no-such-renderer"):
         render.video(task, states)
 
 
 def test_raising_in_progress_cancels(task, states, monkeypatch):
-    monkeypatch.setattr(render, "_candidates", lambda: ["ray"])
+    monkeypatch.setattr(render, "candidates", lambda: ["ray"])
     monkeypatch.setattr(render, "backend", lambda: "ray")
     children, popen = [], render.subprocess.Popen
     monkeypatch.setattr(

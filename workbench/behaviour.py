@@ -206,10 +206,11 @@ class _GoalEnv(gymnasium.Env):
     def step(self, action):
         observation, reward, terminated, _, info = self.env.step(action)
         self.t += 1
-        for term, (first, last) in self.family.training_weights.items():
-            weight = first + self.progress * (last - first)
+        if weights := self.family.training_weights:
             terms = self.family.reward_terms(info["measured"], action, self.env.goal)
-            reward += (weight - 1) * float(terms[term])
+            for term, (first, last) in weights.items():
+                weight = first + self.progress * (last - first)
+                reward += (weight - 1) * float(terms[term])
         return self._told(observation), reward, terminated, self.t >= self.horizon, info
 
 

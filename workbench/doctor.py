@@ -144,7 +144,7 @@ def processor() -> Iterator[Finding]:
 def graphics() -> Iterator[Finding]:
     """Try every way of drawing a film; the browser's replays need none of them."""
     area = "graphics"
-    works = {name: name == "ray" or render._works(name) for name in render._candidates()}
+    works = {name: name == "ray" or render.works_here(name) for name in render.candidates()}
     chosen = next(name for name, good in works.items() if good)
     for name, good in works.items():
         if name == "ray":

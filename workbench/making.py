@@ -31,9 +31,10 @@ MEDIUM = (0.4, 0.7)
 """Normalised returns that count as medium; the snapshot nearest the middle is taken."""
 FEW_SHOT = 5
 """Trajectories in a few-shot set; not published."""
+USUAL_EPISODES = 20
 EPISODES = {"cheetah-dir": 100, "reach": 10}
-"""Episodes per training task and quality where they are not 20: few tasks, or long episodes."""
-_EPISODES = 4
+"""Training episodes per task and quality where they are not 20: few tasks, or long episodes."""
+_GRADED = 4
 _EXPERT_NOISE = 0.3
 _RANDOM_NOISE = 3**-0.5  # as uniform actions have
 _MEDIUM_NOISE = (1.0, 2.0, 3.0, 4.0, 6.0, 8.0, 12.0, 16.0)
@@ -51,8 +52,8 @@ def _seeds(task: Task) -> range:
     In a family with a script episodes begin nearly alike: each task has its own seeds there, or
     there would be but 4 random walks, and their mean would say little.
     """
-    first = task.index * _EPISODES if find(task.family).script is not None else 0
-    return range(first, first + _EPISODES)
+    first = task.index * _GRADED if find(task.family).script is not None else 0
+    return range(first, first + _GRADED)
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -224,7 +225,7 @@ def make_data(
     Yields:
         Task, quality and mean return of each file as it is written.
     """
-    episodes = EPISODES.get(family.name, 20) if episodes is None else episodes
+    episodes = EPISODES.get(family.name, USUAL_EPISODES) if episodes is None else episodes
     for number, quality in enumerate(QUALITIES):
         policy = assets.behaviour(family.name, quality)
         made_by = {

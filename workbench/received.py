@@ -13,7 +13,7 @@ from workbench.fitting import find_task, fitting_families, nearest_tasks
 from workbench.formats import Recording, read_recording
 from workbench.pickled import RefusedFile
 from workbench.report import Range, Report, TaskSet
-from workbench.tasks import Family, Task, find
+from workbench.tasks import Family, find
 from workbench.tune import load_model
 
 FAR = 10.0
@@ -75,11 +75,6 @@ def save(report: Report, name: str, *, overwrite: bool = False) -> tuple[Path, .
         raise RefusedFile(f"{report.file} was refused and is not kept: {' '.join(report.errors)}")
     source = Path(report.file).name[:200]
     return own.save(name, report.trajectories, overwrite=overwrite, source=source)
-
-
-def saved(task: Task) -> list[str]:
-    """Return the qualities ``own:<name>`` that were saved for a task, by name."""
-    return own.qualities(task)
 
 
 def _examined(label: str, recording: Recording, family: str | None, task: int | None) -> Report:

@@ -10,7 +10,7 @@ from typing import Any, Literal, get_args
 
 from workbench import assets
 from workbench.behaviour import QUALITIES, BehaviourConfig
-from workbench.making import FEW_SHOT
+from workbench.making import EPISODES, FEW_SHOT, USUAL_EPISODES
 from workbench.presets import RECORDED
 from workbench.pretrain import DiffuserPretrainConfig, PretrainConfig
 from workbench.tasks import Family
@@ -160,7 +160,7 @@ def _rough(family: Family, verb: Verb, words: Words) -> float:
     tests, trains = (len(family.tasks(split)) * len(QUALITIES) for split in ("test", "train"))
     usual = {
         "behaviour": _SCRIPTED if family.script else BehaviourConfig().env_steps,
-        "collect": trains * 20 * family.horizon,
+        "collect": trains * EPISODES.get(family.name, USUAL_EPISODES) * family.horizon,
         "demos": tests * FEW_SHOT * family.horizon,
         "pretrain": PretrainConfig().steps,
         "diffuser": DiffuserPretrainConfig().steps,

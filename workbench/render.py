@@ -150,7 +150,7 @@ def backend() -> str:
     possible answers too), and ``MUJOCO_GL=disable`` means ``"ray"``. Each candidate draws a small
     picture in a child process, about half a second each; the answer is remembered.
     """
-    return next(name for name in _candidates() if name == "ray" or _works(name))
+    return next(name for name in candidates() if name == "ray" or works_here(name))
 
 
 def video(
@@ -190,7 +190,7 @@ def video(
             raise ValueError(f"`{name}` must be even and at least 16: got {value}.")
     if every < 1 or (fps is not None and fps <= 0):
         raise ValueError(f"`every` and `fps` must be positive: got {every=} and {fps=}.")
-    names, view, dt = _candidates(), view_of(task.family), family.dt * every
+    names, view, dt = candidates(), view_of(task.family), family.dt * every
     shared = {
         "fps": fps or 1 / dt,
         "dt": dt,
@@ -288,7 +288,8 @@ def _camera(task: Task, camera: Camera) -> dict:
     }
 
 
-def _candidates() -> list[str]:
+def candidates() -> list[str]:
+    """Return the renderers to try, in order; the last, ``"ray"``, works everywhere."""
     wanted = os.environ.get("MUJOCO_GL", "").lower().strip()
     if wanted in ("disable", "disabled", "off", "false", "0"):
         return ["ray"]
@@ -307,7 +308,8 @@ def _environment(name: str) -> dict[str, str]:
     return {**os.environ, **gl}
 
 
-def _works(name: str) -> bool:
+def works_here(name: str) -> bool:
+    """Return whether a renderer draws a small picture, in a child process."""
     with contextlib.suppress(subprocess.TimeoutExpired):
         command = [sys.executable, "-c", _PROBE]
         done = subprocess.run(command, env=_environment(name), capture_output=True, timeout=60)

@@ -60,7 +60,7 @@ def prompts(
         table = kept_held_out(family.name for family in known)
         print_result(records(table) if as_json else table, as_json)
         return
-    if keep and (tasks or kinds != PROMPTS or any(not assets.has_models(f.name) for f in known)):
+    if keep and (tasks or kinds != PROMPTS):
         raise ValueError("`--keep` keeps whole tables: leave `--kinds` and `--tasks` out.")
     # a hundred episodes at once can use more than one
     torch.set_num_threads(int(os.environ.get("WORKBENCH_THREADS") or os.cpu_count() or 1))

@@ -6,15 +6,13 @@ import streamlit as st
 
 from workbench import assets, own
 from workbench.behaviour import QUALITIES
-from workbench.presets import LIVE_EPISODES, first_look, first_task
+from workbench.presets import LIVE_EPISODES, first_task
 from workbench.projection import MODES
 from workbench.tasks import FAMILIES, Family
 from workbench.tune import RunSpec
 from workbench.views import goal_words
 
 LAMBDAS = (0.0, 0.1, 0.3, 1.0, 3.0, 10.0)
-DEFAULT = first_look("cheetah-vel", 7)
-"""What the controls ask for at first; it ships."""
 _QUALITY_WORDS = {
     "expert": "five runs of an expert",
     "medium": "five runs of a half-trained or noisy policy",

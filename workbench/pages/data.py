@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import streamlit as st
 
-from workbench import assets, received
+from workbench import assets, own
 from workbench.behaviour import QUALITIES
 from workbench.pages.sets import compare_sets, sets_of
 from workbench.pages.upload import bring
@@ -73,4 +73,4 @@ def _there_is(task: Task) -> None:
             f"`python -m workbench demos {task.family}`."
         )
         return
-    compare_sets(sets, frozenset(received.saved(task)), "sets")
+    compare_sets(sets, frozenset(own.qualities(task)), "sets")

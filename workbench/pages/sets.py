@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 import streamlit as st
 
-from workbench import assets, received
+from workbench import assets, own
 from workbench.behaviour import QUALITIES
 from workbench.figures_data import return_strips
 from workbench.report import return_summary
@@ -32,7 +32,7 @@ def _returns_of(path: str, changed: int, family: str, index: int, quality: str) 
 def sets_of(task: Task) -> dict[str, np.ndarray]:
     """Return the returns of every set that there is for a task; unreadable ones are left out."""
     found = {}
-    for quality in (*QUALITIES, *received.saved(task)):
+    for quality in (*QUALITIES, *own.qualities(task)):
         path = assets.demos_path(task, quality)
         if path.exists():
             changed = path.stat().st_mtime_ns

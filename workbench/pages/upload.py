@@ -145,7 +145,7 @@ def _returns(report: Report, task: Task, kept: str | None) -> None:
     there = sets_of(shown.fit.task)
     there.pop(f"{own.PREFIX}{kept}", None)  # the file itself, kept a moment ago
     sets = {YOUR_FILE: shown.returns, **there}
-    yours = frozenset((YOUR_FILE, *received.saved(shown.fit.task)))
+    yours = frozenset((YOUR_FILE, *own.qualities(shown.fit.task)))
     compare_sets(sets, yours, "upload")
     if len(report.sets) > 1:
         st.markdown("**All tasks in the file**")

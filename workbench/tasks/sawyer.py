@@ -12,6 +12,7 @@ import functools
 import mujoco
 import numpy as np
 from gymnasium.utils import seeding
+from metaworld.asset_path_utils import full_V3_path_for
 from metaworld.envs.sawyer_reach_v3 import SawyerReachEnvV3
 
 from workbench.tasks import rewards
@@ -42,7 +43,7 @@ class Reach(SawyerReachEnvV3, Environment):
         self._low, self._high = self.observation_space.low, self.observation_space.high
 
     def _initialize_simulation(self):
-        model = _compiled(self.fullpath)
+        model = _compiled()
         return model, mujoco.MjData(model)
 
     def reset(self, *, seed: int | None = None, options=None):
@@ -102,9 +103,9 @@ class Reach(SawyerReachEnvV3, Environment):
 
 
 @functools.cache
-def _compiled(path: str) -> mujoco.MjModel:
+def _compiled() -> mujoco.MjModel:
     """Compile the arm once; environments share the model and only read it."""
-    return mujoco.MjModel.from_xml_path(path)
+    return mujoco.MjModel.from_xml_path(full_V3_path_for("sawyer_xyz/sawyer_reach_v3.xml"))
 
 
 @functools.cache
@@ -138,7 +139,7 @@ def _quaternion(matrix: np.ndarray) -> tuple[float, float, float, float]:
 def fingertips(states: np.ndarray) -> np.ndarray:
     """Return the point between the fingers in states, (..., 52) -> (..., 3) metres."""
     states = np.asarray(states, np.float64)
-    model = _compiled(_path())
+    model = _compiled()
     data, tips = mujoco.MjData(model), []
     sites = model.site("rightEndEffector").id, model.site("leftEndEffector").id
     for qpos in states.reshape(-1, states.shape[-1])[:, : model.nq]:
@@ -146,8 +147,3 @@ def fingertips(states: np.ndarray) -> np.ndarray:
         mujoco.mj_kinematics(model, data)
         tips.append((data.site_xpos[sites[0]] + data.site_xpos[sites[1]]) / 2.0)
     return np.reshape(tips, (*states.shape[:-1], 3))
-
-
-@functools.cache
-def _path() -> str:
-    return Reach((0.0, 0.8, 0.2)).fullpath
