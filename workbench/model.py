@@ -33,7 +33,7 @@ class ModelConfig:
         n_heads: Attention heads.
         width: Embedding width.
         context_length: K, rows of recent history.
-        prompt_length: K*, rows of the trajectory prompt.
+        prompt_length: K*, rows of the trajectory prompt; 0 for a Decision Transformer without.
         dropout: Dropout probability while training.
     """
 
@@ -139,7 +139,8 @@ class PromptDT(nn.Module):
         self.config, self.family = config, family
         o, a, w = len(family.observations), len(family.actions), config.width
         self.normalizer = Normalizer(o, a, family.return_scale, family.horizon)
-        self.prompt_embedding = _Embedding(o, a, family.horizon, w)
+        if config.prompt_length:  # else a Decision Transformer without prompt
+            self.prompt_embedding = _Embedding(o, a, family.horizon, w)
         self.context_embedding = _Embedding(o, a, family.horizon, w)
         self.norm_in = nn.LayerNorm(w)
         self.drop = nn.Dropout(config.dropout)
