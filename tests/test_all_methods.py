@@ -471,7 +471,7 @@ def test_other_assets_give_another_id(shipped, changed):
         ({"task": -1}, "got -1"),
         ({"updates": -1}, "`updates` .* got -1"),
         ({"updates": 1.5}, "`updates` .* got 1.5"),
-        ({"eval_every": 0}, "`eval_every` .* got 0"),
+        ({"eval_every": -1}, "`eval_every` .* got -1"),
         ({"episodes": 0}, "`episodes` .* got 0"),
         ({"seed": -1}, "`seed` .* got -1"),
         ({"method": "prompt-dt", "settings": {"lam": 1.0}}, "prompt-dt has no setting 'lam'"),

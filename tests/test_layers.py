@@ -13,10 +13,10 @@ ROOT = Path(workbench.__file__).parent
 # A module imports only from rows above it.
 ROWS = """
 tasks.family tasks.rewards tasks.inertia tasks.locomotion tasks.ant
-tasks.sawyer tasks.reach tasks
-trajectory rollout behaviour dataset own assets
+tasks.sawyer tasks.reach tasks splits
+trajectory rollout behaviour dataset own assets full
 model diffusion training pretrain projection
-methods.method methods.prompt_dt methods.prompt_diffuser methods
+methods.method methods.prompt_dt methods.mt_orl methods.generated methods.prompt_diffuser methods
 tune presets store compare prompts held_out making
 pickled episodes fitting published hdf5 minari_io formats report received
 raycast meshes marks views film render player figures figures_data job replay

@@ -153,7 +153,7 @@ def test_without_json_a_table_for_people_is_printed(shipped, call):
         (("tune", "toy", 5, "--lr", -1), ("lr", "-1")),
         (("tune", "toy", 5, "--updates", -1), ("updates", "-1")),
         (("tune", "toy", 5, "--episodes", 0), ("episodes", "0")),
-        (("tune", "toy", 5, "--eval-every", 0), ("eval_every", "0")),
+        (("tune", "toy", 5, "--eval-every", -1), ("eval_every", "-1")),
         (("tune", "toy", 99), ("99", "0 to 5")),
         (("tune", "toy", 0), ("few-shot", "demos toy")),
         (("tune", "cheetah-vell", 5), ("Did you mean 'cheetah-vel'?",)),

@@ -92,6 +92,8 @@ def test_the_untuned_run_is_read_back_without_a_trace(store, spec, model):
 def test_the_result_sums_up_every_evaluation(store, spec, recorded):
     result = json.loads((store.root / spec.id / "result.json").read_text())
     want = [{"update": s.update, **s.evaluation.summary()} for s in recorded if s.evaluation]
+    assert result.pop("update_seconds") > 0
+    assert result.pop("n_trainable") == recorded[-1].n_trainable > 0
     assert result == {"id": spec.id, "evaluations": want}
 
 

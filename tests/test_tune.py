@@ -22,6 +22,7 @@ def test_a_run_tunes_what_its_spec_names(shipped, toy, model, diffuser):
     """The same numbers as when the values are passed in by hand."""
     steps = list(run(RunSpec("toy", 5, "random", seed=7, **SPEC)))
     method = METHODS["prompt-diffuser"](batch_size=4, diffuser=diffuser)
+    model = model.computing("bf16")
     demos = record(toy.task(5), 5, seed=2, skill=0)
     by_hand = list(
         tune(method, model, demos, toy.task(5), updates=3, seed=7, eval_every=2, episodes=2)

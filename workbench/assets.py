@@ -13,6 +13,7 @@ from pathlib import Path
 from workbench import own
 from workbench.behaviour import QUALITIES, BehaviourPolicy, Quality
 from workbench.dataset import load_trajectories
+from workbench.splits import TEST
 from workbench.tasks import Task
 from workbench.trajectory import Trajectory
 
@@ -27,14 +28,26 @@ def policy_path(family: str, quality: Quality) -> Path:
     return ROOT / family / f"behaviour-{quality}.safetensors"
 
 
-def model_path(family: str) -> Path:
+def root_of(split: str = TEST) -> Path:
+    """The folder of the files of a split: ``validation`` is made on demand and does not ship."""
+    if split == TEST:
+        return ROOT
+    return (_CODE / "data" if split == "validation" else ROOT) / split
+
+
+def pretrained_path(family: str, name: str, split: str = TEST) -> Path:
+    """Where a pretrained network is kept: ``prompt-dt``, ``diffuser``, ``mt-orl`` and so on."""
+    return root_of(split) / family / f"{name}.safetensors"
+
+
+def model_path(family: str, split: str = TEST) -> Path:
     """Where the pretrained Prompt-DT ships."""
-    return ROOT / family / "prompt-dt.safetensors"
+    return pretrained_path(family, "prompt-dt", split)
 
 
-def diffuser_path(family: str) -> Path:
+def diffuser_path(family: str, split: str = TEST) -> Path:
     """Where the pretrained diffuser ships."""
-    return ROOT / family / "diffuser.safetensors"
+    return pretrained_path(family, "diffuser", split)
 
 
 def check_quality(quality: str) -> None:
@@ -50,11 +63,11 @@ def check_quality(quality: str) -> None:
         )
 
 
-def demos_path(task: Task, quality: str) -> Path:
+def demos_path(task: Task, quality: str, split: str = TEST) -> Path:
     """Where the few-shot set of a task and quality ships, or is kept if it is ``own:<name>``."""
     if (name := own.name_of(quality)) is not None:
         return own.path_of(task, name)
-    return ROOT / task.family / "demos" / f"{task.index}-{quality}.safetensors"
+    return root_of(split) / task.family / "demos" / f"{task.index}-{quality}.safetensors"
 
 
 def behaviour(family: str, quality: Quality) -> BehaviourPolicy:
@@ -72,7 +85,7 @@ def behaviour(family: str, quality: Quality) -> BehaviourPolicy:
     return BehaviourPolicy.load(path)
 
 
-def demos(task: Task, quality: str) -> tuple[Trajectory, ...]:
+def demos(task: Task, quality: str, split: str = TEST) -> tuple[Trajectory, ...]:
     """Load the few-shot set of a task and quality: 5 trajectories, or what ``own:<name>`` holds.
 
     Raises:
@@ -80,11 +93,12 @@ def demos(task: Task, quality: str) -> tuple[Trajectory, ...]:
     """
     if (name := own.name_of(quality)) is not None:
         return own.load(task, name)
-    path = demos_path(task, quality)
+    path = demos_path(task, quality, split)
     if not path.exists():
         raise ValueError(
             f"No {quality} few-shot set ships for {task}: few-shot sets exist for test tasks. "
-            f"Make them with `python -m workbench demos {task.family}`."
+            f"Make them with `python -m workbench demos {task.family}"
+            f"{'' if split == TEST else f' --split {split}'}`."
         )
     return load_trajectories(path)
 

@@ -9,11 +9,9 @@ from typing import Literal
 import pandas as pd
 import torch
 
-from workbench import assets
 from workbench.rollout import half_width
 from workbench.store import RunStore
-from workbench.tasks import find
-from workbench.tune import RunSpec, TuneStep, load_diffuser, load_model, run
+from workbench.tune import RunSpec, TuneStep, load_model, run, start
 
 Role = Literal["preview", "untuned", "tuned"]
 
@@ -33,17 +31,16 @@ def compare(spec: RunSpec, store: RunStore) -> Iterator[tuple[Role, TuneStep]]:
     """
     if spec.method == "prompt-dt":
         raise ValueError("There is nothing to compare: this run is the untuned prompt itself.")
-    model = load_model(spec.family)
-    demos = assets.demos(find(spec.family).task(spec.task), spec.quality)
-    method = spec.build(diffuser=load_diffuser(spec.family))
-    learner = method.start(model, demos, torch.Generator().manual_seed(spec.seed))
+    method, model, trajectories = start(spec)
+    rng = torch.Generator().manual_seed(spec.seed)
+    learner = method.start(model, trajectories["demos"], rng, prompts=trajectories["prompts"])
     yield "preview", TuneStep(0, {}, 0.0, learner.snapshot())
     untuned = spec.untuned
     if untuned.id in store:
-        (start,) = store.load(untuned.id, model)
+        (first,) = store.load(untuned.id, model)
     else:
-        (start,) = store.record(untuned, run(untuned))
-    yield "untuned", start
+        (first,) = store.record(untuned, run(untuned))
+    yield "untuned", first
     for step in store.record(spec, run(spec)):
         yield "tuned", step
 

@@ -224,6 +224,23 @@ class PromptDiffuser(nn.Module):
             h = nn.functional.mish(layer(h))
         return self.out(h).view_as(x)
 
+    @property
+    def prompt_length(self) -> int:
+        """K*."""
+        return self.config.prompt_length
+
+    def prepare(self, x0: Tensor, y: Tensor, rng: torch.Generator) -> None:
+        """Do nothing: the loss needs no preparation."""
+
+    def own_loss(self, x0: Tensor, y: Tensor, rng: torch.Generator) -> Tensor:
+        """Return L_DM; see ``diffusion_loss``."""
+        return diffusion_loss(self, x0, y, rng)
+
+    def trace(self, y: Tensor, rng: torch.Generator, temperature: float) -> DenoisingTrace:
+        """Denoise fresh noise under ``y`` and keep the whole chain."""
+        x = self.noise(len(y), rng)
+        return DenoisingTrace.of(x, y, self.chain(x, y, rng, temperature))
+
     def noise(self, n: int, rng: torch.Generator) -> Tensor:
         """Draw x_N ~ N(0, I), (n, K*, D)."""
         return torch.randn(n, self.config.prompt_length, self.d, generator=rng)

@@ -23,6 +23,7 @@ from workbench.behaviour import (
 from workbench.dataset import header_of, load_trajectories, save_trajectories
 from workbench.pretrain import Pool
 from workbench.rollout import evaluate
+from workbench.splits import TEST, evaluated_tasks, pretraining_tasks
 from workbench.tasks import Family, Script, Task, find
 
 NOISE: dict[Quality, float] = {"expert": 0.3, "medium": 0.3, "random": 1.0}
@@ -243,13 +244,19 @@ def make_data(
             yield task, quality, float(mean)
 
 
-def load_pool(family: Family, folder: Path, qualities: tuple[Quality, ...] = QUALITIES) -> Pool:
-    """Load the training data that ``collect`` wrote.
+def load_pool(
+    family: Family,
+    folder: Path,
+    qualities: tuple[Quality, ...] = QUALITIES,
+    split: str = TEST,
+) -> Pool:
+    """Load the training data that ``collect`` wrote, of the tasks that a split trains on.
 
     Raises:
         ValueError: if a file is missing, naming the command that makes it.
     """
-    paths = {(t, q): data_path(folder, t, q) for t in family.tasks("train") for q in qualities}
+    tasks = pretraining_tasks(family, split)
+    paths = {(t, q): data_path(folder, t, q) for t in tasks for q in qualities}
     missing = [path for path in paths.values() if not path.exists()]
     if missing:
         raise ValueError(
@@ -259,15 +266,18 @@ def load_pool(family: Family, folder: Path, qualities: tuple[Quality, ...] = QUA
     return Pool((q, load_trajectories(path)) for (_, q), path in paths.items())
 
 
-def make_demos(family: Family, seed: int, command: str) -> Iterator[tuple[Task, Quality, float]]:
-    """Collect and ship the few-shot sets: 5 trajectories per test task and quality."""
+def make_demos(
+    family: Family, seed: int, command: str, split: str = TEST
+) -> Iterator[tuple[Task, Quality, float]]:
+    """Collect the few-shot sets, 5 trajectories per evaluated task and quality; most ship."""
     for number, quality in enumerate(QUALITIES):
         policy = assets.behaviour(family.name, quality)
-        for task in family.tasks("test"):
+        for task in evaluated_tasks(family, split):
             unique = 50_000 + (seed * len(QUALITIES) + number) * len(family.goals) + task.index
             items = collect(policy, task, FEW_SHOT, unique)
-            path = assets.demos_path(task, quality)
+            path = assets.demos_path(task, quality, split)
             save_trajectories(path, items, quality=quality)
             mean = float(np.mean([t.episode_return for t in items]))
-            assets.record(path, command=command, seed=seed, return_mean=round(mean, 2))
+            if path.is_relative_to(assets.ROOT):
+                assets.record(path, command=command, seed=seed, return_mean=round(mean, 2))
             yield task, quality, mean

@@ -7,11 +7,13 @@ Everything outside this file is in raw units; the model normalises inside.
 
 from __future__ import annotations
 
+import copy
 import dataclasses
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import torch
@@ -22,6 +24,8 @@ from torch import Tensor, nn
 
 from workbench.tasks import Family, find
 from workbench.trajectory import Normalizer, Segment
+
+Precision = Literal["fp32", "bf16"]
 
 
 @dataclass(frozen=True)
@@ -80,6 +84,21 @@ class _Embedding(nn.Module):
         return tokens.flatten(1, 2)
 
 
+class Adapter(nn.Module):
+    """h + LayerNorm(W₂ ReLU(W₁ h)) (arXiv 2304.08487), which begins as the identity."""
+
+    def __init__(self, width: int, bottleneck: int):
+        super().__init__()
+        self.down = nn.Linear(width, bottleneck)
+        self.up = nn.Linear(bottleneck, width)
+        self.norm = nn.LayerNorm(width)
+        nn.init.zeros_(self.norm.weight)
+
+    def forward(self, h: Tensor) -> Tensor:
+        """Change tokens, (B, n, W)."""
+        return h + self.norm(self.up(F.relu(self.down(h))))
+
+
 class _Block(nn.Module):
     """A GPT-2 block with ReLU: attention and MLP, each behind a layer norm."""
 
@@ -93,6 +112,7 @@ class _Block(nn.Module):
         self.up = nn.Linear(width, 4 * width)
         self.down = nn.Linear(4 * width, width)
         self.drop = nn.Dropout(dropout)
+        self.adapter: Adapter | None = None
 
     def _split(self, x: Tensor) -> Tensor:
         b, n, w = x.shape
@@ -122,7 +142,7 @@ class _Block(nn.Module):
         weights = F.dropout(scores.softmax(-1), self.dropout, self.training)
         x = x + self.drop(self.out((weights @ v).transpose(1, 2).flatten(2)))
         x = x + self.drop(self.down(F.relu(self.up(self.norm_mlp(x)))))
-        return x, (k, v)
+        return x if self.adapter is None else self.adapter(x), (k, v)
 
 
 class PromptDT(nn.Module):
@@ -132,7 +152,10 @@ class PromptDT(nn.Module):
         config: Size.
         family: The task family it was trained on.
         normalizer: Statistics of the training tasks, saved with the weights.
+        precision: What ``forward`` computes in; see ``computing``.
     """
+
+    precision: Precision = "fp32"
 
     def __init__(self, config: ModelConfig, family: Family):
         super().__init__()
@@ -179,14 +202,16 @@ class PromptDT(nn.Module):
         Returns:
             Actions in [-1, 1], (B, K, A). Rows that are padding are meaningless.
         """
-        x = self._tokens(self.context_embedding, context)
-        if prompt.length:
-            x = torch.cat([self._tokens(self.prompt_embedding, prompt), x], 1)
-        n_context = 3 * context.length
-        for block in self.blocks[:-1]:
-            x, _ = block(x)
-        x, _ = self.blocks[-1](x, last=n_context)
-        return torch.tanh(self.head(self.norm_out(x[:, 1::3])))
+        bf16 = torch.autocast("cpu", torch.bfloat16, enabled=self.precision == "bf16")
+        with bf16:
+            x = self._tokens(self.context_embedding, context)
+            if prompt.length:
+                x = torch.cat([self._tokens(self.prompt_embedding, prompt), x], 1)
+            n_context = 3 * context.length
+            for block in self.blocks[:-1]:
+                x, _ = block(x)
+            x, _ = self.blocks[-1](x, last=n_context)
+            return torch.tanh(self.head(self.norm_out(x[:, 1::3])))
 
     def remember(self, prompt: Segment) -> list[tuple[Tensor, Tensor]]:
         """Return every layer's keys and values of the prompt: exact for a whole episode."""
@@ -212,6 +237,39 @@ class PromptDT(nn.Module):
         path.parent.mkdir(parents=True, exist_ok=True)
         state = {k: v.contiguous() for k, v in self.state_dict().items()}
         save_file(state, path, {"workbench": json.dumps(header)})
+
+    def with_adapters(self, bottleneck: int) -> PromptDT:
+        """Return a frozen copy with a trainable adapter after each block's MLP."""
+        model = copy.deepcopy(self).frozen()
+        for block in model.blocks:
+            block.adapter = Adapter(self.config.width, bottleneck)
+        return model
+
+    def with_weights(self, weights: Mapping[str, Tensor]) -> PromptDT:
+        """Return a frozen copy with other numbers for some of its parameters, or with adapters.
+
+        Raises:
+            ValueError: if ``weights`` are not of a model of this size.
+        """
+        adapters = [w for name, w in weights.items() if name.endswith("adapter.down.weight")]
+        model = self.with_adapters(len(adapters[0])) if adapters else copy.deepcopy(self)
+        try:
+            _, unknown = model.load_state_dict(weights, strict=False)
+        except RuntimeError as error:
+            raise ValueError(f"`weights` do not fit this model: {error}.") from error
+        if unknown:
+            raise ValueError(f"`weights` name what this model does not have: {unknown}.")
+        return model.frozen()
+
+    def computing(self, precision: Precision) -> PromptDT:
+        """Return this very model, weights shared, with ``forward`` computed in ``precision``.
+
+        ``"bf16"`` computes in bfloat16 with the weights in float32: twice as fast on a CPU that
+        has it. Acting (``remember``, ``next_action``) is always exact.
+        """
+        model = copy.copy(self)
+        model.precision = precision
+        return model
 
     @classmethod
     def load(cls, path: Path) -> PromptDT:

@@ -15,7 +15,7 @@ import torch
 
 from workbench.behaviour import QUALITIES, Quality
 from workbench.diffusion import DiffuserConfig, PromptDiffuser, diffusion_loss
-from workbench.model import ModelConfig, PromptDT
+from workbench.model import ModelConfig, Precision, PromptDT
 from workbench.tasks import find
 from workbench.training import Training, TrainingState
 from workbench.trajectory import Normalizer, Segment, Trajectories, Trajectory, masked_mean
@@ -54,7 +54,7 @@ class PretrainConfig:
     prompt_qualities: tuple[Quality, ...] = ("expert",)
     prompt_positions: Positions = "any"
     average: float = 0.999
-    precision: Literal["fp32", "bf16"] = "bf16"
+    precision: Precision = "bf16"
 
 
 @dataclass(frozen=True, eq=False)
@@ -186,6 +186,7 @@ def pretrain(
     rng, draws = np.random.default_rng(seed), _Draws(seed)
     with draws:
         model = PromptDT(sizes, find(trajectories.items[0].task.family))
+        model.precision = config.precision
     model.normalizer.fit(trajectories)
     optimizer = torch.optim.AdamW(
         model.parameters(), lr=config.lr, weight_decay=config.weight_decay
@@ -210,8 +211,7 @@ def pretrain(
     while training.step < config.steps:
         model.train()
         batch = draw_batch(data, config, sizes, rng)
-        bf16 = torch.autocast("cpu", torch.bfloat16, enabled=config.precision == "bf16")
-        with draws, bf16:
+        with draws:
             loss = action_loss(model, *batch)
         training.descend(loss, config.clip)
         yield PretrainStep(training.step, loss.item(), training.averaged.module, training.state)

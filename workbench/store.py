@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
 import numpy as np
@@ -52,16 +52,19 @@ class RunStore:
         (folder / "evaluated").mkdir(parents=True, exist_ok=True)
         (folder / "result.json").unlink(missing_ok=True)
         _write(folder / "spec.json", spec.canonical)
-        evaluations = []
+        evaluations, seconds = [], 0.0
         with open(folder / "steps.jsonl", "w") as file:
             for step in steps:
                 file.write(json.dumps(_line(step)) + "\n")
                 file.flush()
+                seconds += step.seconds
                 if step.evaluation is not None:
                     _save_evaluated(folder / "evaluated" / f"{step.update}.safetensors", step)
                     evaluations.append({"update": step.update, **step.evaluation.summary()})
                 yield step
-        _write(folder / "result.json", {"id": spec.id, "evaluations": evaluations})
+        result = {"id": spec.id, "evaluations": evaluations}
+        result |= {"n_trainable": step.n_trainable, "update_seconds": round(seconds, 3)}
+        _write(folder / "result.json", result)
 
     def __contains__(self, run_id: str) -> bool:
         return (self.root / run_id / "result.json").exists()
@@ -103,7 +106,7 @@ class RunStore:
 
         Args:
             run_id: Id of the run.
-            model: The frozen model that the run's policies use.
+            model: The frozen model that was tuned, as ``tune.start`` gives it.
         """
         spec, folder = self.spec(run_id), self.root / run_id
         try:
@@ -131,6 +134,7 @@ def _line(step: TuneStep) -> dict:
 def _save_evaluated(path: Path, step: TuneStep) -> None:
     prompt, trace = step.snapshot.policy.prompt, step.snapshot.trace
     tensors = {f"prompt.{n}": getattr(prompt, n) for n in _PROMPT}
+    tensors |= {f"weights.{n}": w for n, w in step.snapshot.weights.items()}
     if trace is not None:
         tensors |= {f"trace.{n}": getattr(trace, n) for n in _TRACE}
     first = step.evaluation.trajectories[0]
@@ -154,6 +158,10 @@ def _step(line: dict, spec: RunSpec, folder: Path, model: PromptDT) -> TuneStep:
     evaluation = Evaluation(
         task, tuple(seeds), np.array(returns), (Trajectory(**episode, task=task),)
     )
-    return TuneStep(
-        update, line, seconds, Snapshot(PromptedPolicy(model, prompt), trace), evaluation
-    )
+    weights = _below(tensors, "weights.")
+    policy = PromptedPolicy(model.with_weights(weights) if weights else model, prompt)
+    return TuneStep(update, line, seconds, Snapshot(policy, trace, weights), evaluation)
+
+
+def _below(tensors: Mapping[str, torch.Tensor], prefix: str) -> dict[str, torch.Tensor]:
+    return {n.removeprefix(prefix): t for n, t in tensors.items() if n.startswith(prefix)}

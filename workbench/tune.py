@@ -10,18 +10,26 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import torch
 
 from workbench import assets
 from workbench.diffusion import PromptDiffuser
+from workbench.full import full_data
 from workbench.methods import METHODS, Method, Snapshot
-from workbench.model import PromptDT
+from workbench.model import Precision, PromptDT
 from workbench.rollout import Evaluation, evaluate
+from workbench.splits import TEST, evaluated_tasks, split_of
 from workbench.tasks import Task, did_you_mean, find
 from workbench.trajectory import Trajectory
 
+NETWORKS: dict[str, type] = {
+    "prompt-dt": PromptDT,
+    "mt-orl": PromptDT,
+    "diffuser": PromptDiffuser,
+}
+"""The kinds of pretrained networks, by the name of their files."""
 EVALUATION_SEED = 5_000
 """First evaluation seed; the same for every method, so that comparisons are paired."""
 
@@ -36,6 +44,7 @@ class TuneStep:
         seconds: Time of this update, without its evaluation.
         snapshot: The policy that was evaluated and its denoising trace, on evaluated steps.
         evaluation: Its episodes, on evaluated steps.
+        n_trainable: Numbers that the updates change.
     """
 
     update: int
@@ -43,6 +52,7 @@ class TuneStep:
     seconds: float
     snapshot: Snapshot | None = None
     evaluation: Evaluation | None = None
+    n_trainable: int = 0
 
 
 def tune(
@@ -55,10 +65,11 @@ def tune(
     seed: int,
     eval_every: int,
     episodes: int,
+    prompts: Sequence[Trajectory] | None = None,
 ) -> Iterator[TuneStep]:
     """Adapt a frozen model to ``task`` from ``demos`` and yield every update.
 
-    Update 0, every ``eval_every``-th and the last are evaluated.
+    Update 0, every ``eval_every``-th and the last are evaluated; the last alone if that is 0.
 
     Args:
         method: How to adapt.
@@ -69,28 +80,30 @@ def tune(
         seed: Seed of everything but the evaluation episodes.
         eval_every: Updates between two evaluations.
         episodes: Episodes per evaluation.
+        prompts: Trajectories that the initial prompt is cut from; ``demos`` by default.
     """
     for name, value, low in (
         ("updates", updates, 0),
-        ("eval_every", eval_every, 1),
+        ("eval_every", eval_every, 0),
         ("episodes", episodes, 1),
     ):
         if value < low:
             raise ValueError(f"`{name}` must be a whole number from {low} up: got {value}.")
     if model.training or any(p.requires_grad for p in model.parameters()):
         raise ValueError("`model` must be frozen: pass `model.frozen()`.")
-    learner = method.start(model, demos, torch.Generator().manual_seed(seed))
+    learner = method.start(model, demos, torch.Generator().manual_seed(seed), prompts=prompts)
     seeds = range(EVALUATION_SEED, EVALUATION_SEED + episodes)
     for update in range(updates + 1):
         began = time.perf_counter()
         measured = learner.update() if update else {}
         seconds = time.perf_counter() - began
-        if update % eval_every and update != updates:
-            yield TuneStep(update, measured, seconds)
+        due = update == updates or (eval_every and update % eval_every == 0)
+        if not due:
+            yield TuneStep(update, measured, seconds, n_trainable=learner.n_trainable)
             continue
         snapshot = learner.snapshot()
         evaluation = evaluate(snapshot.policy, task, seeds)
-        yield TuneStep(update, measured, seconds, snapshot, evaluation)
+        yield TuneStep(update, measured, seconds, snapshot, evaluation, learner.n_trainable)
 
 
 @dataclass(frozen=True)
@@ -105,8 +118,12 @@ class RunSpec:
         settings: Hyper-parameters of the method that differ from its defaults.
         updates: Optimisation steps.
         seed: Seed of the adaptation.
-        eval_every: Updates between two evaluations.
+        eval_every: Updates between two evaluations; 0 evaluates at the end alone.
         episodes: Episodes per evaluation.
+        prompts: Quality of the trajectories that the initial prompt is cut from, where it is not
+            that of the few-shot trajectories (table 2 of arXiv 2411.01168).
+        split: Which tasks nothing was pretrained on; see ``splits``.
+        precision: What tuning computes in; see ``PromptDT.computing``.
     """
 
     family: str
@@ -118,15 +135,28 @@ class RunSpec:
     seed: int = 0
     eval_every: int = 50
     episodes: int = 20
+    prompts: str = ""
+    split: str = TEST
+    precision: Precision = "bf16"
 
     def __post_init__(self):
-        find(self.family).task(self.task)
+        family = find(self.family)
+        task = family.task(self.task)
+        if self.split != TEST and task not in evaluated_tasks(family, self.split):
+            raise ValueError(
+                f"`task` must be one that the split {self.split} evaluates: got {self.task}. "
+                f"Choose from {list(split_of(family, self.split).evaluated)}."
+            )
         assets.check_quality(self.quality)
+        if self.prompts:
+            assets.check_quality(self.prompts)
+        if self.precision not in get_args(Precision):
+            raise ValueError(f"`precision` must be 'fp32' or 'bf16': got {self.precision!r}.")
         if self.method not in METHODS:
             raise ValueError(
                 f"There is no method {self.method!r}.{did_you_mean(self.method, list(METHODS))}"
             )
-        for name, low in (("updates", 0), ("seed", 0), ("eval_every", 1), ("episodes", 1)):
+        for name, low in (("updates", 0), ("seed", 0), ("eval_every", 0), ("episodes", 1)):
             value = getattr(self, name)
             if not isinstance(value, int) or value < low:
                 raise ValueError(f"`{name}` must be a whole number from {low} up: got {value!r}.")
@@ -156,13 +186,13 @@ class RunSpec:
         method = self.build()
         kinds = _plain(METHODS[self.method]())
         plain["settings"] = {n: type(v)(getattr(method, n)) for n, v in kinds.items()}
-        files = {
-            "model": assets.model_path(self.family),
-            "diffuser": assets.diffuser_path(self.family),
-            "demos": assets.demos_path(find(self.family).task(self.task), self.quality),
-        }
-        if self.method == "prompt-dt":
-            del files["diffuser"]
+        files = {"model": assets.model_path(self.family, self.split)}
+        for field_name, name in METHODS[self.method].needs.items():
+            files[field_name] = assets.pretrained_path(self.family, name, self.split)
+        task = find(self.family).task(self.task)
+        files["demos"] = assets.demos_path(task, self.quality, self.split)
+        if self.prompts:
+            files["prompts"] = assets.demos_path(task, self.prompts, self.split)
         plain["assets"] = {n: _hash(p) if p.exists() else None for n, p in files.items()}
         return plain
 
@@ -201,39 +231,66 @@ def _hash_as_of(path: Path, _changed: int) -> str:
     return assets.sha256(path)[:12]
 
 
+def start(spec: RunSpec) -> tuple[Method, PromptDT, dict[str, Any]]:
+    """Load what ``spec`` names: the method, the model, and ``demos`` and ``prompts`` by name.
+
+    Raises:
+        ValueError: if a network or trajectories that it needs are not there.
+    """
+    task = find(spec.family).task(spec.task)
+    needs = METHODS[spec.method].needs
+    networks = {f: load_network(spec.family, name, spec.split) for f, name in needs.items()}
+    model = load_model(spec.family, spec.split).computing(spec.precision)
+    if METHODS[spec.method].data == "full":
+        demos = full_data(task)
+    else:
+        demos = assets.demos(task, spec.quality, spec.split)
+    prompts = None
+    if spec.prompts or METHODS[spec.method].data == "full":
+        prompts = assets.demos(task, spec.prompts or spec.quality, spec.split)
+    return spec.build(**networks), model, {"demos": demos, "prompts": prompts}
+
+
 def run(spec: RunSpec) -> Iterator[TuneStep]:
     """Load what ``spec`` names and tune.
 
     Raises:
-        ValueError: if a model, diffuser or few-shot set that it needs does not ship.
+        ValueError: if a network or trajectories that it needs are not there.
     """
-    task = find(spec.family).task(spec.task)
-    model = load_model(spec.family)
-    values = {} if spec.method == "prompt-dt" else {"diffuser": load_diffuser(spec.family)}
+    method, model, trajectories = start(spec)
     yield from tune(
-        spec.build(**values),
+        method,
         model,
-        assets.demos(task, spec.quality),
-        task,
+        trajectories["demos"],
+        find(spec.family).task(spec.task),
         updates=spec.updates,
         seed=spec.seed,
         eval_every=spec.eval_every,
         episodes=spec.episodes,
+        prompts=trajectories["prompts"],
     )
 
 
-def load_model(family: str) -> PromptDT:
+def load_model(family: str, split: str = TEST) -> PromptDT:
     """Load a family's pretrained Prompt-DT, frozen; once, unless the file changes."""
-    path = assets.model_path(family)
-    return _load(PromptDT, path, path.stat().st_mtime_ns if path.exists() else 0)
+    return load_network(family, "prompt-dt", split)
 
 
-def load_diffuser(family: str) -> PromptDiffuser:
+def load_diffuser(family: str, split: str = TEST) -> PromptDiffuser:
     """Load a family's pretrained diffuser, once unless the file changes; learners copy it."""
-    path = assets.diffuser_path(family)
-    return _load(PromptDiffuser, path, path.stat().st_mtime_ns if path.exists() else 0)
+    return load_network(family, "diffuser", split)
 
 
-@functools.lru_cache(maxsize=8)
+def load_network(family: str, name: str, split: str = TEST) -> torch.nn.Module:
+    """Load a pretrained network by its name (see ``NETWORKS``), once unless the file changes.
+
+    Raises:
+        ValueError: if it is not there, with the command that makes it.
+    """
+    path = assets.pretrained_path(family, name, split)
+    return _load(NETWORKS[name], path, path.stat().st_mtime_ns if path.exists() else 0)
+
+
+@functools.lru_cache(maxsize=32)
 def _load(kind: type, path: Path, _changed: int):
     return kind.load(path).requires_grad_(False)

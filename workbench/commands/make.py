@@ -20,6 +20,7 @@ from workbench.commands.output import (
     FamilyName,
     Json,
     Seed,
+    Split,
     command,
     entries_of,
     print_result,
@@ -39,6 +40,7 @@ from workbench.pretrain import (
 from workbench.pretrain import (
     pretrain as pretrain_steps,
 )
+from workbench.splits import TEST
 from workbench.store import RunStore
 from workbench.tasks import find
 from workbench.training import Checkpoint, TrainingStep
@@ -86,9 +88,11 @@ def collect(
     )
 
 
-def demos(family: Positional[FamilyName], seed: Seed = 0, as_json: Json = False) -> None:
-    """Make the few-shot sets that ship: 5 trajectories per test task and quality."""
-    steps = making.make_demos(find(family), seed, command())
+def demos(
+    family: Positional[FamilyName], split: Split = TEST, seed: Seed = 0, as_json: Json = False
+) -> None:
+    """Make the few-shot sets: 5 trajectories per evaluated task and quality."""
+    steps = making.make_demos(find(family), seed, command(), split)
     rows = [{"task": t.index, "quality": q, "return_mean": round(m, 2)} for t, q, m in steps]
     print_result(rows, as_json)
 
@@ -101,6 +105,7 @@ def pretrain(
     out: Annotated[
         Path | None, arg(help="Checkpoint to write; the shipped one if left out.")
     ] = None,
+    split: Split = TEST,
     work: Work = Path("build/pretrain"),
     seed: Seed = 0,
     as_json: Json = False,
@@ -110,10 +115,10 @@ def pretrain(
     The default size is the released code's (3 layers of 128). The paper's is
     `--n-layers 4 --n-heads 4 --width 512`. Keeps a checkpoint below WORK and resumes from it.
     """
-    pool = making.load_pool(find(family), data)
+    pool = making.load_pool(find(family), data, split=split)
     kept = Checkpoint(work, identity(pool, config, sizes, seed))
     step = _train(kept, pretrain_steps(pool, config, sizes, seed, kept.state), config.steps)
-    path = out or assets.model_path(family)
+    path = out or assets.model_path(family, split)
     step.model.save(path, pretrain=dataclasses.asdict(config), seed=seed)
     began = time.perf_counter() - kept.seconds
     report_made(path, step.model.n_parameters, kept.losses, began, seed, as_json)
@@ -128,6 +133,7 @@ def diffuser(
     out: Annotated[
         Path | None, arg(help="Checkpoint to write; the shipped one if left out.")
     ] = None,
+    split: Split = TEST,
     work: Work = Path("build/pretrain"),
     seed: Seed = 0,
     as_json: Json = False,
@@ -136,12 +142,12 @@ def diffuser(
 
     Keeps a checkpoint below WORK and resumes from it.
     """
-    pool = making.load_pool(find(family), data)
-    normalizer = load_model(family).normalizer
+    pool = making.load_pool(find(family), data, split=split)
+    normalizer = load_model(family, split).normalizer
     kept = Checkpoint(work, identity(pool, config, sizes, seed, normalizer))
     steps = pretrain_diffuser(pool, normalizer, config, sizes, seed, kept.state)
     step = _train(kept, steps, config.steps)
-    path = out or assets.diffuser_path(family)
+    path = out or assets.diffuser_path(family, split)
     step.diffuser.save(path, pretrain=dataclasses.asdict(config), seed=seed)
     began = time.perf_counter() - kept.seconds
     report_made(path, step.diffuser.n_parameters, kept.losses, began, seed, as_json)

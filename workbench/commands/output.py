@@ -21,6 +21,10 @@ from workbench import assets
 Json = Annotated[bool, arg(name="json", help="Print one JSON value on stdout, all else on stderr.")]
 FamilyName = Annotated[str, arg(help="Task family, such as cheetah-vel.")]
 Data = Annotated[Path, arg(help="Folder of the training data that `collect` writes.")]
+Split = Annotated[
+    str,
+    arg(help="Which tasks are held back: test (published), validation, out-of-distribution."),
+]
 Seed = Annotated[int, arg(help="Seed of everything random.")]
 
 

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Protocol
+from dataclasses import dataclass, field
+from typing import ClassVar, Literal, Protocol
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from workbench.diffusion import DenoisingTrace
 from workbench.model import PromptDT, PromptedPolicy
@@ -24,14 +25,23 @@ class Snapshot:
     Attributes:
         policy: What is evaluated.
         trace: The denoising chains that made its prompts, or None.
+        weights: The tuned numbers of ``policy.model`` by name, where a method tunes the model:
+            what ``model.with_weights`` needs to build it again. Empty where it does not.
     """
 
     policy: PromptedPolicy
     trace: DenoisingTrace | None = None
+    weights: Mapping[str, Tensor] = field(default_factory=dict)
 
 
 class Learner(Protocol):
-    """One adaptation in progress."""
+    """One adaptation in progress.
+
+    Attributes:
+        n_trainable: Numbers that its updates change.
+    """
+
+    n_trainable: int
 
     def update(self) -> Mapping[str, float]:
         """Do one optimisation step and return what was measured, by name."""
@@ -41,19 +51,48 @@ class Learner(Protocol):
 
 
 class Method(Protocol):
-    """A way of adapting: a frozen dataclass whose fields are its hyper-parameters."""
+    """A way of adapting: a frozen dataclass whose fields are its hyper-parameters.
 
-    @property
-    def label(self) -> str:
-        """The paper's name."""
+    Fields that are plain numbers and words are its settings; the others are pretrained networks.
+    """
 
-    def start(self, model: PromptDT, demos: Sequence[Trajectory], rng: torch.Generator) -> Learner:
-        """Begin adapting the frozen ``model`` to the task of ``demos``."""
+    label: ClassVar[str]
+    """The paper's name."""
+    needs: ClassVar[Mapping[str, str]]
+    """Pretrained networks: field → name of the file (see ``assets.pretrained_path``)."""
+    data: ClassVar[Literal["none", "few-shot", "full"]]
+    """What it is tuned on: nothing, the few-shot set, or all data of the task."""
+    published: ClassVar[tuple[str, ...]]
+    """Settings whose value is published; the other settings are ours."""
+
+    def start(
+        self,
+        model: PromptDT,
+        demos: Sequence[Trajectory],
+        rng: torch.Generator,
+        *,
+        prompts: Sequence[Trajectory] | None = None,
+    ) -> Learner:
+        """Begin adapting the frozen ``model`` to the task of ``demos``.
+
+        Args:
+            model: Frozen; never changed.
+            demos: What is learned from.
+            rng: Source of all randomness.
+            prompts: Trajectories that the initial prompt is cut from; ``demos`` by default.
+        """
 
 
 def numpy_rng(rng: torch.Generator) -> np.random.Generator:
     """Return a NumPy generator seeded by the next number of ``rng``."""
     return np.random.default_rng(int(torch.randint(2**62, (1,), generator=rng)))
+
+
+def check_ranges(method: object, **ok: bool) -> None:
+    """Raise ValueError for the first setting of ``method`` that is not ok, naming it."""
+    for name, good in ok.items():
+        if not good:
+            raise ValueError(f"`{name}` is out of its range: got {getattr(method, name)}.")
 
 
 def evaluation_prompts(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import ClassVar
 
 import torch
 
@@ -16,20 +17,35 @@ from workbench.trajectory import Trajectory
 class NoTuning:
     """Use the demonstrations themselves as prompts."""
 
-    label = "Prompt-DT"
+    label: ClassVar[str] = "Prompt-DT"
+    needs: ClassVar[Mapping[str, str]] = {}
+    data: ClassVar[str] = "none"
+    published: ClassVar[tuple[str, ...]] = ()
 
-    def start(self, model: PromptDT, demos: Sequence[Trajectory], rng: torch.Generator) -> _Untuned:
+    def start(
+        self,
+        model: PromptDT,
+        demos: Sequence[Trajectory],
+        rng: torch.Generator,
+        *,
+        prompts: Sequence[Trajectory] | None = None,
+    ) -> Untuned:
         """Cut the prompts; nothing is trained."""
-        prompts = evaluation_prompts(demos, model.config.prompt_length, numpy_rng(rng))
-        return _Untuned(Snapshot(PromptedPolicy(model, prompts)))
+        cut = evaluation_prompts(prompts or demos, model.config.prompt_length, numpy_rng(rng))
+        return Untuned(Snapshot(PromptedPolicy(model, cut)))
 
 
 @dataclass(frozen=True, eq=False)
-class _Untuned:
+class Untuned:
+    """A learner that learns nothing."""
+
     fixed: Snapshot
+    n_trainable: int = 0
 
     def update(self) -> Mapping[str, float]:
+        """Do nothing."""
         return {}
 
     def snapshot(self) -> Snapshot:
+        """Return the policy that never changes."""
         return self.fixed

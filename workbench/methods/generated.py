@@ -1,0 +1,136 @@
+"""Tuning a generator of prompts: its own loss plus the downstream loss (arXiv 2411.01168, 4.2).
+
+The paper's generator is a diffusion model; a VAE and a GAN can stand in its place.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Protocol
+
+import torch
+from torch import Tensor, nn
+
+from workbench.diffusion import DenoisingTrace
+from workbench.methods.method import Snapshot, evaluation_prompts, numpy_rng
+from workbench.model import PromptDT, PromptedPolicy
+from workbench.pretrain import action_loss
+from workbench.projection import Projection
+from workbench.trajectory import Trajectories, Trajectory
+
+
+class Generator(Protocol):
+    """A conditional model of prompts: x0 (B, K*, D) given y (B, K*, 2), both normalised."""
+
+    prompt_length: int
+
+    def parameters(self):
+        """Return what the combined gradient changes."""
+
+    def prepare(self, x0: Tensor, y: Tensor, rng: torch.Generator) -> None:
+        """Do what an update needs before its loss: a GAN improves its critic here."""
+
+    def own_loss(self, x0: Tensor, y: Tensor, rng: torch.Generator) -> Tensor:
+        """Return the loss that keeps prompts like the data: L_DM of Eq. 6, or its counterpart."""
+
+    def sample(self, y: Tensor, rng: torch.Generator, temperature: float) -> Tensor:
+        """Draw one x0 per condition, (B, K*, D), differentiable."""
+
+    def trace(self, y: Tensor, rng: torch.Generator, temperature: float) -> DenoisingTrace | None:
+        """Return the chain that makes x0, or None for a generator of one step."""
+
+
+class GeneratorTuning(Protocol):
+    """The settings that every method with a generator has; see ``PromptDiffusion``."""
+
+    guidance: str
+    lr: float
+    batch_size: int
+    clip: float
+    temperature: float
+
+    def combiner(self) -> Projection:
+        """Return the rule that combines the two gradients."""
+
+    def starting_generator(self, model: PromptDT, rng: torch.Generator) -> Generator:
+        """Return the trainable generator to begin with."""
+
+
+class GeneratorLearner:
+    """Tunes a generator so that its prompts look like the data and serve the task.
+
+    Args:
+        method: The settings.
+        model: Frozen.
+        demos: What both losses are computed on.
+        rng: Source of all randomness.
+        prompts: Trajectories whose returns-to-go and timesteps are the condition of the prompts
+            that are acted with, and of those in the downstream loss.
+    """
+
+    def __init__(
+        self,
+        method: GeneratorTuning,
+        model: PromptDT,
+        demos: Sequence[Trajectory],
+        rng: torch.Generator,
+        prompts: Sequence[Trajectory],
+    ):
+        self.method, self.model, self.rng = method, model, rng
+        self.draw, self.data = numpy_rng(rng), Trajectories(demos)
+        self.initial = self.data if prompts is demos else Trajectories(prompts)
+        self.generator: Generator & nn.Module = method.starting_generator(model, rng)
+        self.length = self.generator.prompt_length
+        cut = evaluation_prompts(prompts, self.length, self.draw)
+        self.condition = model.normalizer.pack(cut)[1]
+        self.sampling_seed = int(torch.randint(2**62, (1,), generator=rng))
+        self.parameters = tuple(self.generator.parameters())
+        self.n_trainable = sum(p.numel() for p in self.parameters)
+        self.optimizer = torch.optim.AdamW(self.parameters, lr=method.lr)
+        self.combiner = method.combiner()
+
+    @torch.enable_grad()
+    def update(self) -> Mapping[str, float]:
+        """Take one step along the combined gradient (Eq. 8)."""
+        n, pack = self.method.batch_size, self.model.normalizer.pack
+        measured = {}
+        if self.method.guidance != "downstream":
+            x0, y = pack(self.data.sample(self.draw, n, self.length, whole=True))
+            self.generator.prepare(x0, y, self.rng)
+            loss_dm = self.generator.own_loss(x0, y, self.rng)
+            g_dm = gradient = torch.autograd.grad(loss_dm, self.parameters)
+            measured["loss_dm"] = loss_dm.item()
+        if self.method.guidance != "diffusion":
+            loss_dt = self.downstream_loss()
+            g_dt = gradient = torch.autograd.grad(loss_dt, self.parameters)
+            measured["loss_dt"] = loss_dt.item()
+        if self.method.guidance == "both":
+            combined = self.combiner.combine(g_dm, g_dt)
+            gradient = combined.gradient
+            measured["cosine"] = combined.cosine
+            measured["conflict"] = float(combined.conflict)
+            measured["removed"] = combined.removed
+        for parameter, direction in zip(self.parameters, gradient, strict=True):
+            parameter.grad = direction
+        torch.nn.utils.clip_grad_norm_(self.parameters, self.method.clip)
+        self.optimizer.step()
+        return measured
+
+    def downstream_loss(self) -> Tensor:
+        """Return L_DT of generated prompts (Eq. 7)."""
+        n = self.method.batch_size
+        cut = self.initial.sample(self.draw, n, self.length, whole=True)
+        y = self.model.normalizer.pack(cut)[1]
+        context = self.data.sample(self.draw, n, self.model.config.context_length, whole=False)
+        x0 = self.generator.sample(y, self.rng, self.method.temperature)
+        return action_loss(self.model, self.model.normalizer.unpack(x0, y), context)
+
+    @torch.no_grad()
+    def snapshot(self) -> Snapshot:
+        """Generate from the same noise under the same conditions at every snapshot."""
+        rng = torch.Generator().manual_seed(self.sampling_seed)
+        y, temperature = self.condition, self.method.temperature
+        trace = self.generator.trace(y, rng, temperature)
+        x0 = trace.x[-1] if trace else self.generator.sample(y, rng, temperature)
+        prompt = self.model.normalizer.unpack(x0, y)
+        return Snapshot(PromptedPolicy(self.model, prompt.detach()), trace)

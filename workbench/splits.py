@@ -1,0 +1,76 @@
+"""Other splits of a family's tasks than the published one: for choosing settings, and for asking
+what a model does far from what it was trained on.
+
+The published split is called ``"test"``. In every other split a model is pretrained without some
+of the *training* tasks, and those, or some of them, are what is adapted to.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from workbench.tasks import Family, Task, did_you_mean
+
+TEST = "test"
+
+
+@dataclass(frozen=True)
+class Split:
+    """What one split changes in one family.
+
+    Attributes:
+        held_back: Training tasks that nothing is pretrained on.
+        evaluated: Those of them that are adapted to.
+    """
+
+    held_back: tuple[int, ...]
+    evaluated: tuple[int, ...]
+
+
+def _same(*tasks: int) -> Split:
+    return Split(tasks, tasks)
+
+
+SPLITS: dict[str, dict[str, Split]] = {
+    "validation": {
+        "cheetah-vel": _same(5, 12, 19, 29, 35),
+        "ant-dir": _same(7, 15, 21, 31, 44),
+        "reach": _same(1, 11, 21, 31, 41),
+    },
+    # headings between 190 and 260 degrees: at least 32 degrees from any heading trained on
+    "out-of-distribution": {
+        "ant-dir": Split((3, 4, 5, 13, 14, 15, 19, 26, 32, 34, 42), (3, 4, 5, 13, 15)),
+    },
+}
+"""``validation``: settings are chosen there, never on test tasks. Cheetah-dir has none: its two
+tasks are both the training and the test tasks. ``out-of-distribution``: table 3."""
+NAMES = (TEST, *SPLITS)
+
+
+def split_of(family: Family, name: str) -> Split:
+    """Return what a split other than the published one changes.
+
+    Raises:
+        ValueError: if there is no such split, or the family has none of that name.
+    """
+    if name not in SPLITS:
+        raise ValueError(f"There is no split {name!r}.{did_you_mean(name, list(NAMES))}")
+    if family.name not in SPLITS[name]:
+        has = ", ".join(SPLITS[name])
+        raise ValueError(f"{family.name} has no {name} split; these families have: {has}.")
+    return SPLITS[name][family.name]
+
+
+def evaluated_tasks(family: Family, name: str = TEST) -> tuple[Task, ...]:
+    """Return the tasks that a split adapts to and evaluates."""
+    if name == TEST:
+        return family.tasks("test")
+    return tuple(family.task(i) for i in split_of(family, name).evaluated)
+
+
+def pretraining_tasks(family: Family, name: str = TEST) -> tuple[Task, ...]:
+    """Return the tasks that a split's models are pretrained on."""
+    if name == TEST:
+        return family.tasks("train")
+    held_back = split_of(family, name).held_back
+    return tuple(t for t in family.tasks("train") if t.index not in held_back)
