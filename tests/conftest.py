@@ -17,6 +17,8 @@ from workbench import assets
 from workbench.behaviour import QUALITIES, BehaviourPolicy
 from workbench.dataset import save_trajectories
 from workbench.diffusion import DiffuserConfig, PromptDiffuser
+from workbench.generators import GENERATORS, GANConfig, VAEConfig
+from workbench.hyper import HyperConfig, HyperNetwork
 from workbench.model import ModelConfig, PromptDT
 from workbench.tasks import FAMILIES, Environment, Family, Variable
 from workbench.trajectory import Trajectories, Trajectory
@@ -86,7 +88,10 @@ TOY = Family(
 )
 
 TOY_SIZES = ModelConfig(2, 2, 16, context_length=4, prompt_length=3)
+NO_PROMPT = dataclasses.replace(TOY_SIZES, prompt_length=0)
 TOY_DIFFUSER = DiffuserConfig(prompt_length=3, n_diffusion_steps=4, width=24, n_layers=2)
+TOY_VAE = VAEConfig(prompt_length=3, width=24, n_layers=1, latent=6)
+TOY_GAN = GANConfig(prompt_length=3, width=24, n_layers=2)
 
 
 @pytest.fixture
@@ -158,10 +163,24 @@ def model(toy):
 
 
 @pytest.fixture
+def without_prompt(toy):
+    """MT-ORL's network: the same without prompt."""
+    return build_model(toy, NO_PROMPT, seed=1)
+
+
+@pytest.fixture
 def diffuser(toy):
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(5)
         return PromptDiffuser(TOY_DIFFUSER, toy)
+
+
+def build_other(name, family=TOY):
+    """Return a generator in the diffuser's place, or a hyper-network, with random weights."""
+    sizes = {"vae": TOY_VAE, "gan": TOY_GAN, "hyper": HyperConfig.of(TOY_SIZES)}[name]
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(6)
+        return (HyperNetwork if name == "hyper" else GENERATORS[name])(sizes, family)
 
 
 @pytest.fixture
@@ -177,13 +196,16 @@ def fresh_caches():
 
 
 @pytest.fixture
-def shipped(toy, model, diffuser, tmp_path, monkeypatch, fresh_caches):
+def shipped(toy, model, without_prompt, diffuser, tmp_path, monkeypatch, fresh_caches):
     """A folder of assets for the toy family, in place of the one that ships."""
     root = tmp_path / "assets"
     monkeypatch.setattr(assets, "ROOT", root)
     monkeypatch.setattr(assets, "MANIFEST", root / "manifest.json")
     model.save(assets.model_path("toy"))
     diffuser.save(assets.diffuser_path("toy"))
+    without_prompt.save(assets.pretrained_path("toy", "mt-orl"))
+    for name in ("vae", "gan", "hyper"):
+        build_other(name).save(assets.pretrained_path("toy", name))
     for number, quality in enumerate(QUALITIES):
         for task in toy.tasks("test"):
             items = record(task, 5, seed=number, skill=1 - number / 2)

@@ -8,7 +8,7 @@ import json
 import numpy as np
 import pytest
 import torch
-from conftest import TOY_DIFFUSER, record
+from conftest import NO_PROMPT, TOY, TOY_DIFFUSER, build_model, record
 
 from workbench import assets
 from workbench.methods import METHODS, N_PROMPTS, PromptDiffusion
@@ -21,10 +21,21 @@ from workbench.tune import EVALUATION_SEED, RunSpec, tune
 COLUMNS = ("observations", "actions", "rewards", "states")
 SMALL = {
     "prompt-dt": {},
+    "mt-orl": {"network": build_model(TOY, NO_PROMPT, seed=1)},
+    "soft-prompt": {"batch_size": 8},
+    "adapter": {"batch_size": 8, "bottleneck": 4},
+    "prompt-tuning-dt": {"batch_size": 8, "n_candidates": 6},
+    "prompt-dt-ft": {"batch_size": 8},
+    "prompt-dt-ft-full": {"batch_size": 8},
     "prompt-diffuser": {"batch_size": 8, "lr": 3e-3, "config": TOY_DIFFUSER},
 }
+OF_WEIGHTS = ("adapter", "prompt-dt-ft", "prompt-dt-ft-full")
+OF_THE_PROMPT = ("soft-prompt", "prompt-tuning-dt")
+WITHOUT_PROMPT = ("mt-orl",)
 RUN = {"updates": 4, "seed": 3, "eval_every": 2, "episodes": 3}
 every_method = pytest.mark.parametrize("name", METHODS)
+of_weights = pytest.mark.parametrize("name", OF_WEIGHTS)
+of_the_prompt = pytest.mark.parametrize("name", OF_THE_PROMPT)
 
 
 def method_of(name, **settings):
@@ -80,7 +91,7 @@ def test_the_same_seed_gives_the_same_stream(stream, name):
     first, second = ([facts(s) for s in stream(name)] for _ in range(2))
     assert first == second
     other = [facts(s) for s in stream(name, seed=4)]
-    assert other[0] != first[0]
+    assert (other[0] != first[0]) is (name not in WITHOUT_PROMPT), "nothing random is in it"
 
 
 @every_method
@@ -179,7 +190,8 @@ def test_a_snapshot_never_changes_afterwards(toy, model, demos, name):
     for _ in range(5):
         learner.update()
     assert facts_of(snapshot, toy) == before
-    tensors = [*vars(snapshot.policy.prompt).values()]
+    tensors = [*vars(snapshot.policy.prompt).values(), *snapshot.weights.values()]
+    tensors += snapshot.policy.model.parameters()
     if snapshot.trace is not None:
         tensors += [*vars(snapshot.trace).values()]
     assert not any(t.requires_grad for t in tensors)
@@ -211,10 +223,14 @@ def test_taking_a_snapshot_changes_nothing(toy, model, demos, name):
 def test_a_policy_has_the_agreed_number_of_prompts(stream, model, name):
     policy = next(stream(name)).snapshot.policy
     assert len(policy.prompt) == N_PROMPTS
-    assert policy.model is model
+    assert policy.prompt.length == (0 if name in WITHOUT_PROMPT else model.config.prompt_length)
+    if name in WITHOUT_PROMPT:
+        assert policy.model is SMALL[name]["network"]
+    else:
+        assert (policy.model is model) is (name not in OF_WEIGHTS)
 
 
-@every_method
+@pytest.mark.parametrize("name", [n for n in METHODS if n not in WITHOUT_PROMPT])
 def test_demonstrations_shorter_than_a_prompt_are_refused(toy, model, name):
     short = [
         dataclasses.replace(t, **{c: getattr(t, c)[:2] for c in COLUMNS})

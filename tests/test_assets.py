@@ -138,7 +138,7 @@ def at_once(n, work):
 
 @pytest.mark.skipif(sys.platform == "win32", reason="no fork, and no such lock")
 def test_processes_that_record_at_once_lose_nothing(shipped, monkeypatch):
-    monkeypatch.setattr(assets, "_commit", lambda: "0" * 12)
+    monkeypatch.setattr(assets, "commit", lambda: "0" * 12)
     for i in range(4):
         for j in range(12):
             (shipped / f"{i}-{j}").write_text(f"{i}-{j}")

@@ -15,14 +15,19 @@ ROWS = """
 tasks.family tasks.rewards tasks.inertia tasks.locomotion tasks.ant
 tasks.sawyer tasks.reach tasks splits
 trajectory rollout behaviour dataset own assets full
-model diffusion training pretrain projection
-methods.method methods.prompt_dt methods.mt_orl methods.generated methods.prompt_diffuser methods
+model stored diffusion generators training pretrain pretrain_generator hyper projection
+methods.method methods.prompt_dt methods.mt_orl methods.tuned_prompt methods.tuned_weights
+methods.soft_prompt methods.adapter methods.hdt methods.fine_tuning methods.prompt_tuning
+methods.generated methods.prompt_diffuser methods.prompt_vae methods.prompt_gan methods
 tune presets store compare prompts held_out making
+sweep results scores search tables assembled
 pickled episodes fitting published hdf5 minari_io formats report received
-raycast meshes marks views film render player figures figures_data job replay
+raycast meshes marks views film render player figures figures_data figures_tables job replay
 recipes reproduce doctor
 pages pages.controls pages.explore pages.sets pages.upload pages.data
-commands commands.output commands.make commands.evaluate commands.assets commands.data
+commands commands.output commands.settings
+commands.make commands.evaluate commands.assets commands.data
+commands.table
 __main__
 """
 ORDER = [*ROWS.split()]

@@ -1,30 +1,35 @@
 """Pretraining over the training tasks. Its losses: test_equations.py."""
 
 import dataclasses
+import functools
 import json
 
 import numpy as np
 import pytest
 import torch
-from conftest import TOY_DIFFUSER, TOY_SIZES, record
+from conftest import TOY_DIFFUSER, TOY_GAN, TOY_SIZES, TOY_VAE, build_model, record
 
 from workbench.behaviour import QUALITIES
+from workbench.hyper import HyperConfig, HyperPretrainConfig, pretrain_hyper
 from workbench.pretrain import (
-    DiffuserPretrainConfig,
     Pool,
     PretrainConfig,
     draw_batch,
     draw_prompts,
     identity,
     pretrain,
-    pretrain_diffuser,
     prompt_starts,
 )
+from workbench.pretrain_generator import GeneratorPretrainConfig, pretrain_generator
+from workbench.tasks import find
 from workbench.training import Checkpoint
 from workbench.trajectory import Normalizer
 
 CONFIG = PretrainConfig(steps=5, batch_size=16, lr=3e-3, warmup=2, precision="fp32")
-DIFFUSER_CONFIG = DiffuserPretrainConfig(steps=5, batch_size=16, lr=3e-3)
+GENERATOR_CONFIG = GeneratorPretrainConfig(steps=5, batch_size=16, lr=3e-3)
+HYPER_CONFIG = HyperPretrainConfig(steps=5, n_tasks=2, batch_size=8, lr=3e-3)
+GENERATORS = {"diffuser": TOY_DIFFUSER, "vae": TOY_VAE, "gan": TOY_GAN}
+STREAMS = ("model", *GENERATORS, "hyper")
 
 
 @pytest.fixture
@@ -167,20 +172,53 @@ def test_a_missing_prompt_quality_is_refused(toy):
     with pytest.raises(ValueError, match=r"no \['expert'\] trajectories"):
         next(pretrain(pool, CONFIG, TOY_SIZES, 0))
     with pytest.raises(ValueError, match=r"no \['expert', 'medium'\] trajectories"):
-        next(pretrain_diffuser(pool, Normalizer(3, 1, 10.0, 12), DIFFUSER_CONFIG, TOY_DIFFUSER, 0))
+        statistics = Normalizer(3, 1, 10.0, 12)
+        next(pretrain_generator("vae", pool, statistics, GENERATOR_CONFIG, TOY_VAE, 0))
 
 
-def both(pool, seed=0):
-    normalizer = Normalizer(3, 1, 10.0, 12).fit(pool.trajectories)
+def test_an_unknown_generator_is_refused(pool):
+    with pytest.raises(ValueError, match=r"no generator 'difuser'. Did you mean 'diffuser'?"):
+        next(pretrain_generator("difuser", pool, None, GENERATOR_CONFIG, TOY_DIFFUSER, 0))
+
+
+def each(pool, seed=0):
+    """Return every stream, to begin anew each time."""
     return {
-        "model": lambda: pretrain(pool, CONFIG, TOY_SIZES, seed),
-        "diffuser": lambda: pretrain_diffuser(
-            pool, normalizer, DIFFUSER_CONFIG, TOY_DIFFUSER, seed
-        ),
+        name: functools.partial(stream, seed) for name, (stream, _) in begun(pool, CONFIG).items()
     }
 
 
-every_stream = pytest.mark.parametrize("name", ["model", "diffuser"])
+def begun(pool, config, sizes=TOY_SIZES, steps=5):
+    """Return each stream as a function of its seed and the state to resume, and its identity."""
+    normalizer = Normalizer(3, 1, 10.0, 12).fit(pool.trajectories)
+    other, hyper = (dataclasses.replace(c, steps=steps) for c in (GENERATOR_CONFIG, HYPER_CONFIG))
+    frozen = build_model(find("toy"))
+    frozen.normalizer.fit(pool.trajectories)
+    streams = {
+        "model": (
+            lambda seed, state=None: pretrain(pool, config, sizes, seed, state),
+            lambda seed: identity(pool, config, sizes, seed),
+        ),
+        "hyper": (
+            lambda seed, state=None: pretrain_hyper(pool, frozen, hyper, seed, state),
+            lambda seed: identity(pool, hyper, HyperConfig.of(TOY_SIZES), seed, model=frozen),
+        ),
+    }
+    for kind, size in GENERATORS.items():
+        streams[kind] = (
+            lambda seed, state=None, kind=kind, size=size: pretrain_generator(
+                kind, pool, normalizer, other, size, seed, state
+            ),
+            lambda seed, size=size: identity(pool, other, size, seed, normalizer),
+        )
+    return streams
+
+
+def network(step, name):
+    return getattr(step, "generator" if name in GENERATORS else name)
+
+
+every_stream = pytest.mark.parametrize("name", STREAMS)
 
 
 @every_stream
@@ -188,39 +226,40 @@ def test_a_stream_leaves_no_mode_behind(real_pool, name):
     """Nor the seed: the design's rule for every stream."""
     torch.manual_seed(123)
     before = torch.get_rng_state()
-    for step in both(real_pool)[name]():
+    for step in each(real_pool)[name]():
         assert torch.is_grad_enabled()
         assert not torch.is_autocast_enabled("cpu")
         assert torch.equal(torch.get_rng_state(), before)
-        assert not getattr(step, name).training, "acting with it would drop out"
+        assert not network(step, name).training, "acting with it would drop out"
 
 
 @every_stream
 def test_interleaving_changes_nothing(real_pool, name):
     """Dropout draws from the global generator."""
-    alone = [s.loss for s in both(real_pool)[name]()]
+    alone = [s.loss for s in each(real_pool)[name]()]
     woven = []
-    for step, _ in zip(both(real_pool)[name](), both(real_pool, 1)["model"](), strict=True):
+    for step, _ in zip(each(real_pool)[name](), each(real_pool, 1)["model"](), strict=True):
         torch.rand(3)
         woven.append(step.loss)
     assert woven == alone
 
 
-def test_pretraining_a_diffuser_lowers_its_loss(real_pool):
+@pytest.mark.parametrize("kind", ["diffuser", "vae"])
+def test_pretraining_a_generator_lowers_its_loss(real_pool, kind):
+    """A GAN's loss says nothing: its critic learns as well. What it learns: test_generators.py."""
     normalizer = Normalizer(3, 1, 10.0, 12).fit(real_pool.trajectories)
-    config = dataclasses.replace(DIFFUSER_CONFIG, steps=300, batch_size=64)
-    losses, diffusers = [], []
-    for step in pretrain_diffuser(real_pool, normalizer, config, TOY_DIFFUSER, 0):
-        losses.append(step.loss)
-        diffusers.append(step.diffuser)
+    config = dataclasses.replace(GENERATOR_CONFIG, steps=300, batch_size=64)
+    steps = pretrain_generator(kind, real_pool, normalizer, config, GENERATORS[kind], 0)
+    losses, generators = zip(*((step.loss, step.generator) for step in steps), strict=True)
     assert np.mean(losses[-30:]) < 0.75 * np.mean(losses[:30])
-    assert diffusers[-1].config == TOY_DIFFUSER
+    assert generators[-1].config == GENERATORS[kind]
 
 
-def test_pretraining_a_diffuser_repeats_with_its_seed(real_pool):
-    first, again = ([s.loss for s in both(real_pool)["diffuser"]()] for _ in range(2))
+@every_stream
+def test_every_stream_repeats_with_its_seed(real_pool, name):
+    first, again = ([s.loss for s in each(real_pool)[name]()] for _ in range(2))
     assert first == again
-    assert first != [s.loss for s in both(real_pool, 1)["diffuser"]()]
+    assert first != [s.loss for s in each(real_pool, 1)[name]()]
 
 
 # ---- a training that was stopped goes on as if it never had been ----
@@ -234,23 +273,15 @@ DROPPING = dataclasses.replace(TOY_SIZES, dropout=0.3)
 
 def streams(pool, **changes):
     """Return each stream as a function of the state to resume, and its identity."""
-    normalizer = Normalizer(3, 1, 10.0, 12).fit(pool.trajectories)
     config = dataclasses.replace(RESUMED, **changes)
-    other = dataclasses.replace(DIFFUSER_CONFIG, steps=7)
     return {
-        "model": (
-            lambda state=None: pretrain(pool, config, DROPPING, 3, state),
-            identity(pool, config, DROPPING, 3),
-        ),
-        "diffuser": (
-            lambda state=None: pretrain_diffuser(pool, normalizer, other, TOY_DIFFUSER, 3, state),
-            identity(pool, other, TOY_DIFFUSER, 3, normalizer),
-        ),
+        name: (functools.partial(stream, 3), of(3))
+        for name, (stream, of) in begun(pool, config, DROPPING, steps=7).items()
     }
 
 
 def weights(step, name):
-    return {k: v.clone() for k, v in getattr(step, name).state_dict().items()}
+    return {k: v.clone() for k, v in network(step, name).state_dict().items()}
 
 
 def assert_same(one, other):

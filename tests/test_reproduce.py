@@ -42,7 +42,7 @@ def place(shipped, tmp_path, monkeypatch):
     """Toy assets as their commands made them, and a folder to work in."""
     spec = RunSpec("toy", 5, updates=1, episodes=1)
     monkeypatch.setitem(RECORDED, "toy", (spec,))
-    monkeypatch.setattr(assets, "_commit", lambda: "0" * 12)
+    monkeypatch.setattr(assets, "commit", lambda: "0" * 12)
     here = Place(tmp_path / "work", assets.ROOT)
     here.work.mkdir()
     for verb in VERBS:

@@ -8,7 +8,7 @@ import sys
 import torch
 import tyro
 
-from workbench.commands import assets, data, evaluate, make
+from workbench.commands import assets, data, evaluate, make, table
 
 VERBS = {
     "behaviour": make.behaviour,
@@ -16,12 +16,16 @@ VERBS = {
     "demos": make.demos,
     "pretrain": make.pretrain,
     "diffuser": make.diffuser,
+    "vae": make.vae,
+    "gan": make.gan,
+    "hyper": make.hyper,
     "record": make.record,
     "reproduce-assets": assets.reproduce_assets,
     "doctor": assets.doctor,
     "prompts": evaluate.prompts,
     "tune": evaluate.tune,
     "runs": evaluate.runs,
+    "table": table.table,
     "import": data.import_,
     "export": data.export,
 }

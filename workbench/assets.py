@@ -139,7 +139,7 @@ def record(path: Path, *, command: str, seed: int, **measured: object) -> None:
     entry = {
         "command": command,
         "seed": seed,
-        "commit": _commit(),
+        "commit": commit(),
         "bytes": path.stat().st_size,
         "sha256": sha256(path),
         "measured": measured,
@@ -195,7 +195,7 @@ def sha256(path: Path) -> str:
     return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
-def _commit() -> str:
+def commit() -> str:
     """Return the commit of the code, ``+`` appended when files of the package differ from it."""
     git = ["git", "-C", str(_CODE)]
     try:

@@ -11,7 +11,7 @@ import torch
 
 from workbench.rollout import half_width
 from workbench.store import RunStore
-from workbench.tune import RunSpec, TuneStep, load_model, run, start
+from workbench.tune import RunSpec, TuneStep, acting_model, run, start
 
 Role = Literal["preview", "untuned", "tuned"]
 
@@ -19,11 +19,11 @@ Role = Literal["preview", "untuned", "tuned"]
 def compare(spec: RunSpec, store: RunStore) -> Iterator[tuple[Role, TuneStep]]:
     """Run the untuned prompt, then the tuning, and record both.
 
-    The very first item is a preview: the denoising chain before any update, without an
-    evaluation, so that a page has something to draw at once.
+    The very first item is a preview: the prompts before any update, and the denoising chain that
+    made them if there is one, without an evaluation: so a page has something to draw at once.
 
     Args:
-        spec: A run of a method with a denoising chain.
+        spec: A run of any method that is not the untuned prompt.
         store: Where both runs are kept. The untuned run is read back if it is there.
 
     Raises:
@@ -37,7 +37,7 @@ def compare(spec: RunSpec, store: RunStore) -> Iterator[tuple[Role, TuneStep]]:
     yield "preview", TuneStep(0, {}, 0.0, learner.snapshot())
     untuned = spec.untuned
     if untuned.id in store:
-        (first,) = store.load(untuned.id, model)
+        (first,) = store.load(untuned.id, acting_model(untuned))
     else:
         (first,) = store.record(untuned, run(untuned))
     yield "untuned", first
@@ -51,7 +51,7 @@ class Comparison:
 
     Attributes:
         spec: The tuned run.
-        preview: The chain before any update, or None.
+        preview: The prompts and the chain before any update, or None.
         untuned: The evaluated untuned prompt, or None while it is not there yet.
         steps: Steps of the tuning so far.
     """
@@ -75,9 +75,8 @@ class Comparison:
         """Read a comparison back from a store; None if it lacks either run."""
         if spec.id not in store or spec.untuned.id not in store:
             return None
-        model = load_model(spec.family)
-        (untuned,) = store.load(spec.untuned.id, model)
-        return cls(spec, None, untuned, tuple(store.load(spec.id, model)))
+        (untuned,) = store.load(spec.untuned.id, acting_model(spec.untuned))
+        return cls(spec, None, untuned, tuple(store.load(spec.id, acting_model(spec))))
 
     @property
     def evaluated(self) -> tuple[TuneStep, ...]:
@@ -97,7 +96,8 @@ def stored_runs(store: RunStore) -> list[dict[str, object]]:
     """Return one row per complete tuning of a store whose untuned run is there too.
 
     Each row has the spec's names and ``untuned``, ``start`` (update 0), ``tuned`` (last update):
-    mean returns over the same episodes; and ``conflict_share``, of updates.
+    mean returns over the same episodes; and ``conflict_share``, of updates. What a method does not
+    have, such as ``lam``, is None.
     """
     rows = []
     for run_id in store.ids():
@@ -112,8 +112,9 @@ def stored_runs(store: RunStore) -> list[dict[str, object]]:
                 "family": spec.family,
                 "task": spec.task,
                 "quality": spec.quality,
-                "lam": spec.settings["lam"],
-                "projection": spec.settings["projection"],
+                "method": spec.method,
+                "lam": spec.settings.get("lam"),
+                "projection": spec.settings.get("projection"),
                 "updates": spec.updates,
                 "seed": spec.seed,
                 "untuned": untuned.mean(),

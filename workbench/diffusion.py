@@ -6,21 +6,17 @@ come normalised from ``Normalizer.pack``. Diffusion steps k run from N (noise) t
 
 from __future__ import annotations
 
-import dataclasses
 import itertools
-import json
 import math
 import warnings
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from pathlib import Path
 
 import torch
-from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from workbench.model import read_checkpoint
-from workbench.tasks import Family, find
+from workbench.stored import Stored
+from workbench.tasks import Family
 
 EpsModel = Callable[[Tensor, Tensor, Tensor], Tensor]
 """Predicts the noise: ``(x_k (B, K*, D), y (B, K*, 2), k (B,) int64) -> eps_hat (B, K*, D)``."""
@@ -196,12 +192,13 @@ class DiffuserConfig:
                 raise ValueError(f"`{name}` must be positive: got {getattr(self, name)}.")
 
 
-class PromptDiffuser(nn.Module):
+class PromptDiffuser(Stored):
     """ε_θ(x_k, y, k): an MLP over the flattened prompt, its condition and the diffusion step."""
 
+    kind, sizes = "diffuser", DiffuserConfig
+
     def __init__(self, config: DiffuserConfig, family: Family):
-        super().__init__()
-        self.config, self.family = config, family
+        super().__init__(config, family)
         self.d = len(family.observations) + len(family.actions) + 1
         n_in = config.prompt_length * (self.d + 2) + _STEP_FEATURES
         widths = [n_in, *[config.width] * config.n_layers]
@@ -209,11 +206,6 @@ class PromptDiffuser(nn.Module):
         self.out = nn.Linear(config.width, config.prompt_length * self.d)
         make = NoiseSchedule.cosine if config.schedule == "cosine" else NoiseSchedule.linear
         self.schedule = make(config.n_diffusion_steps)
-
-    @property
-    def n_parameters(self) -> int:
-        """Trainable numbers."""
-        return sum(p.numel() for p in self.parameters())
 
     def forward(self, x: Tensor, y: Tensor, k: Tensor) -> Tensor:
         """Predict the noise in ``x``, (B, K*, D), at diffusion steps ``k``, (B,) 1..N."""
@@ -231,6 +223,10 @@ class PromptDiffuser(nn.Module):
 
     def prepare(self, x0: Tensor, y: Tensor, rng: torch.Generator) -> None:
         """Do nothing: the loss needs no preparation."""
+
+    def inner_optimizers(self) -> dict[str, torch.optim.Optimizer]:
+        """Return nothing: ``prepare`` changes nothing."""
+        return {}
 
     def own_loss(self, x0: Tensor, y: Tensor, rng: torch.Generator) -> Tensor:
         """Return L_DM; see ``diffusion_loss``."""
@@ -258,27 +254,6 @@ class PromptDiffuser(nn.Module):
         for step in self.chain(x, y, rng, temperature):
             x = step.x
         return x
-
-    def save(self, path: Path, **metadata: object) -> None:
-        """Write weights, size and family as safetensors."""
-        header = {"config": dataclasses.asdict(self.config), "family": self.family.name, **metadata}
-        path.parent.mkdir(parents=True, exist_ok=True)
-        save_file(self.state_dict(), path, {"workbench": json.dumps(header)})
-
-    @classmethod
-    def load(cls, path: Path) -> PromptDiffuser:
-        """Read a checkpoint; nothing in it is executed.
-
-        Raises:
-            ValueError: if the file is missing or is no checkpoint of a diffuser.
-        """
-        header, state = read_checkpoint(path)
-        try:
-            diffuser = cls(DiffuserConfig(**header["config"]), find(header["family"]))
-            diffuser.load_state_dict(state)
-        except (KeyError, TypeError, RuntimeError) as error:
-            raise ValueError(f"{path} is no checkpoint of a diffuser: {error}.") from error
-        return diffuser
 
 
 _STEP_FEATURES = 16

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
+from typing import Any
+
 from workbench.behaviour import QUALITIES
 from workbench.tasks import FAMILIES, find
 from workbench.tune import RunSpec
@@ -36,3 +39,108 @@ RECORDED: dict[str, tuple[RunSpec, ...]] = {
     for name in FAMILIES
 }
 """Runs that ship with their baselines, so that no page is ever empty."""
+
+CHOSEN: dict[str, tuple[Mapping[str, Any], int]] = {
+    "prompt-dt": ({}, 0),
+    "mt-orl": ({}, 0),
+    "soft-prompt": ({}, 100),
+    "adapter": ({}, 100),
+    "hdt": ({}, 100),
+    "prompt-dt-ft": ({}, 10),
+    "prompt-tuning-dt": ({}, 100),
+    "prompt-tuning-dt/online": ({"scorer": "online"}, 10),
+    "prompt-diffuser": ({}, 100),
+    "prompt-vae": ({}, 100),
+    "prompt-gan": ({}, 100),
+    "prompt-dt-ft-full": ({}, 10),
+}
+"""What the tables run of each method: settings that differ from its defaults, and updates.
+
+A key is one of ``METHODS``, or that and ``/variant`` where the tables have two rows of a method.
+Provisional: to be chosen on the validation split."""
+
+
+def chosen(key: str, family: str, task: int, **fields: Any) -> RunSpec:
+    """Return a run of ``CHOSEN[key]`` as the tables make it: 20 episodes, once at the end.
+
+    Args:
+        key: Of ``CHOSEN``.
+        family: Task family.
+        task: Index of the task.
+        **fields: Other fields of the spec; ``settings`` are added to the chosen ones.
+    """
+    settings, updates = CHOSEN[key]
+    fields["settings"] = {**settings, **fields.get("settings", {})}
+    method = key.partition("/")[0]
+    return RunSpec(family, task, method=method, updates=updates, eval_every=0, **fields)
+
+
+VALIDATION = {
+    "family": "cheetah-vel",
+    "split": "validation",
+    "tasks": (5, 19, 35),
+    "seeds": (0,),
+    "episodes": 10,
+}
+"""Where settings are chosen: training tasks that nothing was pretrained on, in each quality."""
+CANDIDATES: dict[str, tuple[tuple[Mapping[str, Any], int], ...]] = {
+    "soft-prompt": (
+        ({"lr": 1e-3}, 100),
+        ({"lr": 3e-3}, 100),
+        ({"lr": 1e-2}, 100),
+        ({"lr": 3e-2}, 100),
+    ),
+    "adapter": (({"lr": 3e-4}, 100), ({"lr": 1e-3}, 100), ({"lr": 3e-3}, 100)),
+    "hdt": (({"lr": 1e-4}, 100), ({"lr": 3e-4}, 100), ({"lr": 1e-3}, 100)),
+    "prompt-tuning-dt": (
+        ({"batch_size": 8, "mu": 0.1, "lr": 0.1}, 10),
+        ({"batch_size": 8, "mu": 0.1, "lr": 0.3}, 10),
+        ({"batch_size": 8, "mu": 0.3, "lr": 0.3}, 10),
+        ({"batch_size": 8, "mu": 1.0, "lr": 1.0}, 10),
+    ),
+    "prompt-diffuser": (
+        ({"temperature": 0.5}, 100),
+        ({"temperature": 0.25}, 50),
+        ({"temperature": 0.25}, 100),
+        ({"temperature": 0.0}, 100),
+        ({"temperature": 0.25, "lr": 1e-3}, 50),
+        ({"temperature": 0.25, "projection": "vector"}, 100),
+        ({"temperature": 0.25, "projection": "tensor"}, 100),
+    ),
+    "prompt-vae": (
+        ({"temperature": 0.25}, 100),
+        ({"temperature": 1.0}, 100),
+        ({"temperature": 0.25, "lr": 1e-3}, 100),
+    ),
+    "prompt-gan": (
+        ({"temperature": 0.25}, 100),
+        ({"temperature": 1.0}, 100),
+        ({"temperature": 0.25, "lr": 1e-3}, 100),
+    ),
+}
+"""What was tried of each method, settings and updates; the others have nothing to choose.
+
+Equal budget: 100 updates of 32 contexts. Full fine-tuning keeps its published 10 of 256. Ten rounds
+of Prompt-Tuning DT, forward passes alone, are 6,000 contexts."""
+
+
+def search(keys: Iterable[str] = tuple(CANDIDATES)) -> list[RunSpec]:
+    """Return the runs that settings are chosen from."""
+    fixed = {k: VALIDATION[k] for k in ("family", "split", "episodes")}
+    return [
+        RunSpec(
+            task=task,
+            quality=quality,
+            method=key,
+            settings=settings,
+            updates=updates,
+            seed=seed,
+            eval_every=0,
+            **fixed,
+        )
+        for key in keys
+        for settings, updates in CANDIDATES[key]
+        for task in VALIDATION["tasks"]
+        for quality in QUALITIES
+        for seed in VALIDATION["seeds"]
+    ]

@@ -1,4 +1,4 @@
-"""Pretraining over the training tasks: of a Prompt-DT, and of a prompt diffuser."""
+"""Pretraining of a Prompt-DT over the training tasks, and what every pretraining shares."""
 
 from __future__ import annotations
 
@@ -8,13 +8,12 @@ import hashlib
 import json
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, Protocol
 
 import numpy as np
 import torch
 
 from workbench.behaviour import QUALITIES, Quality
-from workbench.diffusion import DiffuserConfig, PromptDiffuser, diffusion_loss
 from workbench.model import ModelConfig, Precision, PromptDT
 from workbench.tasks import find
 from workbench.training import Training, TrainingState
@@ -55,6 +54,15 @@ class PretrainConfig:
     prompt_positions: Positions = "any"
     average: float = 0.999
     precision: Precision = "bf16"
+
+
+class Prompts(Protocol):
+    """The settings of a pretraining that say where its prompts come from."""
+
+    steps: int
+    batch_size: int
+    prompt_qualities: tuple[Quality, ...]
+    prompt_positions: Positions
 
 
 @dataclass(frozen=True, eq=False)
@@ -127,7 +135,7 @@ def prompt_starts(
 
 def draw_prompts(
     data: Pool,
-    config: PretrainConfig | DiffuserPretrainConfig,
+    config: Prompts,
     length: int,
     rng: np.random.Generator,
     tasks: np.ndarray,
@@ -139,21 +147,28 @@ def draw_prompts(
 
 
 def draw_batch(
-    data: Pool, config: PretrainConfig, sizes: ModelConfig, rng: np.random.Generator
+    data: Pool,
+    config: Prompts,
+    sizes: ModelConfig,
+    rng: np.random.Generator,
+    tasks: np.ndarray | None = None,
 ) -> tuple[Segment, Segment]:
-    """Draw prompts and contexts of the same random tasks, ``batch_size`` of each.
+    """Draw prompts and contexts of the same tasks: ``tasks``, or ``batch_size`` random ones.
 
     The prompt and the context come from trajectories drawn apart, so that the prompt tells the
     task and seldom the very transitions to imitate; contexts are of every quality.
     """
-    tasks = rng.integers(len(data.tasks), size=config.batch_size)
+    if tasks is None:
+        tasks = rng.integers(len(data.tasks), size=config.batch_size)
     prompt = draw_prompts(data, config, sizes.prompt_length, rng, tasks)
     index = data.draw(rng, tasks, data.qualities)
     start = data.trajectories.starts(rng, index, sizes.context_length, whole=False)
     return prompt, data.trajectories.segments(index, start, sizes.context_length)
 
 
-def action_loss(model: PromptDT, prompt: Segment, context: Segment) -> torch.Tensor:
+def action_loss(
+    model: Callable[[Segment, Segment], torch.Tensor], prompt: Segment, context: Segment
+) -> torch.Tensor:
     """Return the mean squared action error over real context rows (arXiv 2411.01168, Eq. 7)."""
     error = (model(prompt, context) - context.actions).square()
     return masked_mean(error, context.mask)
@@ -181,9 +196,9 @@ def pretrain(
         ValueError: if ``data`` lacks a quality that prompts are drawn from, or ``resume`` is of
             a training with other arguments.
     """
-    _check(data, config)
+    check(data, config)
     trajectories = data.trajectories
-    rng, draws = np.random.default_rng(seed), _Draws(seed)
+    rng, draws = np.random.default_rng(seed), Draws(seed)
     with draws:
         model = PromptDT(sizes, find(trajectories.items[0].task.family))
         model.precision = config.precision
@@ -217,84 +232,24 @@ def pretrain(
         yield PretrainStep(training.step, loss.item(), training.averaged.module, training.state)
 
 
-@dataclass(frozen=True)
-class DiffuserPretrainConfig:
-    """How a prompt diffuser is pretrained over the training tasks; nothing is published.
-
-    Attributes:
-        steps: Gradient steps.
-        batch_size: Prompts per step, drawn over all training tasks.
-        lr: Peak learning rate of AdamW; falls to zero by a cosine.
-        clip: Largest gradient norm.
-        prompt_qualities: Qualities that prompts are drawn from.
-        prompt_positions: As in ``PretrainConfig``.
-        average: Decay of the running average of the weights that is kept.
-    """
-
-    steps: int = 20_000
-    batch_size: int = 256
-    lr: float = 1e-3
-    clip: float = 1.0
-    prompt_qualities: tuple[Quality, ...] = ("expert", "medium", "random")
-    prompt_positions: Positions = "any"
-    average: float = 0.999
-
-
-@dataclass(frozen=True, eq=False)
-class DiffuserPretrainStep:
-    """One gradient step on L_DM: its loss, the diffuser as it stands, ``state()`` as above."""
-
-    step: int
-    loss: float
-    diffuser: PromptDiffuser
-    state: Callable[[], TrainingState]
-
-
-def pretrain_diffuser(
+def identity(
     data: Pool,
-    normalizer: Normalizer,
-    config: DiffuserPretrainConfig,
-    sizes: DiffuserConfig,
+    config: Any,
+    sizes: Any,
     seed: int,
-    resume: TrainingState | None = None,
-) -> Iterator[DiffuserPretrainStep]:
-    """Train a diffuser on L_DM over the training tasks and yield every gradient step.
+    normalizer: Normalizer | None = None,
+    model: PromptDT | None = None,
+) -> dict[str, Any]:
+    """Return what determines a training, as plain JSON: equal ones take the same steps.
 
     Args:
         data: Training data.
-        normalizer: The Prompt-DT's, so that both meet the same units.
-        config: How to train.
-        sizes: Size of the diffuser.
+        config: How to train, a dataclass of plain values.
+        sizes: Size of the network, likewise.
         seed: Seed of everything.
-        resume: As in ``pretrain``.
+        normalizer: Statistics that the training reads, if any.
+        model: A frozen model that the training reads, if any.
     """
-    _check(data, config)
-    draw, rng = np.random.default_rng(seed), torch.Generator().manual_seed(seed)
-    with _Draws(seed):
-        diffuser = PromptDiffuser(sizes, find(data.trajectories.items[0].task.family))
-    optimizer = torch.optim.AdamW(diffuser.parameters(), lr=config.lr)
-    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, config.steps)
-    made_from = identity(data, config, sizes, seed, normalizer)
-    training = Training(diffuser, optimizer, schedule, config.average, draw, rng, made_from)
-    if resume is not None:
-        training.restore(resume)
-    while training.step < config.steps:
-        tasks = draw.integers(len(data.tasks), size=config.batch_size)
-        prompt = draw_prompts(data, config, sizes.prompt_length, draw, tasks)
-        loss = diffusion_loss(diffuser, *normalizer.pack(prompt), rng)
-        training.descend(loss, config.clip)
-        diffuser_now = training.averaged.module
-        yield DiffuserPretrainStep(training.step, loss.item(), diffuser_now, training.state)
-
-
-def identity(
-    data: Pool,
-    config: PretrainConfig | DiffuserPretrainConfig,
-    sizes: ModelConfig | DiffuserConfig,
-    seed: int,
-    normalizer: Normalizer | None = None,
-) -> dict[str, Any]:
-    """Return what determines a training, as plain JSON: equal ones take the same steps."""
     made_from = {
         "family": data.trajectories.items[0].task.family,
         "settings": dataclasses.asdict(config),
@@ -305,10 +260,15 @@ def identity(
     if normalizer is not None:
         statistics = {k: v.tolist() for k, v in normalizer.state_dict().items()}
         made_from["normalizer"] = statistics
+    if model is not None:
+        sha = hashlib.sha256()
+        for name, tensor in sorted(model.state_dict().items()):
+            sha.update(name.encode() + tensor.numpy().tobytes())
+        made_from["model"] = sha.hexdigest()
     return json.loads(json.dumps(made_from))
 
 
-class _Draws:
+class Draws:
     """Lends the global generator a stream's own: initial weights and dropout draw from it."""
 
     def __init__(self, seed: int):
@@ -323,7 +283,8 @@ class _Draws:
         torch.set_rng_state(self.outside)
 
 
-def _check(data: Pool, config: PretrainConfig | DiffuserPretrainConfig) -> None:
+def check(data: Pool, config: Prompts) -> None:
+    """Raise ValueError if ``data`` lacks a quality that is asked for, or there is no step."""
     missing = set(config.prompt_qualities) - set(data.qualities)
     if missing:
         raise ValueError(

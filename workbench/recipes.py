@@ -12,7 +12,8 @@ from workbench import assets
 from workbench.behaviour import QUALITIES, BehaviourConfig
 from workbench.making import EPISODES, FEW_SHOT, USUAL_EPISODES
 from workbench.presets import RECORDED
-from workbench.pretrain import DiffuserPretrainConfig, PretrainConfig
+from workbench.pretrain import PretrainConfig
+from workbench.pretrain_generator import GeneratorPretrainConfig
 from workbench.tasks import Family
 
 Verb = Literal["behaviour", "collect", "demos", "pretrain", "diffuser", "record"]
@@ -163,7 +164,7 @@ def _rough(family: Family, verb: Verb, words: Words) -> float:
         "collect": trains * EPISODES.get(family.name, USUAL_EPISODES) * family.horizon,
         "demos": tests * FEW_SHOT * family.horizon,
         "pretrain": PretrainConfig().steps,
-        "diffuser": DiffuserPretrainConfig().steps,
+        "diffuser": GeneratorPretrainConfig().steps,
         "record": len(RECORDED.get(family.name, ())),
     }[verb]
     name = {"behaviour": "--env-steps", "pretrain": "--steps", "diffuser": "--steps"}.get(verb)

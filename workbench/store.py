@@ -69,6 +69,10 @@ class RunStore:
     def __contains__(self, run_id: str) -> bool:
         return (self.root / run_id / "result.json").exists()
 
+    def forget(self, run_id: str) -> None:
+        """Make a run incomplete, so that it is run anew."""
+        (self.root / run_id / "result.json").unlink(missing_ok=True)
+
     def spec(self, run_id: str) -> RunSpec:
         """Return the spec of a run.
 
@@ -87,14 +91,18 @@ class RunStore:
 
     def returns(self, run_id: str) -> list[np.ndarray]:
         """Return the returns of every evaluation of a run, in order, (episodes,) each."""
-        return [np.array(line["returns"]) for line in self._lines(run_id) if "returns" in line]
+        return [np.array(line["returns"]) for line in self.lines(run_id) if "returns" in line]
 
     def measured(self, run_id: str, name: str) -> np.ndarray:
         """Return what the updates of a run measured under ``name``, in order."""
-        return np.array([line[name] for line in self._lines(run_id) if name in line])
+        return np.array([line[name] for line in self.lines(run_id) if name in line])
 
-    def _lines(self, run_id: str) -> list[dict]:
-        """Return the lines of ``steps.jsonl``."""
+    def lines(self, run_id: str) -> list[dict]:
+        """Return the lines of ``steps.jsonl``: what is known of every update.
+
+        Raises:
+            ValueError: if they cannot be read.
+        """
         try:
             text = (self.root / run_id / "steps.jsonl").read_text()
             return [json.loads(line) for line in text.splitlines()]
@@ -106,11 +114,11 @@ class RunStore:
 
         Args:
             run_id: Id of the run.
-            model: The frozen model that was tuned, as ``tune.start`` gives it.
+            model: The frozen model that it acts with, as ``tune.acting_model`` gives it.
         """
         spec, folder = self.spec(run_id), self.root / run_id
         try:
-            lines = self._lines(run_id)
+            lines = self.lines(run_id)
             return [_step(line, spec, folder / "evaluated", model) for line in lines]
         except (OSError, KeyError, TypeError, SafetensorError) as error:
             raise ValueError(f"Run {run_id!r} in {self.root} is damaged: {error!r}.") from error

@@ -49,6 +49,7 @@ class Training:
         draw: Draws the data.
         rng: Draws dropout and noise.
         made_from: As in ``TrainingState``.
+        inner: Optimisers that the network's loss has inside, by name: a GAN's critic has one.
     """
 
     def __init__(
@@ -60,8 +61,10 @@ class Training:
         draw: np.random.Generator,
         rng: torch.Generator,
         made_from: Mapping[str, Any],
+        inner: Mapping[str, torch.optim.Optimizer] | None = None,
     ):
         self.network, self.optimizer, self.schedule = network, optimizer, schedule
+        self.optimizers = {"optimizer": optimizer, **(inner or {})}
         self.draw, self.rng, self.made_from, self.step = draw, rng, made_from, 0
         # In evaluation mode: without dropout.
         self.averaged = AveragedModel(network, multi_avg_fn=get_ema_multi_avg_fn(average)).eval()
@@ -70,7 +73,8 @@ class Training:
         """Take one clipped gradient step and move the average."""
         self.optimizer.zero_grad()
         loss.backward()
-        torch.nn.utils.clip_grad_norm_(self.network.parameters(), clip)
+        groups = self.optimizer.param_groups
+        torch.nn.utils.clip_grad_norm_([p for group in groups for p in group["params"]], clip)
         self.optimizer.step()
         self.schedule.step()
         self.averaged.update_parameters(self.network)
@@ -78,14 +82,16 @@ class Training:
 
     def state(self) -> TrainingState:
         """Copy everything as it stands now."""
-        optimizer = self.optimizer.state_dict()
+        optimizers = {name: o.state_dict() for name, o in self.optimizers.items()}
         tensors = {f"network.{k}": v for k, v in self.network.state_dict().items()}
         tensors |= {f"averaged.{k}": v for k, v in self.averaged.state_dict().items()}
-        for index, moments in optimizer["state"].items():
-            tensors |= {f"optimizer.{index}.{k}": v for k, v in moments.items()}
+        for name, optimizer in optimizers.items():
+            for index, moments in optimizer["state"].items():
+                tensors |= {f"{name}.{index}.{k}": v for k, v in moments.items()}
         tensors["rng"] = self.rng.get_state()
         plain = {
-            "groups": optimizer["param_groups"],
+            "groups": optimizers["optimizer"]["param_groups"],
+            "inner": {n: o["param_groups"] for n, o in optimizers.items() if n != "optimizer"},
             "schedule": self.schedule.state_dict(),
             "draw": self.draw.bit_generator.state,
         }
@@ -107,12 +113,14 @@ class Training:
         tensors = {k: v.clone() for k, v in state.tensors.items()}
         self.network.load_state_dict(_below(tensors, "network."))
         self.averaged.load_state_dict(_below(tensors, "averaged."))
-        moments: dict[int, dict[str, Tensor]] = {}
-        for name, tensor in _below(tensors, "optimizer.").items():
-            index, key = name.split(".")
-            moments.setdefault(int(index), {})[key] = tensor
         plain = json.loads(json.dumps(state.plain))
-        self.optimizer.load_state_dict({"state": moments, "param_groups": plain["groups"]})
+        groups = {"optimizer": plain["groups"], **plain.get("inner", {})}
+        for name, optimizer in self.optimizers.items():
+            moments: dict[int, dict[str, Tensor]] = {}
+            for key, tensor in _below(tensors, f"{name}.").items():
+                index, moment = key.split(".")
+                moments.setdefault(int(index), {})[moment] = tensor
+            optimizer.load_state_dict({"state": moments, "param_groups": groups[name]})
         self.schedule.load_state_dict(plain["schedule"])
         self.rng.set_state(tensors["rng"])
         self.draw.bit_generator.state = plain["draw"]

@@ -17,6 +17,8 @@ import torch
 from workbench import assets
 from workbench.diffusion import PromptDiffuser
 from workbench.full import full_data
+from workbench.generators import PromptGAN, PromptVAE
+from workbench.hyper import HyperNetwork
 from workbench.methods import METHODS, Method, Snapshot
 from workbench.model import Precision, PromptDT
 from workbench.rollout import Evaluation, evaluate
@@ -28,6 +30,9 @@ NETWORKS: dict[str, type] = {
     "prompt-dt": PromptDT,
     "mt-orl": PromptDT,
     "diffuser": PromptDiffuser,
+    "vae": PromptVAE,
+    "gan": PromptGAN,
+    "hyper": HyperNetwork,
 }
 """The kinds of pretrained networks, by the name of their files."""
 EVALUATION_SEED = 5_000
@@ -204,14 +209,21 @@ class RunSpec:
 
     @property
     def untuned(self) -> RunSpec:
-        """The run to compare with: the same demonstrations as prompts, nothing tuned."""
-        return dataclasses.replace(self, method="prompt-dt", settings={}, updates=0)
+        """The run to compare with: the same trajectories as prompts, nothing tuned."""
+        quality = self.prompts or self.quality  # so that equal baselines have one id
+        return dataclasses.replace(
+            self, method="prompt-dt", settings={}, updates=0, quality=quality, prompts=""
+        )
 
     @property
     def command(self) -> str:
         """The command line that reproduces the run; it records the untuned run as well."""
         flags = {"quality": self.quality, **self.settings, "updates": self.updates}
         flags |= {"seed": self.seed, "eval_every": self.eval_every, "episodes": self.episodes}
+        for f in dataclasses.fields(self):
+            if f.name in ("method", "prompts", "split", "precision"):
+                value = getattr(self, f.name)
+                flags |= {f.name: value} if value != f.default else {}
         words = [f"--{name.replace('_', '-')} {value}" for name, value in flags.items()]
         return f"python -m workbench tune {self.family} {self.task} {' '.join(words)}"
 
@@ -279,6 +291,18 @@ def load_model(family: str, split: str = TEST) -> PromptDT:
 def load_diffuser(family: str, split: str = TEST) -> PromptDiffuser:
     """Load a family's pretrained diffuser, once unless the file changes; learners copy it."""
     return load_network(family, "diffuser", split)
+
+
+def acting_model(spec: RunSpec) -> PromptDT:
+    """Load the network that the policies of a stored run act with, frozen.
+
+    It is the Prompt-DT, but for a method that brings a ``network`` to act in its place (MT-ORL).
+
+    Raises:
+        ValueError: if it is not there, with the command that makes it.
+    """
+    name = METHODS[spec.method].needs.get("network", "prompt-dt")
+    return load_network(spec.family, name, spec.split)
 
 
 def load_network(family: str, name: str, split: str = TEST) -> torch.nn.Module:

@@ -11,28 +11,29 @@ import numpy as np
 import pandas as pd
 import torch
 from tqdm import tqdm
-from tyro.conf import Positional, arg
+from tyro.conf import OmitArgPrefixes, Positional, arg
 
 from workbench import assets
 from workbench.commands.output import (
     FamilyName,
     Json,
     Seed,
+    Split,
     command,
     peak_memory,
     print_result,
     records,
 )
+from workbench.commands.settings import NONE_GIVEN, Settings, given
 from workbench.compare import Comparison, compare, stored_runs, summary_by_quality
 from workbench.held_out import held_out, keep_held_out, kept_held_out, published_words
 from workbench.methods import METHODS
-from workbench.projection import Mode
+from workbench.model import Precision
 from workbench.prompts import PROMPTS, cells, compare_prompts
+from workbench.splits import TEST
 from workbench.store import RunStore
 from workbench.tasks import FAMILIES, find
 from workbench.tune import RunSpec
-
-METHOD = METHODS["prompt-diffuser"]()
 
 
 def prompts(
@@ -93,44 +94,46 @@ def tune(
     quality: Annotated[
         str, arg(help="Few-shot trajectories: expert, medium, random, or `own:NAME`.")
     ] = "medium",
-    lam: Annotated[float, arg(help="Weight of the downstream gradient, Eq. 8.")] = 1.0,
-    projection: Annotated[
-        Mode, arg(help="Reading of Eq. 8-9; none is the plain sum.")
-    ] = "subspace",
-    lr: Annotated[float, arg(help="Learning rate.")] = METHOD.lr,
-    temperature: Annotated[
-        float, arg(help="Factor on the sampling variance, 0 to 1.")
-    ] = METHOD.temperature,
-    batch_size: Annotated[int, arg(help="Prompts per update.")] = METHOD.batch_size,
-    clip: Annotated[float, arg(help="Largest norm of the combined gradient.")] = METHOD.clip,
-    energy: Annotated[float, arg(help="Share of energy the subspace keeps.")] = METHOD.energy,
-    memory: Annotated[int, arg(help="Recent gradients that span it.")] = METHOD.memory,
-    refresh: Annotated[int, arg(help="Updates between two bases.")] = METHOD.refresh,
+    method: Annotated[
+        str, arg(help=f"How to adapt: {', '.join(m for m in METHODS if m != 'prompt-dt')}.")
+    ] = "prompt-diffuser",
+    settings: OmitArgPrefixes[Settings] = NONE_GIVEN,
+    prompts: Annotated[
+        str, arg(help="Quality of the initial prompt's trajectories, if it is another one.")
+    ] = "",
     updates: Annotated[int, arg(help="Optimisation steps.")] = 200,
     eval_every: Annotated[int, arg(help="Updates between two evaluations.")] = 50,
     episodes: Annotated[int, arg(help="Episodes per evaluation.")] = 20,
+    split: Split = TEST,
+    precision: Annotated[Precision, arg(help="What tuning computes in.")] = "bf16",
     seed: Seed = 0,
     store: Annotated[Path, arg(help="Folder where runs are kept.")] = Path("runs"),
     as_json: Json = False,
 ) -> None:
-    """Tune Prompt Diffuser on one test task, and compare with the untuned prompt."""
-    settings = {"lam": lam, "projection": projection, "lr": lr, "temperature": temperature}
-    settings |= {"batch_size": batch_size, "clip": clip}
-    settings |= {"energy": energy, "memory": memory, "refresh": refresh}
+    """Tune one method on one test task, and compare with the untuned prompt.
+
+    A setting that is left out is the method's own default; one that the method does not have is
+    an error.
+    """
     spec = RunSpec(
         family,
         task,
         quality,
-        settings=settings,
+        method=method,
+        settings=given(settings),
         updates=updates,
         seed=seed,
         eval_every=eval_every,
         episodes=episodes,
+        prompts=prompts,
+        split=split,
+        precision=precision,
     )
     kept, began = RunStore(store), time.perf_counter()
     items = list(tqdm(compare(spec, kept), total=updates + 3, unit="update", delay=1))
     seen = Comparison.of(spec, items)
     start, steps = seen.untuned, seen.steps
+    conflicts = [s.measured["conflict"] for s in steps if "conflict" in s.measured]
     tail = [s.measured for s in steps[1:]][-max(1, updates // 10) :]
     result = {
         "run": spec.id,
@@ -138,12 +141,10 @@ def tune(
         "after": steps[-1].evaluation.summary(),
         "losses": {
             name: round(float(np.mean([m[name] for m in tail])), 5)
-            for name in ("loss_dm", "loss_dt")
-            if tail
+            for name in (tail[0] if tail else ())
+            if name.startswith("loss_")
         },
-        "conflict_share": round(float(np.mean([s.measured["conflict"] for s in steps[1:]])), 4)
-        if updates
-        else None,
+        "conflict_share": round(float(np.mean(conflicts)), 4) if conflicts else None,
         "seconds": round(time.perf_counter() - began, 2),
         "peak_memory_mb": peak_memory(),
     }

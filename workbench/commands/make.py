@@ -29,23 +29,20 @@ from workbench.commands.output import (
 )
 from workbench.compare import compare
 from workbench.diffusion import DiffuserConfig
+from workbench.generators import GANConfig, GeneratorConfig, VAEConfig
+from workbench.hyper import HyperConfig, HyperPretrainConfig, pretrain_hyper
 from workbench.model import ModelConfig
 from workbench.presets import RECORDED
-from workbench.pretrain import (
-    DiffuserPretrainConfig,
-    PretrainConfig,
-    identity,
-    pretrain_diffuser,
-)
-from workbench.pretrain import (
-    pretrain as pretrain_steps,
-)
+from workbench.pretrain import PretrainConfig, identity
+from workbench.pretrain import pretrain as pretrain_steps
+from workbench.pretrain_generator import GeneratorPretrainConfig, pretrain_generator
 from workbench.splits import TEST
 from workbench.store import RunStore
 from workbench.tasks import find
 from workbench.training import Checkpoint, TrainingStep
 from workbench.tune import load_model
 
+Out = Annotated[Path | None, arg(help="Checkpoint to write; the shipped one if left out.")]
 Work = Annotated[Path, arg(help="Folder of the checkpoint; deleted when the training is done.")]
 
 
@@ -102,15 +99,13 @@ def pretrain(
     config: OmitArgPrefixes[PretrainConfig] = PretrainConfig(),
     sizes: OmitArgPrefixes[ModelConfig] = ModelConfig(),
     data: Data = Path("data"),
-    out: Annotated[
-        Path | None, arg(help="Checkpoint to write; the shipped one if left out.")
-    ] = None,
+    out: Out = None,
     split: Split = TEST,
     work: Work = Path("build/pretrain"),
     seed: Seed = 0,
     as_json: Json = False,
 ) -> None:
-    """Pretrain a Prompt-DT on the training tasks' data.
+    """Pretrain a Prompt-DT on the training tasks' data; MT-ORL's network with `--prompt-length 0`.
 
     The default size is the released code's (3 layers of 128). The paper's is
     `--n-layers 4 --n-heads 4 --width 512`. Keeps a checkpoint below WORK and resumes from it.
@@ -118,21 +113,17 @@ def pretrain(
     pool = making.load_pool(find(family), data, split=split)
     kept = Checkpoint(work, identity(pool, config, sizes, seed))
     step = _train(kept, pretrain_steps(pool, config, sizes, seed, kept.state), config.steps)
-    path = out or assets.model_path(family, split)
-    step.model.save(path, pretrain=dataclasses.asdict(config), seed=seed)
-    began = time.perf_counter() - kept.seconds
-    report_made(path, step.model.n_parameters, kept.losses, began, seed, as_json)
-    kept.remove()
+    name = "prompt-dt" if sizes.prompt_length else "mt-orl"
+    path = out or assets.pretrained_path(family, name, split)
+    _finish(kept, step.model, path, config, seed, as_json)
 
 
 def diffuser(
     family: Positional[FamilyName],
-    config: OmitArgPrefixes[DiffuserPretrainConfig] = DiffuserPretrainConfig(),
+    config: OmitArgPrefixes[GeneratorPretrainConfig] = GeneratorPretrainConfig(),
     sizes: OmitArgPrefixes[DiffuserConfig] = DiffuserConfig(),
     data: Data = Path("data"),
-    out: Annotated[
-        Path | None, arg(help="Checkpoint to write; the shipped one if left out.")
-    ] = None,
+    out: Out = None,
     split: Split = TEST,
     work: Work = Path("build/pretrain"),
     seed: Seed = 0,
@@ -142,15 +133,87 @@ def diffuser(
 
     Keeps a checkpoint below WORK and resumes from it.
     """
+    _generator("diffuser", family, config, sizes, data, out, split, work, seed, as_json)
+
+
+def vae(
+    family: Positional[FamilyName],
+    config: OmitArgPrefixes[GeneratorPretrainConfig] = GeneratorPretrainConfig(),
+    sizes: OmitArgPrefixes[VAEConfig] = VAEConfig(),
+    data: Data = Path("data"),
+    out: Out = None,
+    split: Split = TEST,
+    work: Work = Path("build/pretrain"),
+    seed: Seed = 0,
+    as_json: Json = False,
+) -> None:
+    """Pretrain a VAE of prompts, which can stand in the diffuser's place; else as `diffuser`."""
+    _generator("vae", family, config, sizes, data, out, split, work, seed, as_json)
+
+
+def gan(
+    family: Positional[FamilyName],
+    config: OmitArgPrefixes[GeneratorPretrainConfig] = GeneratorPretrainConfig(),
+    sizes: OmitArgPrefixes[GANConfig] = GANConfig(),
+    data: Data = Path("data"),
+    out: Out = None,
+    split: Split = TEST,
+    work: Work = Path("build/pretrain"),
+    seed: Seed = 0,
+    as_json: Json = False,
+) -> None:
+    """Pretrain a GAN of prompts, which can stand in the diffuser's place; else as `diffuser`."""
+    _generator("gan", family, config, sizes, data, out, split, work, seed, as_json)
+
+
+def _generator(
+    kind: str,
+    family: str,
+    config: GeneratorPretrainConfig,
+    sizes: GeneratorConfig,
+    data: Path,
+    out: Path | None,
+    split: str,
+    work: Path,
+    seed: int,
+    as_json: bool,
+) -> None:
     pool = making.load_pool(find(family), data, split=split)
     normalizer = load_model(family, split).normalizer
     kept = Checkpoint(work, identity(pool, config, sizes, seed, normalizer))
-    steps = pretrain_diffuser(pool, normalizer, config, sizes, seed, kept.state)
+    steps = pretrain_generator(kind, pool, normalizer, config, sizes, seed, kept.state)
     step = _train(kept, steps, config.steps)
-    path = out or assets.diffuser_path(family, split)
-    step.diffuser.save(path, pretrain=dataclasses.asdict(config), seed=seed)
+    path = out or assets.pretrained_path(family, kind, split)
+    _finish(kept, step.generator, path, config, seed, as_json)
+
+
+def hyper(
+    family: Positional[FamilyName],
+    config: OmitArgPrefixes[HyperPretrainConfig] = HyperPretrainConfig(),
+    data: Data = Path("data"),
+    out: Out = None,
+    split: Split = TEST,
+    work: Work = Path("build/pretrain"),
+    seed: Seed = 0,
+    as_json: Json = False,
+) -> None:
+    """Train the hyper-network that writes HDT's adapters for the shipped, frozen Prompt-DT.
+
+    Keeps a checkpoint below WORK and resumes from it.
+    """
+    pool, model = making.load_pool(find(family), data, split=split), load_model(family, split)
+    sizes = HyperConfig.of(model.config)
+    kept = Checkpoint(work, identity(pool, config, sizes, seed, model=model))
+    step = _train(kept, pretrain_hyper(pool, model, config, seed, kept.state), config.steps)
+    path = out or assets.pretrained_path(family, "hyper", split)
+    _finish(kept, step.hyper, path, config, seed, as_json)
+
+
+def _finish(kept, network, path: Path, config, seed: int, as_json: bool) -> None:
+    """Save a trained network, report it, and drop the checkpoint of its training."""
+    network.save(path, pretrain=dataclasses.asdict(config), seed=seed)
     began = time.perf_counter() - kept.seconds
-    report_made(path, step.diffuser.n_parameters, kept.losses, began, seed, as_json)
+    report_made(path, network.n_parameters, kept.losses, began, seed, as_json)
     kept.remove()
 
 

@@ -2,25 +2,49 @@
 
 from __future__ import annotations
 
+from workbench.methods.adapter import AdapterTuning
+from workbench.methods.fine_tuning import FineTuning, FullFineTuning
+from workbench.methods.hdt import HyperDT
 from workbench.methods.method import N_PROMPTS, Learner, Method, Snapshot, evaluation_prompts
 from workbench.methods.mt_orl import NoPrompt
 from workbench.methods.prompt_diffuser import PromptDiffusion
 from workbench.methods.prompt_dt import NoTuning
+from workbench.methods.prompt_gan import PromptGANTuning
+from workbench.methods.prompt_tuning import PromptTuning
+from workbench.methods.prompt_vae import PromptVAETuning
+from workbench.methods.soft_prompt import SoftPrompt
 
 METHODS: dict[str, type] = {
     "prompt-dt": NoTuning,
+    "mt-orl": NoPrompt,
+    "soft-prompt": SoftPrompt,
+    "adapter": AdapterTuning,
+    "hdt": HyperDT,
+    "prompt-tuning-dt": PromptTuning,
+    "prompt-dt-ft": FineTuning,
+    "prompt-dt-ft-full": FullFineTuning,
     "prompt-diffuser": PromptDiffusion,
+    "prompt-vae": PromptVAETuning,
+    "prompt-gan": PromptGANTuning,
 }
 """Every way of adapting, by name, in the order of the paper's tables."""
 
 __all__ = [
     "METHODS",
     "N_PROMPTS",
+    "AdapterTuning",
+    "FineTuning",
+    "FullFineTuning",
+    "HyperDT",
     "Learner",
     "Method",
     "NoPrompt",
     "NoTuning",
     "PromptDiffusion",
+    "PromptGANTuning",
+    "PromptTuning",
+    "PromptVAETuning",
     "Snapshot",
+    "SoftPrompt",
     "evaluation_prompts",
 ]

@@ -5,17 +5,21 @@ The paper's generator is a diffusion model; a VAE and a GAN can stand in its pla
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Mapping, Sequence
-from typing import Protocol
+from dataclasses import dataclass
+from typing import ClassVar, Literal, Protocol, get_args
 
 import torch
 from torch import Tensor, nn
 
 from workbench.diffusion import DenoisingTrace
-from workbench.methods.method import Snapshot, evaluation_prompts, numpy_rng
+from workbench.methods.method import Snapshot, check_ranges, evaluation_prompts, numpy_rng
 from workbench.model import PromptDT, PromptedPolicy
 from workbench.pretrain import action_loss
-from workbench.projection import Projection
+from workbench.projection import Mode, Projection
+from workbench.stored import Stored
+from workbench.tasks import Family
 from workbench.trajectory import Trajectories, Trajectory
 
 
@@ -24,8 +28,8 @@ class Generator(Protocol):
 
     prompt_length: int
 
-    def parameters(self):
-        """Return what the combined gradient changes."""
+    def trainable(self) -> tuple[nn.Parameter, ...]:
+        """Return what the combined gradient changes; a GAN's critic is not among it."""
 
     def prepare(self, x0: Tensor, y: Tensor, rng: torch.Generator) -> None:
         """Do what an update needs before its loss: a GAN improves its critic here."""
@@ -40,20 +44,86 @@ class Generator(Protocol):
         """Return the chain that makes x0, or None for a generator of one step."""
 
 
-class GeneratorTuning(Protocol):
-    """The settings that every method with a generator has; see ``PromptDiffusion``."""
+Guidance = Literal["both", "diffusion", "downstream"]
 
-    guidance: str
-    lr: float
-    batch_size: int
-    clip: float
-    temperature: float
+
+@dataclass(frozen=True)
+class GeneratorTuning:
+    """Tune a generator on its own loss + λ L_DT with projected gradients.
+
+    Published: λ = 1. Not published, so ours: learning rate, batch, clipping, the projection's
+    reading and its settings.
+
+    Attributes:
+        lam: λ, weight of the downstream gradient in Eq. 8.
+        projection: Reading of Eq. 8 and 9; ``"none"`` is the plain sum.
+        guidance: Which losses guide: both, or one alone (the paper's guidance ablation).
+        lr: Learning rate of AdamW.
+        batch_size: Prompts (own loss) and prompt-context pairs (L_DT) per update.
+        clip: Largest norm of the combined gradient.
+        temperature: Factor on the variance of the sampling noise, in [0, 1].
+        energy, memory, refresh: Of the ``subspace`` projection, see ``Projection``.
+    """
+
+    lam: float = 1.0
+    projection: Mode = "subspace"
+    guidance: Guidance = "both"
+    lr: float = 3e-4
+    batch_size: int = 32
+    clip: float = 1.0
+    temperature: float = 0.5
+    energy: float = 0.9
+    memory: int = 5
+    refresh: int = 10
+
+    data: ClassVar[str] = "few-shot"
+    published: ClassVar[tuple[str, ...]] = ("lam",)
+
+    def __post_init__(self):
+        self.combiner()
+        if self.guidance not in get_args(Guidance):
+            known = ", ".join(get_args(Guidance))
+            raise ValueError(f"`guidance` must be one of {known}: got {self.guidance!r}.")
+        check_ranges(
+            self,
+            temperature=0 <= self.temperature <= 1,
+            lr=self.lr >= 0,
+            batch_size=self.batch_size >= 1,
+            clip=self.clip > 0,
+        )
 
     def combiner(self) -> Projection:
-        """Return the rule that combines the two gradients."""
+        """Return the rule that combines the two gradients, with nothing remembered yet."""
+        return Projection(
+            self.projection, self.lam, energy=self.energy, memory=self.memory, refresh=self.refresh
+        )
+
+    def pretrained(self) -> Stored | None:
+        """Return the generator to start from, or None."""
+        raise NotImplementedError
+
+    def untrained(self, family: Family) -> Stored:
+        """Return a generator with random weights."""
+        raise NotImplementedError
 
     def starting_generator(self, model: PromptDT, rng: torch.Generator) -> Generator:
-        """Return the trainable generator to begin with."""
+        """Return a trainable copy of the pretrained generator, or a new one drawn from ``rng``."""
+        if (generator := self.pretrained()) is not None:
+            return copy.deepcopy(generator).train().requires_grad_(True)
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(int(torch.randint(2**62, (1,), generator=rng)))
+            return self.untrained(model.family)
+
+    def start(
+        self,
+        model: PromptDT,
+        demos: Sequence[Trajectory],
+        rng: torch.Generator,
+        *,
+        prompts: Sequence[Trajectory] | None = None,
+    ) -> GeneratorLearner:
+        """Begin with a copy of the generator; ``model`` and the pretrained one stay as they are."""
+        return GeneratorLearner(self, model, demos, rng, prompts or demos)
 
 
 class GeneratorLearner:
@@ -79,12 +149,12 @@ class GeneratorLearner:
         self.method, self.model, self.rng = method, model, rng
         self.draw, self.data = numpy_rng(rng), Trajectories(demos)
         self.initial = self.data if prompts is demos else Trajectories(prompts)
-        self.generator: Generator & nn.Module = method.starting_generator(model, rng)
+        self.generator = method.starting_generator(model, rng)
         self.length = self.generator.prompt_length
         cut = evaluation_prompts(prompts, self.length, self.draw)
         self.condition = model.normalizer.pack(cut)[1]
         self.sampling_seed = int(torch.randint(2**62, (1,), generator=rng))
-        self.parameters = tuple(self.generator.parameters())
+        self.parameters = self.generator.trainable()
         self.n_trainable = sum(p.numel() for p in self.parameters)
         self.optimizer = torch.optim.AdamW(self.parameters, lr=method.lr)
         self.combiner = method.combiner()

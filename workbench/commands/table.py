@@ -1,0 +1,277 @@
+"""The verb that prints the paper's tables beside our runs, and makes these."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Annotated, Literal
+
+import pandas as pd
+from tqdm import tqdm
+from tyro.conf import Positional, arg
+
+from workbench import assets
+from workbench.assembled import ALL, Runs, assemble, beside_shipped
+from workbench.behaviour import QUALITIES
+from workbench.commands.output import Json, command, print_result, records
+from workbench.results import COLUMNS, load_results, results_path, rows, save_results
+from workbench.scores import RESAMPLES
+from workbench.search import ranking
+from workbench.store import RunStore
+from workbench.sweep import missing, sweep
+from workbench.tables import SEEDS, Cells, TableName, cells, runs_of
+from workbench.tune import RunSpec
+
+TABLES, QUICK = Path("build/tables"), Path("build/quick")
+QUICK_FAMILIES, QUICK_TASKS = ("cheetah-vel", "cheetah-dir"), 2
+
+
+def table(
+    name: Positional[
+        Annotated[
+            Literal["1", "2", "3", "guidance", "search"],
+            arg(metavar="{1,2,3,guidance,search}", help="Which table."),
+        ]
+    ],
+    run: Annotated[bool, arg(help="Run what the store lacks first.")] = False,
+    quick: Annotated[
+        bool,
+        arg(help="Run a sixth anew (1 seed, 2 tasks a family) and compare with what ships."),
+    ] = False,
+    keep: Annotated[bool, arg(help="Enter the runs of the store into assets/results.")] = False,
+    store: Annotated[
+        Path | None, arg(help=f"Folder of runs to print instead of what ships; {TABLES} to run.")
+    ] = None,
+    workers: Annotated[int, arg(help="Processes that run.")] = 1,
+    families: Annotated[tuple[str, ...], arg(help="Families; all of the table if left out.")] = (),
+    methods: Annotated[
+        tuple[str, ...], arg(help="Methods, such as prompt-diffuser; all if left out.")
+    ] = (),
+    seeds: Annotated[tuple[int, ...], arg(help="Seeds of the adaptation.")] = SEEDS,
+    data: Annotated[
+        tuple[str, ...],
+        arg(help="Of `guidance`: few-shot data; medium and random are of Cheetah-vel alone."),
+    ] = ("expert",),
+    resamples: Annotated[int, arg(help="Of the bootstrap.")] = RESAMPLES,
+    as_json: Json = False,
+) -> None:
+    """Print a table of arXiv 2411.01168 beside our runs, by default from the runs that ship.
+
+    IQM: interquartile mean over seeds and tasks, with its 95 % bootstrap interval over seeds.
+    Mean: over seeds, ± sd, as published. `search`: what the settings were chosen from.
+    Killed, `--run` goes on where it was.
+    """
+    if name == "search":
+        found = ranking(load_results(results_path(name)))
+        print_result(records(found) if as_json else found.round(2), as_json)
+        return
+    if resamples < 1:
+        raise ValueError(f"`resamples` must be a whole number from 1 up: got {resamples}.")
+    if unknown := sorted(set(data) - set(QUALITIES)):
+        raise ValueError(f"`data` must be of {', '.join(QUALITIES)}: got {unknown[0]!r}.")
+    if name != "guidance" and data != ("expert",):
+        raise ValueError(f"`data` is of the table guidance: leave it out of table {name}.")
+    if quick:
+        if run or keep:
+            raise ValueError("`--quick` runs by itself and keeps nothing: leave out the others.")
+        _quick(name, families, methods, seeds, data, store or QUICK, workers, as_json)
+        return
+    chosen = cells(name, families=families, methods=methods, seeds=seeds, data=data)
+    wanted, failed = runs_of(chosen), 0
+    if run or keep:
+        store = store or TABLES
+    if run:
+        failed = _sweep(wanted, RunStore(store), workers)
+    if store is None:
+        there = _shipped(name)
+    else:
+        kept = RunStore(store)
+        there = rows(kept, [i for i in dict.fromkeys(s.id for s in wanted) if i in kept])
+    if keep:
+        _keep(name, there)
+    _print(name, chosen, Runs.of(there), wanted, resamples, as_json)
+    if failed:
+        raise SystemExit(1)
+
+
+def _shipped(name: str) -> pd.DataFrame:
+    path = results_path(name)
+    return load_results(path) if path.exists() else pd.DataFrame(columns=list(COLUMNS))
+
+
+def _sweep(specs: Iterable[RunSpec], store: RunStore, workers: int) -> int:
+    """Run what is missing, say on stderr what failed, and return how many did."""
+    due, failed = missing(specs, store), []
+    with tqdm(total=len(due), unit="run", smoothing=0.1, disable=not due) as bar:
+        for done in sweep(due, store, workers=workers):
+            bar.set_postfix_str(f"{done.spec.family} {done.spec.method}")
+            bar.update()
+            if done.error is not None:
+                failed.append(done)
+                what = f"{done.spec.family} {done.spec.task} {done.spec.method}"
+                bar.write(f"failed: {what}: {done.error}", file=sys.stderr)
+    if failed:
+        text = f"{len(failed)} of {len(due)} runs failed; each has {store.root}/ID/error.txt"
+        print(text, file=sys.stderr)
+    return len(failed)
+
+
+def _keep(name: TableName, there: pd.DataFrame) -> None:
+    """Enter runs into the shipped results; of those there before, what the table still needs."""
+    if not len(there):
+        raise ValueError("There is nothing to keep: the store has no run of this table.")
+    whole = cells(name, data=QUALITIES)
+    path, before = results_path(name), _shipped(name)
+    needed, again = Runs.of(before).find(runs_of(whole)), Runs.of(there).keys
+    old = needed[~Runs.of(needed).keys.isin(again)]
+    table = pd.concat([part for part in (old, there) if len(part)] or [there])
+    table = table.sort_values(["family", "method", "task", "seed", "run"], ignore_index=True)
+    save_results(path, table)
+    assets.record(path, command=command(), seed=0, runs=len(table))
+
+
+def _print(
+    name: TableName,
+    chosen: Cells,
+    runs: Runs,
+    wanted: Sequence[RunSpec],
+    resamples: int,
+    as_json: bool,
+) -> None:
+    result = assemble(name, chosen, runs, resamples)
+    used = runs.find(wanted)
+    empty = int((result["seeds"] == 0).sum())
+    about = {
+        "table": name,
+        "runs": len(used),
+        "of": len({spec.id for spec in wanted}),
+        "cells": len(chosen),
+        "missing_cells": empty,
+        "outdated": runs.outdated(wanted),
+        "machine": sorted(used["machine"].unique()),
+        "commit": sorted(used["commit"].unique()),
+    }
+    if as_json:
+        print_result({**about, "rows": json.loads(result.to_json(orient="records"))}, True)
+        return
+    where = f"machine: {', '.join(about['machine'])}; commit: {', '.join(about['commit'])}"
+    print(f"{about['runs']} of {about['of']} runs; {where if len(used) else 'nothing was run yet'}")
+    if about["outdated"]:
+        print(f"{about['outdated']} of them read other files than those that ship now")
+    print(f"{empty} of {len(chosen)} cells are missing (–)")
+    for column, part in result.groupby("column", sort=False):
+        print(f"\n{column}{': ' + _NORMALISED if column == ALL else ''}")
+        print_result(_people(part), False)
+
+
+_NORMALISED = "0 is the random behaviour policy, 1 the expert"
+
+
+def _people(part: pd.DataFrame) -> pd.DataFrame:
+    """Return the rows of one column of a table as people read them."""
+    digits = 3 if part["column"].iloc[0] == ALL else 1
+    lines = []
+    for _, r in part.iterrows():
+        line = {
+            "": r["row"],
+            "IQM [95 %]": _interval(r["iqm"], r["iqm_low"], r["iqm_high"], digits),
+            "mean ± sd": _with_sd(r["mean"], r["sd"], digits),
+            "published": _with_sd(r["published"], r["published_sd"], 1),
+            "P(better than Prompt-DT)": _interval(
+                r["improvement"], r["improvement_low"], r["improvement_high"], 2
+            ),
+            "trainable": _trainable(r["trainable"], r["share"]),
+            "s/run": _number(r["seconds"], 1),
+            "seeds × tasks × episodes": f"{r['seeds']} × {r['tasks']} × {_number(r['episodes'])}",
+            "runs": f"{r['runs']}/{r['of']}",
+        }
+        if part["env_steps"].notna().any():
+            line["steps in the task"] = _number(r["env_steps"])
+        lines.append(line)
+    table = pd.DataFrame(lines)
+    return table.loc[:, [c for c in table if c in ("", "IQM [95 %]") or (table[c] != "–").any()]]
+
+
+def _number(value: float, digits: int = 0) -> str:
+    return "–" if pd.isna(value) else f"{value:,.{digits}f}".replace("-", "−")
+
+
+def _interval(value: float, low: float, high: float, digits: int) -> str:
+    if pd.isna(low):
+        return _number(value, digits)
+    return f"{_number(value, digits)} [{_number(low, digits)}, {_number(high, digits)}]"
+
+
+def _with_sd(mean: float, sd: float, digits: int) -> str:
+    return _number(mean, digits) + ("" if pd.isna(sd) else f" ± {_number(sd, digits)}")
+
+
+def _trainable(number: float, share: float) -> str:
+    if pd.isna(number) or not number:
+        return "–"
+    return f"{number:,.0f} ({100 * share:.3g} %)"
+
+
+def _quick(
+    name: TableName,
+    families: tuple[str, ...],
+    methods: tuple[str, ...],
+    seeds: tuple[int, ...],
+    data: tuple[str, ...],
+    folder: Path,
+    workers: int,
+    as_json: bool,
+) -> None:
+    """Run the first seed and two tasks of each family anew, and print each cell as shipped."""
+    if not families and name in ("1", "guidance"):
+        families = QUICK_FAMILIES
+    whole = cells(name, families=families, methods=methods, data=data)
+    few: Cells = {
+        place: _first_tasks(cell)
+        for place, cell in cells(
+            name, families=families, methods=methods, seeds=seeds[:1], data=data
+        ).items()
+    }
+    wanted, store = [spec for cell in few.values() for spec in cell], RunStore(folder)
+    for spec in wanted:
+        store.forget(spec.id)
+    failed = _sweep(wanted, store, workers)
+    there = rows(store, [i for i in dict.fromkeys(s.id for s in wanted) if i in store])
+    result = beside_shipped(few, Runs.of(there), whole, Runs.of(_shipped(name)))
+    if as_json:
+        print_result(json.loads(result.to_json(orient="records")), True)
+    else:
+        print(
+            "fresh: mean return of the fresh runs. same: of the shipped runs of the same seed and "
+            "tasks, lowest and highest. IQM: of the whole shipped cell."
+        )
+        for column, part in result.groupby("column", sort=False):
+            print(f"\n{column}")
+            print_result(_quick_people(part), False)
+    if failed:
+        raise SystemExit(1)
+
+
+def _first_tasks(cell: Sequence[RunSpec]) -> list[RunSpec]:
+    tasks: dict[str, dict[int, None]] = {}
+    for spec in cell:
+        tasks.setdefault(spec.family, {}).setdefault(spec.task)
+    return [s for s in cell if s.task in list(tasks[s.family])[:QUICK_TASKS]]
+
+
+def _quick_people(part: pd.DataFrame) -> pd.DataFrame:
+    words = {True: "yes", False: "no"}
+    return pd.DataFrame(
+        {
+            "": r["row"],
+            "fresh": _number(r["fresh"], 1),
+            "same [lowest, highest]": _interval(r["same"], r["same_low"], r["same_high"], 1),
+            "within": words.get(r["within_same"], "–"),
+            "IQM [95 %]": _interval(r["iqm"], r["iqm_low"], r["iqm_high"], 1),
+            "within it": words.get(r["within_iqm"], "–"),
+            "runs": r["runs"],
+        }
+        for _, r in part.iterrows()
+    )

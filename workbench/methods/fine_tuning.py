@@ -1,0 +1,73 @@
+"""Prompt-DT-FT and Prompt-DT-FT-Full (arXiv 2411.01168, table 1): all weights are trained."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import ClassVar
+
+import torch
+
+from workbench.methods.method import check_ranges, numpy_rng
+from workbench.methods.tuned_weights import WeightLearner
+from workbench.model import PromptDT
+from workbench.trajectory import Trajectory
+
+
+@dataclass(frozen=True)
+class FineTuning:
+    """Train every weight of a copy of the model on L_DT (Eq. 7), from the few-shot set.
+
+    Published, in github.com/mxu34/prompt-dt: the settings below, and 10 updates. Ours: without
+    dropout, as every other method meets the model.
+
+    Attributes:
+        lr: Learning rate of AdamW.
+        batch_size: Pairs of a prompt and a context per update.
+        weight_decay: Of AdamW.
+    """
+
+    lr: float = 1e-4
+    batch_size: int = 256
+    weight_decay: float = 1e-4
+
+    label: ClassVar[str] = "Prompt-DT-FT"
+    needs: ClassVar[Mapping[str, str]] = {}
+    data: ClassVar[str] = "few-shot"
+    published: ClassVar[tuple[str, ...]] = ("lr", "batch_size", "weight_decay")
+
+    def __post_init__(self):
+        check_ranges(
+            self,
+            lr=self.lr >= 0,
+            batch_size=self.batch_size >= 1,
+            weight_decay=self.weight_decay >= 0,
+        )
+
+    def start(
+        self,
+        model: PromptDT,
+        demos: Sequence[Trajectory],
+        rng: torch.Generator,
+        *,
+        prompts: Sequence[Trajectory] | None = None,
+    ) -> WeightLearner:
+        """Begin with a copy of the model and the untuned run's prompts."""
+        return WeightLearner(
+            copy.deepcopy(model).requires_grad_(True),
+            demos,
+            prompts or demos,
+            numpy_rng(rng),
+            lr=self.lr,
+            batch_size=self.batch_size,
+            weight_decay=self.weight_decay,
+        )
+
+
+@dataclass(frozen=True)
+class FullFineTuning(FineTuning):
+    """The same from all data of the task: what the paper calls the upper bound."""
+
+    label: ClassVar[str] = "Prompt-DT-FT-Full"
+    data: ClassVar[str] = "full"
