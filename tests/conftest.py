@@ -19,6 +19,7 @@ from workbench.dataset import save_trajectories
 from workbench.diffusion import DiffuserConfig, PromptDiffuser
 from workbench.generators import GENERATORS, GANConfig, VAEConfig
 from workbench.hyper import HyperConfig, HyperNetwork
+from workbench.informed import InformedConfig
 from workbench.model import ModelConfig, PromptDT
 from workbench.tasks import FAMILIES, Environment, Family, Variable
 from workbench.trajectory import Trajectories, Trajectory
@@ -89,6 +90,9 @@ TOY = Family(
 
 TOY_SIZES = ModelConfig(2, 2, 16, context_length=4, prompt_length=3)
 NO_PROMPT = dataclasses.replace(TOY_SIZES, prompt_length=0)
+TOY_INFORMED = InformedConfig(
+    prompt_length=3, n_diffusion_steps=4, width=24, n_layers=2, n_evidence=4, code=3
+)
 TOY_DIFFUSER = DiffuserConfig(prompt_length=3, n_diffusion_steps=4, width=24, n_layers=2)
 TOY_VAE = VAEConfig(prompt_length=3, width=24, n_layers=1, latent=6)
 TOY_GAN = GANConfig(prompt_length=3, width=24, n_layers=2)

@@ -8,7 +8,7 @@ import json
 import numpy as np
 import pytest
 import torch
-from conftest import NO_PROMPT, TOY, TOY_DIFFUSER, build_model, record
+from conftest import NO_PROMPT, TOY, TOY_DIFFUSER, TOY_INFORMED, build_model, record
 
 from workbench import assets
 from workbench.methods import METHODS, N_PROMPTS, PromptDiffusion
@@ -28,6 +28,7 @@ SMALL = {
     "prompt-dt-ft": {"batch_size": 8},
     "prompt-dt-ft-full": {"batch_size": 8},
     "prompt-diffuser": {"batch_size": 8, "lr": 3e-3, "config": TOY_DIFFUSER},
+    "informed-diffuser": {"batch_size": 8, "lr": 3e-3, "config": TOY_INFORMED},
 }
 OF_WEIGHTS = ("adapter", "prompt-dt-ft", "prompt-dt-ft-full")
 OF_THE_PROMPT = ("soft-prompt", "prompt-tuning-dt")

@@ -5,10 +5,17 @@ import pandas as pd
 import pytest
 import torch
 
+from workbench import full
 from workbench.compare import Comparison, compare, stored_runs, summary_by_quality
+from workbench.methods import METHODS
 from workbench.rollout import Evaluation
 from workbench.store import RunStore
 from workbench.tune import RunSpec, TuneStep, run
+
+WITHOUT_A_CHAIN = {
+    "mt-orl", "soft-prompt", "adapter", "hdt", "prompt-tuning-dt", "prompt-dt-ft",
+    "prompt-dt-ft-full", "prompt-vae", "prompt-gan",
+}  # fmt: skip
 
 
 @pytest.fixture
@@ -133,6 +140,40 @@ def test_stored_runs_are_one_row_a_tuning_with_the_means_of_its_evaluations(item
         assert row[name] == pytest.approx(step[1].evaluation.returns.mean(), abs=1e-3)
     conflicts = [step.measured["conflict"] for _, step in items[3:]]
     assert row["conflict_share"] == pytest.approx(np.mean(conflicts))
+
+
+@pytest.mark.parametrize("name", [n for n in METHODS if n != "prompt-dt"])
+def test_any_method_is_compared(shipped, store, name, tmp_path, monkeypatch):
+    monkeypatch.setattr(full, "FOLDER", tmp_path / "full")
+    settings = {"batch_size": 4} if hasattr(METHODS[name](), "batch_size") else {}
+    spec = RunSpec("toy", 5, method=name, settings=settings, updates=2, eval_every=1, episodes=2)
+    items = list(compare(spec, store))
+    assert [role for role, _ in items] == ["preview", "untuned", *["tuned"] * 3]
+    preview, first = items[0][1].snapshot, items[2][1].snapshot
+    for field, value in vars(preview.policy.prompt).items():
+        assert torch.equal(getattr(first.policy.prompt, field), value), field
+    assert (preview.trace is None) == (name in WITHOUT_A_CHAIN)
+    live, stored = Comparison.of(spec, items), Comparison.stored(spec, store)
+    assert stored.difference(stored.steps[-1]) == pytest.approx(
+        live.difference(live.steps[-1]), abs=1e-3
+    )
+    (row,) = stored_runs(store)
+    assert (row["run"], row["method"]) == (spec.id, name)
+    assert (row["lam"] is None) is (not hasattr(METHODS[name](), "lam"))
+    assert (row["conflict_share"] is None) == ("conflict" not in items[-1][1].measured)
+
+
+def test_methods_share_their_untuned_run(shipped, store):
+    fields = {"updates": 1, "eval_every": 0, "episodes": 2}
+    for name in ("soft-prompt", "adapter"):
+        list(compare(RunSpec("toy", 5, method=name, **fields), store))
+    assert len(store.ids()) == 3
+    assert {row["method"] for row in stored_runs(store)} == {"soft-prompt", "adapter"}
+
+
+def test_the_untuned_prompt_itself_is_not_compared(shipped, store):
+    with pytest.raises(ValueError, match="nothing to compare"):
+        next(compare(RunSpec("toy", 5, method="prompt-dt"), store))
 
 
 def test_a_stopped_run_is_not_listed(spec, store):

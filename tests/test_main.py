@@ -20,7 +20,7 @@ from workbench.prompts import PROMPTS
 from workbench.rollout import evaluate
 from workbench.store import RunStore
 from workbench.tasks import FAMILIES, find, make
-from workbench.tune import RunSpec, run
+from workbench.tune import RunSpec, load_network, run
 
 ROOT = Path(command.__file__).parents[1]
 
@@ -278,6 +278,20 @@ def test_the_whole_chain_of_commands_makes_every_asset(shipped, call, toy, tmp_p
     assert status == 0
     assert one_json_value(out)["parameters"] > 0
 
+    small = ("--prompt-length", 3, "--width", 24, "--steps", 3, "--batch-size", 4)
+    for verb, words in (
+        ("vae", (*small, "--latent", 4)),
+        ("gan", small),
+        ("hyper", ("--steps", 3, "--n-tasks", 2, "--batch-size", 4)),
+        ("pretrain", ("--prompt-length", 0, "--steps", 3, "--width", 16, "--n-layers", 2)),
+    ):
+        status, out, _ = call(verb, "toy", *words, "--json")
+        assert status == 0
+        name = "mt-orl" if verb == "pretrain" else verb
+        assert Path(one_json_value(out)["file"]).name == f"{name}.safetensors"
+        network = load_network("toy", name)
+        assert one_json_value(out)["parameters"] == network.n_parameters > 0
+
     listed = {n for n in assets.manifest() if "behaviour" not in n}
     there = {p.relative_to(shipped).as_posix() for p in shipped.rglob("*.safetensors")}
     assert listed == {n for n in there if "behaviour" not in n}
@@ -336,10 +350,11 @@ def test_a_checkpoint_written_elsewhere_is_not_entered(shipped, call, tmp_path):
     assert "toy/prompt-dt.safetensors" not in assets.manifest()
 
 
-@pytest.mark.parametrize("verb", ["pretrain", "diffuser"])
+@pytest.mark.parametrize("verb", ["pretrain", "diffuser", "vae", "gan", "hyper"])
 def test_no_training_steps_are_refused(shipped, call, verb):
     call("collect", "toy", "--episodes", 1)
-    refusal(call(verb, "toy", "--steps", 0, "--prompt-length", 3), "steps")
+    words = () if verb == "hyper" else ("--prompt-length", 3)
+    refusal(call(verb, "toy", "--steps", 0, *words), "steps")
 
 
 def test_behaviour_trains_and_ships_three_qualities(shipped, call, toy, tmp_path, monkeypatch):

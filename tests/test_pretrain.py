@@ -171,9 +171,9 @@ def test_a_missing_prompt_quality_is_refused(toy):
     pool = Pool([("random", record(toy.task(0), 1))])
     with pytest.raises(ValueError, match=r"no \['expert'\] trajectories"):
         next(pretrain(pool, CONFIG, TOY_SIZES, 0))
+    stream = pretrain_generator("vae", pool, None, GENERATOR_CONFIG, TOY_VAE, 0)
     with pytest.raises(ValueError, match=r"no \['expert', 'medium'\] trajectories"):
-        statistics = Normalizer(3, 1, 10.0, 12)
-        next(pretrain_generator("vae", pool, statistics, GENERATOR_CONFIG, TOY_VAE, 0))
+        next(stream)
 
 
 def test_an_unknown_generator_is_refused(pool):

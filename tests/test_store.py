@@ -8,9 +8,11 @@ import numpy as np
 import pytest
 import torch
 
+from workbench import full
+from workbench.methods import METHODS
 from workbench.rollout import evaluate
 from workbench.store import RunStore
-from workbench.tune import RunSpec, run
+from workbench.tune import RunSpec, acting_model, run
 
 SETTINGS = {"batch_size": 4}
 
@@ -79,6 +81,25 @@ def test_a_policy_read_back_acts_as_it_did(store, spec, recorded, model, toy):
             assert step.snapshot.policy.model is model
             got = evaluate(step.snapshot.policy, toy.task(5), step.evaluation.seeds)
             np.testing.assert_allclose(got.returns, step.evaluation.returns, atol=1e-4)
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_a_run_of_any_method_acts_as_it_did_when_it_is_read_back(
+    store, shipped, toy, name, tmp_path, monkeypatch
+):
+    monkeypatch.setattr(full, "FOLDER", tmp_path / "full")
+    settings = SETTINGS if hasattr(METHODS[name](), "batch_size") else {}
+    spec = RunSpec("toy", 5, method=name, settings=settings, updates=2, eval_every=1, episodes=3)
+    written = list(store.record(spec, run(spec)))
+    again = store.load(spec.id, acting_model(spec))
+    for a, b in zip(written, again, strict=True):
+        assert a.measured == b.measured
+        assert a.snapshot.weights.keys() == b.snapshot.weights.keys()
+        for step in (a, b):
+            assert not any(p.requires_grad for p in step.snapshot.policy.model.parameters())
+        first, second = (evaluate(s.snapshot.policy, toy.task(5), [1, 2, 3]) for s in (a, b))
+        for x, y in zip(first.trajectories, second.trajectories, strict=True):
+            np.testing.assert_array_equal(x.actions, y.actions)
 
 
 def test_the_untuned_run_is_read_back_without_a_trace(store, spec, model):

@@ -220,8 +220,9 @@ from workbench.store import RunStore
 from workbench.sweep import sweep
 from workbench.tune import RunSpec
 few = {"eval_every": 0, "episodes": 1, "quality": "expert"}
+long = {"updates": 2000, "settings": {"batch_size": 2}}
 specs = [RunSpec("cheetah-dir", 0, method="prompt-dt", updates=0, **few)]
-specs += [RunSpec("cheetah-dir", t, updates=2000, settings={"batch_size": 2}, **few) for t in (0, 1)]
+specs += [RunSpec("cheetah-dir", task, **long, **few) for task in (0, 1)]
 for done in sweep(specs, RunStore(sys.argv[1]), workers=int(sys.argv[2])):
     print(done.run, done.error, flush=True)
 """

@@ -13,7 +13,7 @@ from conftest import TOY_DIFFUSER, record, tuning
 from workbench import assets
 from workbench.dataset import save_trajectories
 from workbench.methods import METHODS
-from workbench.tune import RunSpec, load_diffuser, load_model, run, tune
+from workbench.tune import RunSpec, acting_model, load_diffuser, load_model, run, tune
 
 SPEC = {"updates": 3, "eval_every": 2, "episodes": 2, "settings": {"batch_size": 4}}
 
@@ -63,6 +63,30 @@ def test_the_untuned_run_uses_the_same_episodes_and_demonstrations(shipped):
     assert step.evaluation.seeds == first.evaluation.seeds
     for a, b in zip(step.evaluation.trajectories, first.evaluation.trajectories, strict=True):
         np.testing.assert_array_equal(a.states[0], b.states[0])
+
+
+def test_the_untuned_run_keeps_the_initial_prompt(shipped):
+    spec = RunSpec("toy", 5, "random", prompts="expert", seed=3, **SPEC)
+    untuned = spec.untuned
+    assert (untuned.quality, untuned.prompts) == ("expert", "")
+    assert untuned.id == dataclasses.replace(spec, quality="expert", prompts="").untuned.id
+    for method in ("soft-prompt", "adapter", "prompt-tuning-dt", "prompt-dt-ft"):
+        (step,) = run(untuned)
+        first = next(run(dataclasses.replace(spec, method=method, settings={})))
+        np.testing.assert_array_equal(first.evaluation.returns, step.evaluation.returns)
+        for name, value in vars(step.snapshot.policy.prompt).items():
+            assert torch.equal(getattr(first.snapshot.policy.prompt, name), value), name
+
+
+def test_a_stored_policy_acts_with_the_network_of_its_method(shipped, toy):
+    for name in METHODS:
+        found = acting_model(RunSpec("toy", 5, method=name))
+        assert found.config.prompt_length == (0 if name == "mt-orl" else 3)
+        assert not any(p.requires_grad for p in found.parameters())
+    assert acting_model(RunSpec("toy", 5)) is load_model("toy")
+    assets.pretrained_path("toy", "mt-orl").unlink()
+    with pytest.raises(ValueError, match=r"There is no checkpoint .*mt-orl"):
+        acting_model(RunSpec("toy", 5, method="mt-orl"))
 
 
 def test_a_task_without_demonstrations_is_a_clear_error(shipped):
@@ -117,12 +141,22 @@ def test_an_id_can_be_a_folders_name_and_needs_no_assets(shipped):
         {"settings": {"lam": 0.3, "projection": "vector", "lr": 1e-05, "temperature": 0.0}},
         {"settings": {"batch_size": 8}},
         {"settings": {"energy": 0.5, "memory": 3, "refresh": 2, "clip": 0.5}},
+        {"settings": {"guidance": "downstream"}, "precision": "fp32"},
+        {"quality": "random", "prompts": "expert"},
+        *({"method": name, "updates": 7} for name in METHODS),
+        {"method": "soft-prompt", "settings": {"lr": 0.5}, "prompts": "medium"},
+        {"method": "adapter", "settings": {"bottleneck": 4}, "precision": "fp32"},
+        {"method": "prompt-dt-ft", "settings": {"weight_decay": 0.0}},
+        {"method": "prompt-tuning-dt", "settings": {"scorer": "online", "ranking_episodes": 3}},
+        {"method": "prompt-tuning-dt", "settings": {"line_search": True, "n_candidates": 4}},
+        {"method": "prompt-tuning-dt", "settings": {"line_search": False, "mu": 0.5}},
+        {"family": "cheetah-vel", "task": 12, "split": "validation"},
     ],
     ids=str,
 )
 def test_the_command_reproduces_the_run(shipped, monkeypatch, spec):
     main = importlib.import_module("workbench.__main__")
-    wanted, got = RunSpec("toy", 5, **spec), []
+    wanted, got = RunSpec(**{"family": "toy", "task": 5, **spec}), []
 
     class Caught(Exception):
         pass

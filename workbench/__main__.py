@@ -16,6 +16,7 @@ VERBS = {
     "demos": make.demos,
     "pretrain": make.pretrain,
     "diffuser": make.diffuser,
+    "informed": make.informed,
     "vae": make.vae,
     "gan": make.gan,
     "hyper": make.hyper,

@@ -197,10 +197,10 @@ class PromptDiffuser(Stored):
 
     kind, sizes = "diffuser", DiffuserConfig
 
-    def __init__(self, config: DiffuserConfig, family: Family):
+    def __init__(self, config: DiffuserConfig, family: Family, *, n_condition: int = 2):
         super().__init__(config, family)
         self.d = len(family.observations) + len(family.actions) + 1
-        n_in = config.prompt_length * (self.d + 2) + _STEP_FEATURES
+        n_in = config.prompt_length * (self.d + n_condition) + _STEP_FEATURES
         widths = [n_in, *[config.width] * config.n_layers]
         self.hidden = nn.ModuleList(nn.Linear(a, b) for a, b in itertools.pairwise(widths))
         self.out = nn.Linear(config.width, config.prompt_length * self.d)

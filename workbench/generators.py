@@ -17,6 +17,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from workbench.diffusion import DiffuserConfig, PromptDiffuser
+from workbench.informed import InformedConfig, InformedDiffuser
 from workbench.stored import Stored
 from workbench.tasks import Family
 
@@ -242,6 +243,7 @@ GENERATORS: dict[str, type[Stored]] = {
     "diffuser": PromptDiffuser,
     "vae": PromptVAE,
     "gan": PromptGAN,
+    "informed": InformedDiffuser,
 }
 """What can generate prompts, by the name of its file."""
-GeneratorConfig = DiffuserConfig | VAEConfig | GANConfig
+GeneratorConfig = DiffuserConfig | VAEConfig | GANConfig | InformedConfig

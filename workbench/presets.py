@@ -50,6 +50,7 @@ CHOSEN: dict[str, tuple[Mapping[str, Any], int]] = {
     "prompt-tuning-dt": ({}, 100),
     "prompt-tuning-dt/online": ({"scorer": "online"}, 10),
     "prompt-diffuser": ({}, 100),
+    "informed-diffuser": ({}, 0),
     "prompt-vae": ({}, 100),
     "prompt-gan": ({}, 100),
     "prompt-dt-ft-full": ({}, 10),
@@ -106,6 +107,12 @@ CANDIDATES: dict[str, tuple[tuple[Mapping[str, Any], int], ...]] = {
         ({"temperature": 0.25, "lr": 1e-3}, 50),
         ({"temperature": 0.25, "projection": "vector"}, 100),
         ({"temperature": 0.25, "projection": "tensor"}, 100),
+    ),
+    "informed-diffuser": (
+        ({"temperature": 0.25}, 0),
+        ({"temperature": 0.0}, 0),
+        ({"temperature": 0.25}, 50),
+        ({"temperature": 0.25, "lr": 1e-4}, 25),
     ),
     "prompt-vae": (
         ({"temperature": 0.25}, 100),

@@ -7,14 +7,24 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from workbench.behaviour import Quality
 from workbench.generators import GENERATORS, GeneratorConfig
-from workbench.pretrain import Draws, Pool, Positions, check, draw_prompts, identity
+from workbench.informed import InformedConfig
+from workbench.pretrain import (
+    Draws,
+    Pool,
+    Positions,
+    check,
+    draw_prompts,
+    identity,
+    prompt_starts,
+)
 from workbench.stored import Stored
 from workbench.tasks import did_you_mean, find
 from workbench.training import Training, TrainingState
-from workbench.trajectory import Normalizer
+from workbench.trajectory import Normalizer, Trajectories
 
 
 @dataclass(frozen=True)
@@ -38,6 +48,10 @@ class GeneratorPretrainConfig:
     prompt_qualities: tuple[Quality, ...] = ("expert", "medium", "random")
     prompt_positions: Positions = "any"
     average: float = 0.999
+
+
+INFORMED = GeneratorPretrainConfig(steps=12_000, prompt_qualities=("expert",))
+"""Of an informed diffuser: its prompts are expert ones, whatever it is told of the task."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -95,9 +109,57 @@ def pretrain_generator(
         training.restore(resume)
     while training.step < config.steps:
         tasks = draw.integers(len(data.tasks), size=config.batch_size)
-        x0, y = normalizer.pack(draw_prompts(data, config, sizes.prompt_length, draw, tasks))
+        if generator.n_evidence:
+            x0, y, evidence = draw_informed(data, normalizer, config, sizes, draw, tasks)
+            y = generator.told(y, evidence)
+        else:
+            x0, y = normalizer.pack(draw_prompts(data, config, sizes.prompt_length, draw, tasks))
         generator.prepare(x0, y, rng)
         loss = generator.own_loss(x0, y, rng)
         training.descend(loss, config.clip)
         averaged = training.averaged.module
         yield GeneratorPretrainStep(training.step, loss.item(), averaged, training.state)
+
+
+def draw_informed(
+    data: Pool,
+    normalizer: Normalizer,
+    config: GeneratorPretrainConfig,
+    sizes: InformedConfig,
+    draw: np.random.Generator,
+    tasks: np.ndarray,
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Draw what an informed diffuser learns from, for each position in ``tasks``.
+
+    The prompt is of ``config.prompt_qualities``; what tells the task is a few-shot set of any one
+    quality, as in an adaptation.
+
+    Returns:
+        x0 (B, K*, D) of the prompt; y (B, K*, 2) of a trajectory of the few-shot set, at the
+        timesteps of the prompt; evidence (B, M, D), transitions of the few-shot set.
+    """
+    trajectories, k, n = data.trajectories, sizes.prompt_length, len(tasks)
+    quality = draw.integers(len(data.qualities), size=n)
+    shots = np.empty((n, _FEW), int)
+    for number, name in enumerate(data.qualities):
+        of = quality == number
+        again = np.repeat(tasks[of], _FEW)
+        shots[of] = data.draw(draw, again, [name]).reshape(-1, _FEW)
+    prompt = data.draw(draw, tasks, config.prompt_qualities)
+    start = prompt_starts(trajectories, draw, prompt, k, config.prompt_positions)
+    x0, _ = normalizer.pack(trajectories.segments(prompt, start, k))
+    start = np.clip(start, 0, trajectories.lengths[shots[:, 0]] - k)
+    _, y = normalizer.pack(trajectories.segments(shots[:, 0], start, k))
+    which = shots[np.arange(n)[:, None], draw.integers(_FEW, size=(n, sizes.n_evidence))]
+    return x0, y, transitions(trajectories, normalizer, which, draw)
+
+
+def transitions(
+    data: Trajectories, normalizer: Normalizer, which: np.ndarray, draw: np.random.Generator
+) -> Tensor:
+    """Draw a transition of each trajectory ``which`` (B, M) and return them packed, (B, M, D)."""
+    raw = data.transitions(which, draw.integers(data.lengths[which]))
+    return (raw - normalizer.mean) / normalizer.scale
+
+
+_FEW = 5  # trajectories of a few-shot set

@@ -22,10 +22,13 @@ class Stored(nn.Module):
         sizes: Class of its configuration, a dataclass of plain values.
         config: Its configuration.
         family: The family whose prompts or demonstrations it knows.
+        n_evidence: Few-shot transitions that a generator reads besides its condition; see
+            ``informed``.
     """
 
     kind: ClassVar[str]
     sizes: ClassVar[type]
+    n_evidence = 0
 
     def __init__(self, config: Any, family: Family):
         super().__init__()

@@ -88,6 +88,7 @@ _ROWS = {
     "Prompt-Tuning DT": ("prompt-tuning-dt", "expert"),
     "Prompt-Tuning DT, online": ("prompt-tuning-dt/online", "expert"),
     "Prompt Diffuser": ("prompt-diffuser", "expert"),
+    "Prompt Diffuser, informed": ("informed-diffuser", "expert"),
     "Prompt VAE": ("prompt-vae", "expert"),
     "Prompt GAN": ("prompt-gan", "expert"),
     "Prompt-DT-FT-Full": ("prompt-dt-ft-full", "expert"),
@@ -117,6 +118,7 @@ def _table_1(families: Iterable[str], **fields: Any) -> Cells:
 def _table_2(families: Iterable[str], **fields: Any) -> Cells:
     keys = {"Prompt-Tuning DT": "prompt-tuning-dt", "Prompt Diffuser": "prompt-diffuser"}
     keys["Soft Prompt"] = "soft-prompt"
+    keys["Prompt Diffuser, informed"] = "informed-diffuser"
     cells: Cells = {}
     for column, key in keys.items():
         for data in QUALITIES:

@@ -177,6 +177,11 @@ class Trajectories:
             **fields, timesteps=torch.from_numpy(at), mask=torch.from_numpy(real).float()
         )
 
+    def transitions(self, index: np.ndarray, row: np.ndarray) -> Tensor:
+        """Return ``[s; a; r]`` of single rows, raw, for any equal shapes (...) → (..., D)."""
+        columns = ("observations", "actions", "rewards")
+        return torch.from_numpy(np.concatenate([self._arrays[c][index, row] for c in columns], -1))
+
     def starts(
         self, rng: np.random.Generator, index: np.ndarray, length: int, *, whole: bool
     ) -> np.ndarray:

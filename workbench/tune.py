@@ -19,6 +19,7 @@ from workbench.diffusion import PromptDiffuser
 from workbench.full import full_data
 from workbench.generators import PromptGAN, PromptVAE
 from workbench.hyper import HyperNetwork
+from workbench.informed import InformedDiffuser
 from workbench.methods import METHODS, Method, Snapshot
 from workbench.model import Precision, PromptDT
 from workbench.rollout import Evaluation, evaluate
@@ -32,6 +33,7 @@ NETWORKS: dict[str, type] = {
     "diffuser": PromptDiffuser,
     "vae": PromptVAE,
     "gan": PromptGAN,
+    "informed": InformedDiffuser,
     "hyper": HyperNetwork,
 }
 """The kinds of pretrained networks, by the name of their files."""
@@ -224,7 +226,7 @@ class RunSpec:
             if f.name in ("method", "prompts", "split", "precision"):
                 value = getattr(self, f.name)
                 flags |= {f.name: value} if value != f.default else {}
-        words = [f"--{name.replace('_', '-')} {value}" for name, value in flags.items()]
+        words = [_flag(name.replace("_", "-"), value) for name, value in flags.items()]
         return f"python -m workbench tune {self.family} {self.task} {' '.join(words)}"
 
 
@@ -232,6 +234,12 @@ def _plain(method: Method) -> dict[str, int | float | str]:
     """Return the settings of a method that are plain numbers and words."""
     pairs = ((f.name, getattr(method, f.name)) for f in dataclasses.fields(method))
     return {name: value for name, value in pairs if isinstance(value, int | float | str)}
+
+
+def _flag(name: str, value: int | float | str) -> str:
+    if isinstance(value, bool):
+        return f"--{name}" if value else f"--no-{name}"
+    return f"--{name} {value}"
 
 
 def _hash(path: Path) -> str:

@@ -31,11 +31,12 @@ from workbench.compare import compare
 from workbench.diffusion import DiffuserConfig
 from workbench.generators import GANConfig, GeneratorConfig, VAEConfig
 from workbench.hyper import HyperConfig, HyperPretrainConfig, pretrain_hyper
+from workbench.informed import InformedConfig
 from workbench.model import ModelConfig
 from workbench.presets import RECORDED
 from workbench.pretrain import PretrainConfig, identity
 from workbench.pretrain import pretrain as pretrain_steps
-from workbench.pretrain_generator import GeneratorPretrainConfig, pretrain_generator
+from workbench.pretrain_generator import INFORMED, GeneratorPretrainConfig, pretrain_generator
 from workbench.splits import TEST
 from workbench.store import RunStore
 from workbench.tasks import find
@@ -164,6 +165,21 @@ def gan(
 ) -> None:
     """Pretrain a GAN of prompts, which can stand in the diffuser's place; else as `diffuser`."""
     _generator("gan", family, config, sizes, data, out, split, work, seed, as_json)
+
+
+def informed(
+    family: Positional[FamilyName],
+    config: OmitArgPrefixes[GeneratorPretrainConfig] = INFORMED,
+    sizes: OmitArgPrefixes[InformedConfig] = InformedConfig(),
+    data: Data = Path("data"),
+    out: Out = None,
+    split: Split = TEST,
+    work: Work = Path("build/pretrain"),
+    seed: Seed = 0,
+    as_json: Json = False,
+) -> None:
+    """Pretrain an informed diffuser, which reads few-shot transitions; else as `diffuser`."""
+    _generator("informed", family, config, sizes, data, out, split, work, seed, as_json)
 
 
 def _generator(

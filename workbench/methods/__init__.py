@@ -5,6 +5,7 @@ from __future__ import annotations
 from workbench.methods.adapter import AdapterTuning
 from workbench.methods.fine_tuning import FineTuning, FullFineTuning
 from workbench.methods.hdt import HyperDT
+from workbench.methods.informed_diffuser import InformedDiffusion
 from workbench.methods.method import N_PROMPTS, Learner, Method, Snapshot, evaluation_prompts
 from workbench.methods.mt_orl import NoPrompt
 from workbench.methods.prompt_diffuser import PromptDiffusion
@@ -24,6 +25,7 @@ METHODS: dict[str, type] = {
     "prompt-dt-ft": FineTuning,
     "prompt-dt-ft-full": FullFineTuning,
     "prompt-diffuser": PromptDiffusion,
+    "informed-diffuser": InformedDiffusion,
     "prompt-vae": PromptVAETuning,
     "prompt-gan": PromptGANTuning,
 }
@@ -36,6 +38,7 @@ __all__ = [
     "FineTuning",
     "FullFineTuning",
     "HyperDT",
+    "InformedDiffusion",
     "Learner",
     "Method",
     "NoPrompt",

@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import ClassVar, Literal, Protocol, get_args
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -17,6 +18,7 @@ from workbench.diffusion import DenoisingTrace
 from workbench.methods.method import Snapshot, check_ranges, evaluation_prompts, numpy_rng
 from workbench.model import PromptDT, PromptedPolicy
 from workbench.pretrain import action_loss
+from workbench.pretrain_generator import transitions
 from workbench.projection import Mode, Projection
 from workbench.stored import Stored
 from workbench.tasks import Family
@@ -27,6 +29,8 @@ class Generator(Protocol):
     """A conditional model of prompts: x0 (B, K*, D) given y (B, K*, 2), both normalised."""
 
     prompt_length: int
+    n_evidence: int
+    """Few-shot transitions that are read besides y: 0 but for an informed diffuser."""
 
     def trainable(self) -> tuple[nn.Parameter, ...]:
         """Return what the combined gradient changes; a GAN's critic is not among it."""
@@ -166,6 +170,7 @@ class GeneratorLearner:
         measured = {}
         if self.method.guidance != "downstream":
             x0, y = pack(self.data.sample(self.draw, n, self.length, whole=True))
+            y = self.told(y, self.draw)
             self.generator.prepare(x0, y, self.rng)
             loss_dm = self.generator.own_loss(x0, y, self.rng)
             g_dm = gradient = torch.autograd.grad(loss_dm, self.parameters)
@@ -190,16 +195,26 @@ class GeneratorLearner:
         """Return L_DT of generated prompts (Eq. 7)."""
         n = self.method.batch_size
         cut = self.initial.sample(self.draw, n, self.length, whole=True)
-        y = self.model.normalizer.pack(cut)[1]
+        y = self.told(self.model.normalizer.pack(cut)[1], self.draw)
         context = self.data.sample(self.draw, n, self.model.config.context_length, whole=False)
         x0 = self.generator.sample(y, self.rng, self.method.temperature)
         return action_loss(self.model, self.model.normalizer.unpack(x0, y), context)
+
+    def told(self, y: Tensor, draw: np.random.Generator) -> Tensor:
+        """Return y, with what an informed diffuser is told of the few-shot data."""
+        n = self.generator.n_evidence
+        if not n:
+            return y
+        which = draw.integers(len(self.data), size=(len(y), n))
+        evidence = transitions(self.data, self.model.normalizer, which, draw)
+        return self.generator.told(y, evidence)
 
     @torch.no_grad()
     def snapshot(self) -> Snapshot:
         """Generate from the same noise under the same conditions at every snapshot."""
         rng = torch.Generator().manual_seed(self.sampling_seed)
-        y, temperature = self.condition, self.method.temperature
+        y = self.told(self.condition, np.random.default_rng(self.sampling_seed))
+        temperature = self.method.temperature
         trace = self.generator.trace(y, rng, temperature)
         x0 = trace.x[-1] if trace else self.generator.sample(y, rng, temperature)
         prompt = self.model.normalizer.unpack(x0, y)
