@@ -22,7 +22,8 @@ class InformedConfig(DiffuserConfig):
     """Size of an informed diffuser.
 
     Attributes:
-        n_evidence: M, transitions that it reads; in any order.
+        n_evidence: M, transitions that it reads while it is pretrained; in any order. In an
+            adaptation it reads the whole few-shot set: more tell the task better.
         code: C, numbers that they are summed up in.
     """
 
@@ -58,10 +59,11 @@ class InformedDiffuser(PromptDiffuser):
 
         Args:
             y: Returns-to-go and timesteps, (B, K*, 2).
-            evidence: Transitions ``[s; a; r]``, normalised, (B, M, D); their mean encoding counts.
+            evidence: Transitions ``[s; a; r]``, normalised, (B, M, D), or (1, M, D) for all; any
+                number of them, since their mean encoding counts.
         """
         code = self.to_code(self.encoder(evidence).mean(1))
-        return torch.cat([y, code[:, None].expand(-1, y.shape[1], -1)], -1)
+        return torch.cat([y, code[:, None].expand(len(y), y.shape[1], -1)], -1)
 
 
 _HIDDEN = 64

@@ -107,12 +107,16 @@ CANDIDATES: dict[str, tuple[tuple[Mapping[str, Any], int], ...]] = {
         ({"temperature": 0.25, "lr": 1e-3}, 50),
         ({"temperature": 0.25, "projection": "vector"}, 100),
         ({"temperature": 0.25, "projection": "tensor"}, 100),
+        ({"temperature": 0.5, "n_candidates": 8}, 100),
+        ({"temperature": 0.25, "n_candidates": 8, "lr": 1e-3}, 100),
     ),
     "informed-diffuser": (
         ({"temperature": 0.25}, 0),
         ({"temperature": 0.0}, 0),
-        ({"temperature": 0.25}, 50),
-        ({"temperature": 0.25, "lr": 1e-4}, 25),
+        ({"temperature": 0.25, "n_candidates": 8}, 0),
+        ({"temperature": 0.5, "n_candidates": 16}, 0),
+        ({"temperature": 0.25, "n_candidates": 8}, 50),
+        ({"temperature": 0.25, "n_candidates": 8, "lr": 1e-4}, 50),
     ),
     "prompt-vae": (
         ({"temperature": 0.25}, 100),

@@ -162,4 +162,17 @@ def transitions(
     return (raw - normalizer.mean) / normalizer.scale
 
 
+def all_transitions(
+    data: Trajectories, normalizer: Normalizer, draw: np.random.Generator
+) -> Tensor:
+    """Return every transition of a few-shot set packed, (1, M, D); of a large one a sample."""
+    index = np.repeat(np.arange(len(data)), data.lengths)
+    row = np.concatenate([np.arange(n) for n in data.lengths])
+    if len(row) > _MOST:
+        some = draw.choice(len(row), _MOST, replace=False)
+        index, row = index[some], row[some]
+    return ((data.transitions(index, row) - normalizer.mean) / normalizer.scale)[None]
+
+
+_MOST = 2_500  # as many as five episodes of 500 steps have
 _FEW = 5  # trajectories of a few-shot set

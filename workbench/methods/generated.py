@@ -18,7 +18,7 @@ from workbench.diffusion import DenoisingTrace
 from workbench.methods.method import Snapshot, check_ranges, evaluation_prompts, numpy_rng
 from workbench.model import PromptDT, PromptedPolicy
 from workbench.pretrain import action_loss
-from workbench.pretrain_generator import transitions
+from workbench.pretrain_generator import all_transitions
 from workbench.projection import Mode, Projection
 from workbench.stored import Stored
 from workbench.tasks import Family
@@ -66,6 +66,8 @@ class GeneratorTuning:
         batch_size: Prompts (own loss) and prompt-context pairs (L_DT) per update.
         clip: Largest norm of the combined gradient.
         temperature: Factor on the variance of the sampling noise, in [0, 1].
+        n_candidates: Prompts generated for each that is acted with: the one with the least L_DT
+            on few-shot contexts. 1, no choice, in the paper.
         energy, memory, refresh: Of the ``subspace`` projection, see ``Projection``.
     """
 
@@ -76,6 +78,7 @@ class GeneratorTuning:
     batch_size: int = 32
     clip: float = 1.0
     temperature: float = 0.5
+    n_candidates: int = 1
     energy: float = 0.9
     memory: int = 5
     refresh: int = 10
@@ -94,6 +97,7 @@ class GeneratorTuning:
             lr=self.lr >= 0,
             batch_size=self.batch_size >= 1,
             clip=self.clip > 0,
+            n_candidates=self.n_candidates >= 1,
         )
 
     def combiner(self) -> Projection:
@@ -155,6 +159,8 @@ class GeneratorLearner:
         self.initial = self.data if prompts is demos else Trajectories(prompts)
         self.generator = method.starting_generator(model, rng)
         self.length = self.generator.prompt_length
+        if self.generator.n_evidence:
+            self.evidence = all_transitions(self.data, model.normalizer, self.draw)
         cut = evaluation_prompts(prompts, self.length, self.draw)
         self.condition = model.normalizer.pack(cut)[1]
         self.sampling_seed = int(torch.randint(2**62, (1,), generator=rng))
@@ -170,7 +176,7 @@ class GeneratorLearner:
         measured = {}
         if self.method.guidance != "downstream":
             x0, y = pack(self.data.sample(self.draw, n, self.length, whole=True))
-            y = self.told(y, self.draw)
+            y = self.told(y)
             self.generator.prepare(x0, y, self.rng)
             loss_dm = self.generator.own_loss(x0, y, self.rng)
             g_dm = gradient = torch.autograd.grad(loss_dm, self.parameters)
@@ -195,27 +201,47 @@ class GeneratorLearner:
         """Return L_DT of generated prompts (Eq. 7)."""
         n = self.method.batch_size
         cut = self.initial.sample(self.draw, n, self.length, whole=True)
-        y = self.told(self.model.normalizer.pack(cut)[1], self.draw)
+        y = self.told(self.model.normalizer.pack(cut)[1])
         context = self.data.sample(self.draw, n, self.model.config.context_length, whole=False)
         x0 = self.generator.sample(y, self.rng, self.method.temperature)
         return action_loss(self.model, self.model.normalizer.unpack(x0, y), context)
 
-    def told(self, y: Tensor, draw: np.random.Generator) -> Tensor:
-        """Return y, with what an informed diffuser is told of the few-shot data."""
-        n = self.generator.n_evidence
-        if not n:
-            return y
-        which = draw.integers(len(self.data), size=(len(y), n))
-        evidence = transitions(self.data, self.model.normalizer, which, draw)
-        return self.generator.told(y, evidence)
+    def told(self, y: Tensor) -> Tensor:
+        """Return y, with what an informed diffuser is told of the few-shot data: all of it."""
+        return self.generator.told(y, self.evidence) if self.generator.n_evidence else y
+
+    def chosen(self, y: Tensor, x0: Tensor) -> Tensor:
+        """Return the indices of the candidates that are kept, one for each row of the condition.
+
+        Args:
+            y: Conditions, (n_prompts · n_candidates, K*, ·), candidates of a prompt together.
+            x0: Candidates, (n_prompts · n_candidates, K*, D).
+
+        Returns:
+            Of each prompt the candidate with the least L_DT (Eq. 7) on the same few-shot contexts.
+        """
+        n, b = self.method.n_candidates, self.method.batch_size
+        if n == 1:
+            return torch.arange(len(x0))
+        draw = np.random.default_rng(self.sampling_seed)
+        context = self.data.sample(draw, b, self.model.config.context_length, whole=False)
+        prompts = self.model.normalizer.unpack(x0, y)
+        losses = torch.stack(
+            [action_loss(self.model, prompts[torch.full((b,), i)], context) for i in range(len(x0))]
+        )
+        best = losses.view(-1, n).argmin(1)
+        return torch.arange(len(best)) * n + best
 
     @torch.no_grad()
     def snapshot(self) -> Snapshot:
         """Generate from the same noise under the same conditions at every snapshot."""
         rng = torch.Generator().manual_seed(self.sampling_seed)
-        y = self.told(self.condition, np.random.default_rng(self.sampling_seed))
         temperature = self.method.temperature
+        y = self.told(self.condition.repeat_interleave(self.method.n_candidates, 0))
         trace = self.generator.trace(y, rng, temperature)
         x0 = trace.x[-1] if trace else self.generator.sample(y, rng, temperature)
-        prompt = self.model.normalizer.unpack(x0, y)
+        kept = self.chosen(y, x0)
+        prompt = self.model.normalizer.unpack(x0[kept], y[kept])
+        if trace is not None:
+            trace = DenoisingTrace(trace.x[:, kept], trace.x0_hat[:, kept], trace.y[kept])
         return Snapshot(PromptedPolicy(self.model, prompt.detach()), trace)
