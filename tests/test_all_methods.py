@@ -8,7 +8,17 @@ import json
 import numpy as np
 import pytest
 import torch
-from conftest import NO_PROMPT, TOY, TOY_DIFFUSER, TOY_INFORMED, build_model, record
+from conftest import (
+    NO_PROMPT,
+    TOY,
+    TOY_DIFFUSER,
+    TOY_GAN,
+    TOY_INFORMED,
+    TOY_VAE,
+    build_model,
+    build_other,
+    record,
+)
 
 from workbench import assets
 from workbench.methods import METHODS, N_PROMPTS, PromptDiffusion
@@ -24,13 +34,16 @@ SMALL = {
     "mt-orl": {"network": build_model(TOY, NO_PROMPT, seed=1)},
     "soft-prompt": {"batch_size": 8},
     "adapter": {"batch_size": 8, "bottleneck": 4},
+    "hdt": {"batch_size": 8, "hyper": build_other("hyper")},
     "prompt-tuning-dt": {"batch_size": 8, "n_candidates": 6},
     "prompt-dt-ft": {"batch_size": 8},
     "prompt-dt-ft-full": {"batch_size": 8},
     "prompt-diffuser": {"batch_size": 8, "lr": 3e-3, "config": TOY_DIFFUSER},
     "informed-diffuser": {"batch_size": 8, "lr": 3e-3, "config": TOY_INFORMED},
+    "prompt-vae": {"batch_size": 8, "lr": 3e-3, "config": TOY_VAE},
+    "prompt-gan": {"batch_size": 8, "lr": 3e-3, "config": TOY_GAN},
 }
-OF_WEIGHTS = ("adapter", "prompt-dt-ft", "prompt-dt-ft-full")
+OF_WEIGHTS = ("adapter", "hdt", "prompt-dt-ft", "prompt-dt-ft-full")
 OF_THE_PROMPT = ("soft-prompt", "prompt-tuning-dt")
 WITHOUT_PROMPT = ("mt-orl",)
 RUN = {"updates": 4, "seed": 3, "eval_every": 2, "episodes": 3}

@@ -117,6 +117,8 @@ CANDIDATES: dict[str, tuple[tuple[Mapping[str, Any], int], ...]] = {
         ({"temperature": 0.5, "n_candidates": 16}, 0),
         ({"temperature": 0.25, "n_candidates": 8}, 50),
         ({"temperature": 0.25, "n_candidates": 8, "lr": 1e-4}, 50),
+        ({"temperature": 0.25, "n_candidates": 8, "lam": 10.0}, 100),
+        ({"temperature": 0.25, "n_candidates": 8, "guidance": "downstream"}, 100),
     ),
     "prompt-vae": (
         ({"temperature": 0.25}, 100),
