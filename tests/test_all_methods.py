@@ -74,6 +74,7 @@ def facts(step):
         out += [step.evaluation.returns.tobytes(), step.evaluation.seeds]
         out += [t.states.tobytes() for t in step.evaluation.trajectories]
         out += [v.numpy().tobytes() for v in vars(step.snapshot.policy.prompt).values()]
+        out += [w.numpy().tobytes() for w in step.snapshot.weights.values()]
     if step.snapshot is not None and step.snapshot.trace is not None:
         out += [v.numpy().tobytes() for v in vars(step.snapshot.trace).values()]
     return out

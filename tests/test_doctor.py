@@ -291,7 +291,15 @@ def test_a_family_says_what_it_has_and_how_to_make_the_rest(entered, toy, tmp_pa
     assets.policy_path("toy", "medium").unlink()
     assets.model_path("toy").unlink()
     assets.diffuser_path("toy").unlink()
+    optional = {"mt-orl": "MT-ORL's network", "vae": "VAE", "hyper": "HDT's hyper-network"}
+    for name in optional:
+        assets.pretrained_path("toy", name).unlink()
     found = by_name(doctor.made(toy, tmp_path))
+    for verb, name in optional.items():  # a family may ship without: that is no damage
+        assert (found[name].level, found[name].text) == ("ok", "not made")
+        how = "pretrain toy --prompt-length 0" if verb == "mt-orl" else f"{verb} toy"
+        assert found[name].remedy == f"python -m workbench {how}"
+    assert "parameters" not in found["GAN"].text
     want = {
         "behaviour policies": ("2 of 3", "behaviour"),
         "few-shot sets": ("5 of 6", "demos"),
@@ -356,7 +364,8 @@ def test_this_installation(monkeypatch):
     assert areas == ["versions", "processor", "graphics", "film", "assets", *FAMILIES]
     assert not [f for f in problems(found) if f.area in ("graphics", "film")]
     names = {f.name for f in found if f.area == "cheetah-vel"}
-    assert names == {"behaviour policies", "few-shot sets", "Prompt-DT", "diffuser",
+    assert names == {"behaviour policies", "few-shot sets", "Prompt-DT", "MT-ORL's network",
+                     "diffuser", "informed diffuser", "VAE", "GAN", "HDT's hyper-network",
                      "recorded runs", "training data"}  # fmt: skip
     policies = [f for f in found if f.area == "cheetah-vel" and f.name == "behaviour policies"]
     assert all(quality in policies[0].text for quality in QUALITIES)

@@ -18,7 +18,8 @@ trajectory rollout behaviour dataset own assets full
 model stored diffusion informed generators training pretrain pretrain_generator hyper projection
 methods.method methods.prompt_dt methods.mt_orl methods.tuned_prompt methods.tuned_weights
 methods.soft_prompt methods.adapter methods.hdt methods.fine_tuning methods.prompt_tuning
-methods.generated methods.prompt_diffuser methods.informed_diffuser methods.prompt_vae methods.prompt_gan methods
+methods.generated methods.prompt_diffuser methods.informed_diffuser
+methods.prompt_vae methods.prompt_gan methods
 tune presets store compare prompts held_out making
 sweep results scores search tables assembled
 pickled episodes fitting published hdf5 minari_io formats report received

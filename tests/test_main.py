@@ -1,6 +1,7 @@
 """The command line: one JSON value on stdout, all else on stderr, exit status 2 for bad input."""
 
 import dataclasses
+import inspect
 import json
 import os
 import pickle
@@ -14,7 +15,9 @@ import torch
 
 import workbench.__main__ as command
 from workbench import assets
+from workbench.commands import settings
 from workbench.dataset import load_trajectories
+from workbench.methods import METHODS
 from workbench.model import PromptDT
 from workbench.prompts import PROMPTS
 from workbench.rollout import evaluate
@@ -136,6 +139,52 @@ def test_tune_without_updates_has_no_losses(shipped, call):
     assert (result["losses"], result["conflict_share"]) == ({}, None)
 
 
+SETTINGS = [
+    ("soft-prompt", ("--lr", 0.5), {"lr": 0.5}),
+    ("adapter", ("--bottleneck", 4), {"bottleneck": 4}),
+    (
+        "prompt-dt-ft",
+        ("--batch-size", 4, "--weight-decay", 0),
+        {"batch_size": 4, "weight_decay": 0.0},
+    ),
+    ("prompt-tuning-dt", ("--line-search", "--mu", 0.2), {"line_search": True, "mu": 0.2}),
+    ("prompt-tuning-dt", ("--scorer", "online"), {"scorer": "online"}),
+    ("mt-orl", (), {}),
+]
+
+
+@pytest.mark.parametrize(("method", "flags", "settings"), SETTINGS)
+def test_tune_takes_any_method_and_its_settings(shipped, call, method, flags, settings):
+    few = {"updates": 2, "eval_every": 0, "episodes": 2, "prompts": "expert", "precision": "fp32"}
+    words = [w for name, v in few.items() for w in (f"--{name.replace('_', '-')}", v)]
+    status, out, err = call("tune", "toy", 5, "--method", method, *words, *flags, "--json")
+    assert status == 0, err
+    result = one_json_value(out)
+    spec = RunSpec("toy", 5, method=method, settings=settings, **few)
+    *_, last = run(spec)
+    assert result["run"] == spec.id
+    assert result["after"] == last.evaluation.summary()
+    assert result["before"] == next(run(spec.untuned)).evaluation.summary()
+    assert result["losses"].keys() == {n for n in last.measured if n.startswith("loss_")}
+    assert result["conflict_share"] is None
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_every_setting_of_every_method_has_a_flag_and_a_line_of_help(name):
+    flags = {f.name: f for f in dataclasses.fields(settings.Settings)}
+    for setting, (_, default) in settings.settings_of(name).items():
+        assert setting in flags
+        assert settings.HELP[setting].endswith(".")
+        assert RunSpec("cheetah-vel", 2, method=name, settings={setting: default})
+    tune_takes = inspect.signature(command.evaluate.tune).parameters
+    assert not flags.keys() & tune_takes.keys(), "one flag would hide the other"
+    assert settings.given(settings.NONE_GIVEN) == {}
+
+
+def test_help_is_for_settings_that_there_are():
+    assert settings.HELP.keys() == {f.name for f in dataclasses.fields(settings.Settings)}
+
+
 def test_without_json_a_table_for_people_is_printed(shipped, call):
     status, out, _ = call("tune", "toy", 5, "--updates", 1, "--episodes", 1)
     assert status == 0
@@ -151,6 +200,12 @@ def test_without_json_a_table_for_people_is_printed(shipped, call):
         (("tune", "toy", 5, "--lam", "nan"), ("lam", "nan")),
         (("tune", "toy", 5, "--temperature", 2), ("temperature", "2")),
         (("tune", "toy", 5, "--lr", -1), ("lr", "-1")),
+        (("tune", "toy", 5, "--method", "adapter", "--lam", 1), ("adapter", "no setting 'lam'")),
+        (("tune", "toy", 5, "--bottleneck", 4), ("prompt-diffuser", "no setting 'bottleneck'")),
+        (("tune", "toy", 5, "--method", "adaptor"), ("Did you mean 'adapter'?",)),
+        (("tune", "toy", 5, "--method", "prompt-dt"), ("nothing to compare",)),
+        (("tune", "toy", 5, "--prompts", "good"), ("expert, medium, random",)),
+        (("tune", "toy", 5, "--split", "validation"), ("validation",)),
         (("tune", "toy", 5, "--updates", -1), ("updates", "-1")),
         (("tune", "toy", 5, "--episodes", 0), ("episodes", "0")),
         (("tune", "toy", 5, "--eval-every", -1), ("eval_every", "-1")),
@@ -176,7 +231,9 @@ def test_bad_input_is_one_line_on_stderr_and_status_2(shipped, call, tmp_path, w
 @pytest.mark.parametrize(
     "words",
     [("tune", "cheetah-vel"), ("tune", "cheetah-vel", "two"), ("tune", "cheetah-vel", 2, "--lam"),
-     ("tune", "cheetah-vel", 2, "--projection", "vectr"), ("tuna",)],
+     ("tune", "cheetah-vel", 2, "--projection", "vectr"), ("tuna",),
+     ("tune", "cheetah-vel", 2, "--projection", "None"),
+     ("tune", "cheetah-vel", 2, "--precision", "fp16")],
     ids=lambda value: " ".join(map(str, value)),
 )  # fmt: skip
 def test_words_that_cannot_be_parsed_are_refused_before_anything_runs(call, words):

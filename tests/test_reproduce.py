@@ -19,7 +19,7 @@ from workbench import assets, making, recipes
 from workbench.behaviour import QUALITIES, BehaviourPolicy
 from workbench.commands import assets as verbs
 from workbench.presets import RECORDED
-from workbench.recipes import READERS, VERBS, flag, recipe
+from workbench.recipes import NETWORKS, OPTIONAL, READERS, VERBS, flag, recipe, steps_of
 from workbench.reproduce import Compared, Outcome, Place, Reproduction, Step
 from workbench.store import RunStore
 from workbench.training import Checkpoint
@@ -32,9 +32,17 @@ COMMANDS = {
     "collect": "collect toy",
     "demos": "demos toy --seed 4",
     "pretrain": f"pretrain toy {SMALL} --steps 3 --batch-size 4",
+    "mt-orl": f"pretrain toy {SMALL.replace('length 3', 'length 0')} --steps 2 --batch-size 4",
     "diffuser": "diffuser toy --prompt-length 3 --n-diffusion-steps 4 --width 24 --steps 3",
+    "vae": "vae toy --prompt-length 3 --width 8 --steps 3",
     "record": "record toy",
 }
+STEPS = list(COMMANDS)
+"""What the toy family ships: two of the optional networks."""
+
+
+def step_of(words):
+    return "mt-orl" if flag(words, "--prompt-length", "") == "0" else words[0]
 
 
 @pytest.fixture
@@ -45,7 +53,9 @@ def place(shipped, tmp_path, monkeypatch):
     monkeypatch.setattr(assets, "commit", lambda: "0" * 12)
     here = Place(tmp_path / "work", assets.ROOT)
     here.work.mkdir()
-    for verb in VERBS:
+    for name in OPTIONAL:
+        assets.pretrained_path("toy", name).unlink(missing_ok=True)
+    for verb in STEPS:
         assert Runner(here)(tuple(shlex.split(COMMANDS[verb]))) == 0
     return here
 
@@ -63,13 +73,14 @@ class Runner:
         self.place, self.push, self.broken, self.how, self.ran = place, push, broken, how, []
 
     def __call__(self, words):
-        self.ran.append(words[0])
+        step = step_of(words)
+        self.ran.append(step)
         with pytest.MonkeyPatch.context() as m:
             m.setattr(assets, "ROOT", self.place.root)
             m.setattr(assets, "MANIFEST", self.place.root / "manifest.json")
             m.setattr(sys, "argv", ["workbench", *words])
             m.chdir(self.place.work)
-            if words[0] == self.broken:
+            if step == self.broken:
                 if self.how is KeyboardInterrupt:
                     raise KeyboardInterrupt
                 return self.how
@@ -121,18 +132,21 @@ def snapshot(folder):
 
 def test_a_recipe_is_what_the_manifest_records(place, toy):
     entries = assets.manifest()
-    for verb in VERBS:
+    assert list(steps_of(toy, entries)) == STEPS
+    for verb in STEPS:
         made = recipe(toy, verb, entries)
         assert made.commands == (tuple(shlex.split(COMMANDS[verb])),)
         assert made.recorded == (verb != "collect")
-    listed = [n for verb in VERBS for n in recipe(toy, verb, entries).files]
+    listed = [n for verb in STEPS for n in recipe(toy, verb, entries).files]
     assert sorted(listed) == sorted(entries), "every file belongs to one step"
 
 
 def test_without_a_record_a_recipe_is_the_verbs_default(toy):
     for verb in VERBS:
         made = recipe(toy, verb, {})
-        assert (made.commands, made.recorded, made.measured) == (((verb, "toy"),), False, False)
+        assert (made.recorded, made.measured) == (False, False)
+        want = "pretrain toy --prompt-length 0" if verb == "mt-orl" else f"{verb} toy"
+        assert made.commands == (tuple(want.split()),)
         assert 0 < made.seconds < 3600
 
 
@@ -188,6 +202,32 @@ def test_the_readers_of_a_step_come_after_it():
         assert all(VERBS.index(verb) < VERBS.index(reader) for reader in readers)
 
 
+def test_an_optional_network_that_does_not_ship_is_no_step(place, toy):
+    """But for those who ask for it by name."""
+    entries = assets.manifest()
+    assert set(NETWORKS) - set(STEPS) == {"informed", "gan", "hyper"} == {*OPTIONAL} - set(STEPS)
+    del entries["toy/vae.safetensors"]
+    assert "vae" in steps_of(toy, entries), "it is there, if not entered"
+    assets.pretrained_path("toy", "vae").unlink()
+    assert "vae" not in steps_of(toy, entries)
+    assert "vae" in steps_of(toy, assets.manifest()), "it is entered, so it is missing"
+    assert due(place) == ["vae"]
+    assets.MANIFEST.write_text(json.dumps(entries))
+    assert due(place) == []
+    assert "vae" not in due(place, again=True)
+    assert due(place, ["vae"]) == ["vae"]
+
+
+def test_where_a_network_was_written_is_left_out_of_its_command(toy):
+    """It may have been recorded with the very file that is the default; a check has its own."""
+    said = HOW + "pretrain toy --prompt-length 0 --out assets/toy/mt-orl.safetensors --json"
+    for words in (said, said.replace("--out a", "--out=/x/a")):
+        made = recipe(toy, "mt-orl", {"toy/mt-orl.safetensors": {"command": words}})
+        assert made.commands == (("pretrain", "toy", "--prompt-length", "0"),)
+    with pytest.raises(ValueError, match="which is no `pretrain toy --prompt-length 0`"):
+        recipe(toy, "mt-orl", {"toy/mt-orl.safetensors": {"command": HOW + "pretrain toy"}})
+
+
 # ---- what is due ----
 
 
@@ -195,7 +235,7 @@ def test_nothing_is_due_when_all_is_there(place):
     before = snapshot(place.root)
     items, ran = go(place)
     assert ran == []
-    assert [i.recipe.verb for i in items] == list(VERBS)
+    assert [i.recipe.verb for i in items] == STEPS
     assert snapshot(place.root) == before
 
 
@@ -205,7 +245,7 @@ def test_a_fresh_clone_needs_no_training_data(place, toy):
     assert due(place) == []
     assert due(place, ["collect"]) == ["collect"]
     assets.model_path("toy").unlink()
-    assert due(place) == ["collect", "pretrain", "record"]
+    assert due(place) == ["collect", "pretrain", "record"], "MT-ORL and the VAE are there"
     assert due(place, ["pretrain"]) == ["collect", "pretrain"], "what it reads comes with it"
 
 
@@ -251,9 +291,9 @@ def test_a_plan_touches_nothing(place):
 def test_everything_again_comes_out_the_same(place):
     """The recorded commands, flags and all, give every file again; wall times are left out."""
     before, manifest = snapshot(place.root), assets.manifest()
-    assert due(place, again=True) == list(VERBS)
+    assert due(place, again=True) == STEPS
     items, ran = go(place, again=True)
-    assert ran == list(VERBS)
+    assert ran == STEPS
     outcomes = [i for i in items if isinstance(i, Outcome)]
     assert all(f.same for o in outcomes for f in o.files)
     assert sum(len(o.files) for o in outcomes) == len(manifest), "the data was deleted before"
@@ -275,7 +315,7 @@ def test_what_reads_a_file_that_came_out_different_is_made_again(place, toy):
     assets.policy_path("toy", "expert").unlink()
     assert due(place) == ["behaviour"]
     items, ran = go(place, Runner(place, push=2.0))
-    assert ran == list(VERBS)
+    assert ran == STEPS
     first = next(i for i in items if isinstance(i, Outcome))
     changes = {f.file: f.change for f in first.files}
     assert changes["toy/behaviour-medium.safetensors"] == "return_test_tasks -4.0 → -2.0"
@@ -289,11 +329,11 @@ def test_only_some_steps_and_the_rest_stays_due(place):
     (place.root / "toy" / "behaviour-expert.safetensors").unlink()
     _, ran = go(place, Runner(place, push=2.0), only=["behaviour"])
     assert ran == ["behaviour"]
-    assert due(place) == ["collect", "demos", "pretrain", "diffuser", "record"]
+    assert due(place) == ["collect", "demos", "pretrain", "mt-orl", "diffuser", "vae", "record"]
     _, ran = go(place, only=["demos"])
     assert ran == ["demos"]
     _, ran = go(place)
-    assert ran == ["collect", "pretrain", "diffuser", "record"]
+    assert ran == ["collect", "pretrain", "mt-orl", "diffuser", "vae", "record"]
     assert due(place) == []
 
 
@@ -313,17 +353,18 @@ def test_a_stopped_reproduction_goes_on_where_it_was(place, how):
     assert runner.ran == ["behaviour", "collect", "demos", "pretrain"]
     plan = Reproduction(["toy"], (), place, again=False).plan()
     assert {s.recipe.verb: s.why for s in plan if s.due} == {
-        "pretrain": "was not finished", "diffuser": "asked for", "record": "asked for",
-    }  # fmt: skip
+        "pretrain": "was not finished",
+        **dict.fromkeys(("mt-orl", "diffuser", "vae", "record"), "asked for"),
+    }
     data = snapshot(place.work / "data")
     items, ran = go(place)
-    assert ran == ["pretrain", "diffuser", "record"]
+    assert ran == ["pretrain", "mt-orl", "diffuser", "vae", "record"]
     assert all(f.same for i in items if isinstance(i, Outcome) for f in i.files)
     assert snapshot(place.work / "data") == data
     assert due(place) == []
 
 
-@pytest.mark.parametrize("verb", ["pretrain", "diffuser"])
+@pytest.mark.parametrize("verb", ["pretrain", "vae"])
 def test_a_killed_training_goes_on_to_the_very_same_file(place, monkeypatch, verb):
     monkeypatch.setattr(Checkpoint.keep, "__defaults__", (0.0,))
     name = recipe(TOY, verb, assets.manifest()).files[0]
@@ -371,7 +412,7 @@ def test_a_kill_half_way_through_a_step_is_not_taken_for_done(place, toy):
     first = next(i for i in items if isinstance(i, Outcome))
     was = {f.file: f.was for f in first.files}
     assert was["toy/behaviour-medium.safetensors"]["return_test_tasks"] == -4.0, "what there was"
-    assert ran == list(VERBS), "compared with what there was before the kill"
+    assert ran == STEPS, "compared with what there was before the kill"
 
 
 def test_again_deletes_only_what_the_steps_keep(place):
@@ -407,9 +448,9 @@ def apart(place):
 
 def test_a_check_leaves_what_ships_alone(place, apart):
     before = snapshot(place.root)
-    assert due(apart) == list(VERBS)
+    assert due(apart) == STEPS
     items, ran = go(apart, Runner(apart))
-    assert ran == list(VERBS)
+    assert ran == STEPS
     files = [f for i in items if isinstance(i, Outcome) for f in i.files]
     assert len(files) == len(assets.manifest())
     assert all(f.same for f in files)
@@ -436,12 +477,12 @@ def test_a_check_sees_what_differs_and_what_is_not_made(place, apart):
 
 def test_a_stopped_check_goes_on_and_a_change_of_what_ships_starts_it_anew(place, apart):
     go(apart, Runner(apart, broken="diffuser"))
-    assert due(apart) == ["diffuser", "record"]
+    assert due(apart) == ["diffuser", "vae", "record"]
     _, ran = go(apart, Runner(apart))
-    assert ran == ["diffuser", "record"]
+    assert ran == ["diffuser", "vae", "record"]
     assert due(apart) == []
     assets.record(assets.model_path("toy"), command=HOW + COMMANDS["pretrain"], seed=1)
-    assert due(apart) == list(VERBS)
+    assert due(apart) == STEPS
 
 
 # ---- what is said of a file ----

@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import shutil
 import sys
 
 import numpy as np
@@ -43,6 +44,22 @@ def call(monkeypatch, capsys, tmp_path, shipped):
     torch.set_num_threads(threads)
 
 
+@pytest.fixture(scope="module")
+def cache(tmp_path_factory):
+    return tmp_path_factory.mktemp("cache") / "tables"
+
+
+@pytest.fixture
+def swept(call, cache, tmp_path):
+    """The runs of ``FEW`` are in the default store: made once, since their ids do not change."""
+    folder = tmp_path / "build" / "tables"
+    if cache.exists():
+        shutil.copytree(cache, folder)
+    else:
+        assert call("1", *FEW, "--run")[0] == 0
+        shutil.copytree(folder, cache)
+
+
 def as_json(result):
     status, out, err = result
     assert status == 0, err
@@ -78,7 +95,7 @@ def test_run_fills_the_store_and_prints_it(call, tmp_path):
     assert 0 <= tuned["improvement"] <= 1
     assert expert["improvement"] is None, "it is what the others are compared with"
     assert tuned["trainable"] > 0
-    assert 0 < tuned["share"]
+    assert tuned["share"] > 0
     assert expert["trainable"] == 0
     cell = cells("1", families=["toy"])["Prompt Diffuser", "toy"]
     returns = [store.returns(s.id)[-1].mean() for s in cell]
@@ -90,20 +107,20 @@ def test_run_fills_the_store_and_prints_it(call, tmp_path):
     assert times == {p: p.stat().st_mtime_ns for p in store.root.rglob("result.json")}
 
 
-def test_progress_is_on_stderr_and_failures_too(call, toy):
+def test_progress_is_on_stderr_and_failures_too(call, swept, toy):
     assets.demos_path(toy.task(2), "random").unlink()
-    status, out, err = call("1", *FEW, "--run")
+    status, out, err = call("1", *FEW, "--run")  # whose ids have changed with it
     assert status == 1
     assert "run/s" in err or "s/run" in err
     assert err.count("failed: toy 2 prompt-dt: ValueError") == 3
-    assert "3 of 18 runs failed" in err
+    assert "3 of 3 runs failed" in err
     assert "Traceback" not in err
     line = next(text for text in out.splitlines() if "random prompt" in text)
     assert "3/6" in line, "the other task's runs are counted, no number is made of them"
     assert "–" in line
 
 
-def test_keep_ships_and_the_default_prints_what_ships(call, tmp_path):
+def test_keep_ships_and_the_default_prints_what_ships(call, swept, tmp_path):
     ran = as_json(call("1", *FEW, "--run", "--keep", "--json"))
     path = results_path("1")
     assert load_results(path)["run"].is_unique
@@ -119,7 +136,7 @@ def test_keep_ships_and_the_default_prints_what_ships(call, tmp_path):
     assert "0 of 3 cells are missing" in out
 
 
-def test_what_is_kept_later_joins_what_was_kept(call):
+def test_what_is_kept_later_joins_what_was_kept(call, swept):
     call("1", "--families", "toy", "--methods", "prompt-dt", "--run", "--keep")
     before = load_results(results_path("1"))
     call("1", "--families", "toy", "--methods", "soft-prompt", "--run", "--keep")
@@ -135,7 +152,7 @@ def test_what_is_kept_later_joins_what_was_kept(call):
     assert {s["batch_size"] for s in kept} == {3}
 
 
-def test_runs_over_other_files_are_said(call, toy):
+def test_runs_over_other_files_are_said(call, swept, toy):
     call("1", *FEW, "--run", "--keep")
     path = assets.demos_path(toy.task(2), "random")
     path.write_bytes(assets.demos_path(toy.task(2), "medium").read_bytes())
@@ -152,13 +169,13 @@ def test_a_store_is_printed_without_running(call, tmp_path):
     assert tuned["iqm"] is not None, "two whole seeds"
 
 
-def test_the_bootstrap_is_the_same_every_time(call):
+def test_the_bootstrap_is_the_same_every_time(call, swept):
     call("1", *FEW, "--run", "--keep")
     first = as_json(call("1", *FEW, "--json", "--resamples", 50))
     assert first == as_json(call("1", *FEW, "--json", "--resamples", 50))
 
 
-def test_quick_runs_anew_and_says_where_it_lies(call, tmp_path):
+def test_quick_runs_anew_and_says_where_it_lies(call, swept, tmp_path):
     call("1", *FEW, "--run", "--keep")
     found = as_json(call("1", *FEW, "--quick", "--json"))
     store = RunStore(tmp_path / "build" / "quick")

@@ -92,7 +92,10 @@ def test_the_runs_of_a_cell_are_seeds_by_tasks_of_one_way(name):
 
 @every_table
 def test_cells_of_a_table_share_no_run(name):
-    ids = [s.id for cell in cells(name, data=("expert", "random")).values() for s in cell]
+    found = cells(name, data=("expert", "random"))
+    # a zero-shot prompt cannot be tuned: there two methods are one
+    found.pop(("Prompt-Tuning DT", tables.ZERO_SHOT), None)
+    ids = [s.id for cell in found.values() for s in cell]
     assert len(ids) == len(set(ids))
 
 
@@ -101,7 +104,9 @@ def test_table_1_has_every_method_in_every_family():
     assert {column for _, column in found} == set(FAMILIES)
     assert {s.method for cell in found.values() for s in cell} == set(METHODS)
     own = [row for row, column in found if (row, column) not in PUBLISHED["1"]]
-    assert set(own) == {"HDT", "Prompt-Tuning DT, online", "Prompt VAE", "Prompt GAN"}
+    assert set(own) == {
+        "HDT", "Prompt-Tuning DT, online", "Prompt Diffuser, informed", "Prompt VAE", "Prompt GAN",
+    }  # fmt: skip
 
 
 def test_tables_share_runs_as_intended():
@@ -151,7 +156,7 @@ def test_a_baseline_is_the_expert_prompt_without_tuning():
     want = [s.id for s in found["Prompt-DT, expert prompt", "ant-dir"]]
     for row in ("Prompt-DT, random prompt", "Prompt Diffuser", "Prompt-DT-FT-Full"):
         assert [s.id for s in baseline(found[row, "ant-dir"])] == want
-    (spec, *_) = baseline(cells("2")["random data, medium prompt", "Soft Prompt"])
+    (spec, *_) = baseline(cells("2")["random data, medium prompt", "Prompt Diffuser"])
     assert (spec.method, spec.quality, spec.prompts) == ("prompt-dt", "expert", "")
     assert {s.id for s in runs_of(found)} == {s.id for cell in found.values() for s in cell}
 
@@ -199,3 +204,27 @@ def test_every_method_has_its_chosen_settings():
         assert dataclasses.replace(spec) == spec
     more = chosen("prompt-diffuser", "cheetah-vel", 2, settings={"lam": 0.5})
     assert more.settings["lam"] == 0.5
+
+
+def test_zero_shot_runs_use_nothing_of_their_task():
+    """They are cut or conditioned on another test task's demonstrations, and take no update."""
+    found, test = cells("3"), set(FAMILIES["ant-dir"].test_indices)
+    for (_, column), cell in found.items():
+        if column != tables.ZERO_SHOT:
+            continue
+        for spec in cell:
+            donor = int(spec.quality.removeprefix("other:"))
+            assert donor in test - {spec.task}
+            assert (spec.updates, spec.split, spec.episodes, spec.eval_every) == (0, "test", 20, 0)
+        assert {(s.task, s.seed) for s in cell} == {(t, seed) for t in test for seed in (0, 1, 2)}
+        for task in test:
+            assert len({s.quality for s in cell if s.task == task}) == 3
+    rows = ("Prompt-DT", "Prompt-Tuning DT")
+    assert found[rows[0], tables.ZERO_SHOT] == found[rows[1], tables.ZERO_SHOT]
+
+
+def test_the_second_table_crosses_data_and_prompts_where_the_paper_does():
+    found = cells("2")
+    for method in ("Soft Prompt", "Prompt Diffuser, informed"):
+        rows = [row for row, column in found if column == method]
+        assert rows == [f"{q} data, {q} prompt" for q in ("expert", "medium", "random")]

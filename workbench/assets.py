@@ -14,13 +14,15 @@ from workbench import own
 from workbench.behaviour import QUALITIES, BehaviourPolicy, Quality
 from workbench.dataset import load_trajectories
 from workbench.splits import TEST
-from workbench.tasks import Task
+from workbench.tasks import Task, find
 from workbench.trajectory import Trajectory
 
 _CODE = Path(__file__).resolve().parents[1]
 ROOT = Path(os.environ.get("WORKBENCH_ASSETS") or _CODE / "assets").resolve()
 """The folder of the shipped files; ``WORKBENCH_ASSETS`` names another one."""
 MANIFEST = ROOT / "manifest.json"
+OTHER = "other:"
+"""Before the index of another task of the family, where a quality is asked for."""
 
 
 def policy_path(family: str, quality: Quality) -> Path:
@@ -54,19 +56,27 @@ def check_quality(quality: str) -> None:
     """Check that there can be few-shot sets of a quality.
 
     Raises:
-        ValueError: if it is neither a quality that ships nor ``own:<name>``.
+        ValueError: if it is neither a quality that ships, nor ``own:<name>`` or ``other:<task>``.
     """
-    if own.name_of(quality) is None and quality not in QUALITIES:
+    if own.name_of(quality) is None and other_task(quality) is None and quality not in QUALITIES:
         raise ValueError(
-            f"`quality` must be one of {', '.join(QUALITIES)}, or {own.PREFIX}NAME for a set of "
-            f"your own: got {quality!r}."
+            f"`quality` must be one of {', '.join(QUALITIES)}, {own.PREFIX}NAME for a set of "
+            f"your own, or {OTHER}TASK for the expert set of another task: got {quality!r}."
         )
+
+
+def other_task(quality: str) -> int | None:
+    """Return 17 for ``other:17``: nothing of the task itself is used, but task 17's expert set."""
+    index = quality.removeprefix(OTHER)
+    return int(index) if index != quality and index.isdecimal() and index.isascii() else None
 
 
 def demos_path(task: Task, quality: str, split: str = TEST) -> Path:
     """Where the few-shot set of a task and quality ships, or is kept if it is ``own:<name>``."""
     if (name := own.name_of(quality)) is not None:
         return own.path_of(task, name)
+    if (index := other_task(quality)) is not None:
+        task, quality = find(task.family).task(index), "expert"
     return root_of(split) / task.family / "demos" / f"{task.index}-{quality}.safetensors"
 
 

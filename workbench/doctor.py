@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.metadata
 import os
 import platform
+import shlex
 import tempfile
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -19,6 +20,7 @@ from workbench import assets, render
 from workbench.behaviour import QUALITIES
 from workbench.making import data_path
 from workbench.presets import RECORDED
+from workbench.recipes import NETWORKS, OPTIONAL, Verb, usual_words
 from workbench.store import RunStore
 from workbench.tasks import FAMILIES, Family
 
@@ -42,6 +44,15 @@ LIMIT_MB = 60
 """What the shipped files may take together."""
 FIELDS = {"command": str, "seed": int, "commit": str, "bytes": int, "sha256": str, "measured": dict}
 """What the manifest says of every file."""
+_WORDS: Mapping[Verb, str] = {
+    "pretrain": "Prompt-DT",
+    "mt-orl": "MT-ORL's network",
+    "diffuser": "diffuser",
+    "informed": "informed diffuser",
+    "vae": "VAE",
+    "gan": "GAN",
+    "hyper": "HDT's hyper-network",
+}
 _GL = {
     "egl": "Debian, Ubuntu: `apt-get install libegl1`; with an NVIDIA card its driver brings it.",
     "osmesa": "Debian, Ubuntu: `apt-get install libosmesa6`.",
@@ -267,12 +278,13 @@ def made(family: Family, data: Path) -> Iterator[Finding]:
     def measured(path: Path) -> Mapping[str, Any]:
         return entries.get(path.relative_to(assets.ROOT).as_posix(), {}).get("measured") or {}
 
-    def finding(what: str, verb: str, paths: list[Path], text: str, level="warning") -> Finding:
+    def finding(what: str, verb: Verb, paths: list[Path], text: str, level="warning") -> Finding:
         missing = sum(not path.exists() for path in paths)
         if not missing:
             return Finding(name, what, "ok", text)
         text = f"{len(paths) - missing} of {len(paths)}" if len(paths) > 1 else "not made"
-        return Finding(name, what, level, text, f"python -m workbench {verb} {name}")
+        remedy = shlex.join(("python", "-m", "workbench", *usual_words(name, verb)))
+        return Finding(name, what, level, text, remedy)
 
     policies = {quality: assets.policy_path(name, quality) for quality in QUALITIES}
     returns = [_returns(quality, measured(path)) for quality, path in policies.items()]
@@ -280,12 +292,13 @@ def made(family: Family, data: Path) -> Iterator[Finding]:
     yield finding("behaviour policies", "behaviour", list(policies.values()), text)
     sets = [assets.demos_path(t, q) for t in family.tasks("test") for q in QUALITIES]
     yield finding("few-shot sets", "demos", sets, f"all {len(sets)}")
-    for what, verb, path in (
-        ("Prompt-DT", "pretrain", assets.model_path(name)),
-        ("diffuser", "diffuser", assets.diffuser_path(name)),
-    ):
+    for verb, network in NETWORKS.items():
+        path = assets.pretrained_path(name, network)
         n = measured(path).get("parameters")
-        yield finding(what, verb, [path], f"{n / 1e6:.3f}M parameters" if n else "there")
+        text = f"{n / 1e6:.3f}M parameters" if n else "there"
+        # Only comparisons need the others: a family may ship without them.
+        level: Level = "ok" if verb in OPTIONAL else "warning"
+        yield finding(_WORDS[verb], verb, [path], text, level)
     yield _recorded(name)
     files = [data_path(data, t, q) for t in family.tasks("train") for q in QUALITIES]
     text = f"{len(files)} files below {data}"

@@ -17,7 +17,18 @@ from workbench import assets
 from workbench.behaviour import QUALITIES
 from workbench.making import data_path
 from workbench.presets import RECORDED
-from workbench.recipes import READERS, VERBS, Recipe, Verb, Words, data_folder, flag, recipe
+from workbench.recipes import (
+    NETWORKS,
+    READERS,
+    VERBS,
+    Recipe,
+    Verb,
+    Words,
+    data_folder,
+    flag,
+    recipe,
+    steps_of,
+)
 from workbench.tasks import Family, find
 
 _COSTS = ("seconds", "peak_memory")
@@ -88,7 +99,8 @@ class Reproduction:
 
     Args:
         families: Their names.
-        only: Steps to look at; all if empty. ``collect`` comes with what reads its data.
+        only: Steps to look at; all if empty, but for networks that do not ship. ``collect``
+            comes with what reads its data.
         place: Where.
         again: Make everything again, from nothing: kept data and checkpoints are deleted.
 
@@ -99,15 +111,21 @@ class Reproduction:
     def __init__(self, families: Sequence[str], only: Sequence[Verb], place: Place, *, again: bool):
         self.families = [find(name) for name in dict.fromkeys(families)]
         self.place, self.again = place, again
-        self.asked = tuple(only) or tuple(v for v in VERBS if v != "collect")
-        reads_data = {"pretrain", "diffuser"} & set(self.asked)
-        self.verbs = tuple(v for v in VERBS if v in self.asked or (v == "collect" and reads_data))
+        self.asked, entries = tuple(only), assets.manifest()
+        self.ships = {family.name: steps_of(family, entries) for family in self.families}
+        self.verbs = {name: self._verbs(ships) for name, ships in self.ships.items()}
         self._notes = place.work / "build" / ("check.json" if place.apart else "reproduce.json")
         self._read_notes()
 
+    def _verbs(self, ships: Sequence[Verb]) -> tuple[Verb, ...]:
+        """Return the steps to look at, in order."""
+        asked = self.asked or tuple(verb for verb in ships if verb != "collect")
+        reads_data = not NETWORKS.keys().isdisjoint(asked)
+        return tuple(v for v in VERBS if v in asked or (v == "collect" and reads_data))
+
     def plan(self) -> list[Step]:
         """Return every step as things stand; touches nothing."""
-        return [self.look(family, verb) for family in self.families for verb in self.verbs]
+        return [self.look(f, verb) for f in self.families for verb in self.verbs[f.name]]
 
     def steps(self, run: Callable[[Words], int]) -> Iterator[Step | Outcome]:
         """Make what is due: a ``Step`` as it is come to, then its ``Outcome`` if it was due.
@@ -118,7 +136,7 @@ class Reproduction:
         """
         self._begin()
         for family in self.families:
-            for verb in self.verbs:
+            for verb in self.verbs[family.name]:
                 step = self.look(family, verb)
                 yield step
                 if step.due:
@@ -137,7 +155,7 @@ class Reproduction:
         """Return whether a step is to run, and why or why not."""
         verb, noted = made_by.verb, self._of("due", family)
         if verb == "collect":
-            readers = [v for v in ("pretrain", "diffuser") if v in self.asked]
+            readers = [v for v in self.verbs[family.name] if v in NETWORKS]
             wanted = verb in self.asked or any(self.look(family, v).due for v in readers)
             if not wanted:
                 return False, "nothing that reads it is to be made"
@@ -179,7 +197,8 @@ class Reproduction:
             files = tuple(f for f in files if f.was is not None)
         n_same = sum(f.same for f in files)
         if n_same < len(files):
-            for reader in READERS[verb]:
+            made = {*self.ships[family.name], *self.verbs[family.name]}
+            for reader in filter(made.__contains__, READERS[verb]):
                 noted.setdefault(reader, {"why": f"{verb} came out different"})
             if "collect" in READERS[verb]:
                 self._forget(family, ("collect",))
@@ -227,7 +246,7 @@ class Reproduction:
             for words in recipe(family, "behaviour", self._entries()).commands:
                 kept = build / "behaviour" / f"{family.name}-{flag(words, '--seed', '0')}"
                 shutil.rmtree(kept, ignore_errors=True)
-        if "pretrain" in verbs or "diffuser" in verbs:
+        if not NETWORKS.keys().isdisjoint(verbs):
             for path in (build / "pretrain").glob(f"{family.name}-{'?' * 12}.safetensors"):
                 path.unlink()
 
@@ -246,7 +265,8 @@ class Reproduction:
         if self._copy or self.again:
             why = {"why": "asked for" if self.again else "to be compared"}
             for family in self.families:
-                self._of("due", family).update({verb: dict(why) for verb in self.verbs})
+                verbs = self.verbs[family.name]
+                self._of("due", family).update({verb: dict(why) for verb in verbs})
 
     def _begin(self) -> None:
         self.place.work.mkdir(parents=True, exist_ok=True)
@@ -255,7 +275,7 @@ class Reproduction:
             shutil.copytree(assets.ROOT, self.place.root)
         if self._copy or self.again:
             for family in self.families:
-                self._forget(family, self.verbs)
+                self._forget(family, self.verbs[family.name])
         self._copy = self.again = False
         self._write_notes()
 

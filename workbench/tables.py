@@ -10,9 +10,10 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from typing import Any, Literal, get_args
 
+from workbench import assets
 from workbench.behaviour import QUALITIES
 from workbench.methods import METHODS
-from workbench.presets import chosen
+from workbench.presets import CHOSEN, chosen
 from workbench.splits import evaluated_tasks
 from workbench.tasks import FAMILIES, did_you_mean, find
 from workbench.tune import RunSpec
@@ -122,7 +123,9 @@ def _table_2(families: Iterable[str], **fields: Any) -> Cells:
     cells: Cells = {}
     for column, key in keys.items():
         for data in QUALITIES:
-            for prompt in QUALITIES:
+            for prompt in (
+                QUALITIES if column in ("Prompt-Tuning DT", "Prompt Diffuser") else (data,)
+            ):
                 # left out where it is the same, so that the run is that of table 1
                 own = {"quality": data, "prompts": "" if prompt == data else prompt}
                 cells[f"{data} data, {prompt} prompt", column] = [
@@ -154,12 +157,38 @@ def _table_3(families: Iterable[str], **fields: Any) -> Cells:
     return cells
 
 
-def _zero_shot(key: str, families: Iterable[str], **fields: Any) -> list[RunSpec]:
-    """Return the runs of a zero-shot cell of table 3: none yet.
+def _zero_shot(
+    key: str, families: Iterable[str], seeds: Sequence[int], **fields: Any
+) -> list[RunSpec]:
+    """Return the runs of a zero-shot cell of table 3.
 
     Nothing of the test task may be used; where prompt and condition come from is not published.
+    Ours: from the expert set of another test task, the next one for seed 0, the one after for
+    seed 1 and so on. There is nothing to tune on, so no method takes an update: the ranking of
+    Prompt-Tuning DT leaves the prompt as it is, and Prompt Diffuser generates one untuned.
     """
-    return []
+    method = "prompt-diffuser" if key == "prompt-diffuser" else "prompt-dt"
+    settings = CHOSEN[key][0] if method == key else {}
+    specs = []
+    for family in families:
+        tasks = _tasks(family)
+        for place, index in enumerate(tasks):
+            for seed in seeds:
+                donor = tasks[(place + 1 + seed % (len(tasks) - 1)) % len(tasks)]
+                specs.append(
+                    RunSpec(
+                        family,
+                        index,
+                        f"{assets.OTHER}{donor}",
+                        method,
+                        settings,
+                        updates=0,
+                        seed=seed,
+                        eval_every=0,
+                        **fields,
+                    )
+                )
+    return specs
 
 
 def _guidance(families: Iterable[str], data: Sequence[str], **fields: Any) -> Cells:

@@ -25,7 +25,7 @@ HELP = {
     "bottleneck": "Width inside an adapter.",
     "weight_decay": "Of AdamW.",
     "scorer": "What ranks prompts: offline action error, or online return.",
-    "n_candidates": "Perturbations of each prompt per update.",
+    "n_candidates": "Perturbations of each prompt per update, or prompts generated for it.",
     "mu": "Size of a perturbation, in normalised units.",
     "ranking_episodes": "Episodes per candidate of the online scorer.",
     "line_search": "Rank lengths of the step too.",

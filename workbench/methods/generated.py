@@ -183,7 +183,8 @@ class GeneratorLearner:
             measured["loss_dm"] = loss_dm.item()
         if self.method.guidance != "diffusion":
             loss_dt = self.downstream_loss()
-            g_dt = gradient = torch.autograd.grad(loss_dt, self.parameters)
+            # a VAE's encoder has no part in its prompts: zeros
+            g_dt = gradient = torch.autograd.grad(loss_dt, self.parameters, materialize_grads=True)
             measured["loss_dt"] = loss_dt.item()
         if self.method.guidance == "both":
             combined = self.combiner.combine(g_dm, g_dt)
