@@ -89,6 +89,7 @@ _ROWS = {
     "Prompt-Tuning DT": ("prompt-tuning-dt", "expert"),
     "Prompt-Tuning DT, online": ("prompt-tuning-dt/online", "expert"),
     "Prompt Diffuser": ("prompt-diffuser", "expert"),
+    "Prompt Diffuser, best of 8": ("prompt-diffuser/best-of-8", "expert"),
     "Prompt Diffuser, informed": ("informed-diffuser", "expert"),
     "Prompt VAE": ("prompt-vae", "expert"),
     "Prompt GAN": ("prompt-gan", "expert"),
@@ -119,6 +120,7 @@ def _table_1(families: Iterable[str], **fields: Any) -> Cells:
 def _table_2(families: Iterable[str], **fields: Any) -> Cells:
     keys = {"Prompt-Tuning DT": "prompt-tuning-dt", "Prompt Diffuser": "prompt-diffuser"}
     keys["Soft Prompt"] = "soft-prompt"
+    keys["Prompt Diffuser, best of 8"] = "prompt-diffuser/best-of-8"
     keys["Prompt Diffuser, informed"] = "informed-diffuser"
     cells: Cells = {}
     for column, key in keys.items():
