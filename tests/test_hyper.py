@@ -98,8 +98,10 @@ def rows(demos, length):
 
 
 @torch.no_grad()
-@pytest.mark.parametrize("precision", ["fp32", "bf16"])
-def test_adapters_of_several_tasks_in_one_pass_are_those_of_each(hyper, model, demos, precision):
+@pytest.mark.parametrize(("precision", "off"), [("fp32", 1e-6), ("bf16", 0.02)])
+def test_adapters_of_several_tasks_in_one_pass_are_those_of_each(
+    hyper, model, demos, precision, off
+):
     codes = torch.randn(3, 16, generator=torch.Generator().manual_seed(1))
     weights, model = hyper(codes), model.computing(precision)
     six = np.arange(6) % 3
@@ -109,8 +111,8 @@ def test_adapters_of_several_tasks_in_one_pass_are_those_of_each(hyper, model, d
         own = slice(2 * task, 2 * task + 2)
         alone = model.with_weights({name: w[task] for name, w in weights.items()})
         want = alone(prompt[own], context[own])
-        torch.testing.assert_close(together[own].float(), want.float(), atol=1e-6, rtol=1e-5)
-        assert not torch.allclose(want, model(prompt[own], context[own]), atol=0.01)
+        torch.testing.assert_close(together[own].float(), want.float(), atol=off, rtol=0)
+        assert not torch.allclose(want, model(prompt[own], context[own]), atol=0.1)
 
 
 def test_training_it_teaches_a_model_without_the_prompts_tasks(pool):

@@ -23,7 +23,7 @@ from workbench.behaviour import (
 from workbench.dataset import header_of, load_trajectories, save_trajectories
 from workbench.pretrain import Pool
 from workbench.rollout import evaluate
-from workbench.splits import TEST, evaluated_tasks, pretraining_tasks
+from workbench.splits import TEST, evaluated_tasks, pretraining_tasks, split_of
 from workbench.tasks import Family, Script, Task, find
 
 NOISE: dict[Quality, float] = {"expert": 0.3, "medium": 0.3, "random": 1.0}
@@ -270,7 +270,10 @@ def make_demos(
     family: Family, seed: int, command: str, split: str = TEST
 ) -> Iterator[tuple[Task, Quality, float]]:
     """Collect the few-shot sets, 5 trajectories per evaluated task and quality; most ship."""
+    wanted = QUALITIES if split == TEST else split_of(family, split).qualities
     for number, quality in enumerate(QUALITIES):
+        if quality not in wanted:
+            continue
         policy = assets.behaviour(family.name, quality)
         for task in evaluated_tasks(family, split):
             unique = 50_000 + (seed * len(QUALITIES) + number) * len(family.goals) + task.index

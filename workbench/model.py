@@ -231,12 +231,10 @@ class PromptDT(nn.Module):
         x, _ = self.blocks[-1](x, memory[-1], last=1)
         return torch.tanh(self.head(self.norm_out(x[:, -1])))
 
-    def save(self, path: Path, **metadata: object) -> None:
-        """Write weights, normaliser, size and family as safetensors."""
+    def save(self, path: Path, *, half: bool = False, **metadata: object) -> None:
+        """Write weights, normaliser, size and family as safetensors; see ``write_checkpoint``."""
         header = {"config": dataclasses.asdict(self.config), "family": self.family.name, **metadata}
-        path.parent.mkdir(parents=True, exist_ok=True)
-        state = {k: v.contiguous() for k, v in self.state_dict().items()}
-        save_file(state, path, {"workbench": json.dumps(header)})
+        write_checkpoint(path, self.state_dict(), header, half=half)
 
     def with_adapters(self, bottleneck: int) -> PromptDT:
         """Return a frozen copy with a trainable adapter after each block's MLP."""
@@ -287,6 +285,25 @@ class PromptDT(nn.Module):
         return model.frozen()
 
 
+def write_checkpoint(
+    path: Path, state: Mapping[str, Tensor], header: Mapping[str, object], *, half: bool
+) -> None:
+    """Write tensors and a JSON header as safetensors.
+
+    Args:
+        path: The file.
+        state: Weights and buffers by name.
+        header: Plain JSON.
+        half: Keep matrices in float16: half the bytes, numbers rounded to 11 bits.
+    """
+    kept = {
+        k: (v.half() if half and v.ndim > 1 and v.dtype == torch.float32 else v).contiguous()
+        for k, v in state.items()
+    }
+    path.parent.mkdir(parents=True, exist_ok=True)
+    save_file(kept, path, {"workbench": json.dumps(header)})
+
+
 def read_checkpoint(path: Path) -> tuple[dict, dict[str, Tensor]]:
     """Return the JSON header and the tensors of a safetensors checkpoint.
 
@@ -302,7 +319,8 @@ def read_checkpoint(path: Path) -> tuple[dict, dict[str, Tensor]]:
     try:
         with safe_open(path, "pt") as file:
             header = json.loads((file.metadata() or {})["workbench"])
-            return header, {k: file.get_tensor(k) for k in file.keys()}  # noqa: SIM118
+            state = {k: file.get_tensor(k) for k in file.keys()}  # noqa: SIM118
+            return header, {k: v.float() if v.dtype == torch.half else v for k, v in state.items()}
     except Exception as error:
         raise ValueError(f"{path} is no checkpoint of this workbench: {error}.") from error
 

@@ -21,10 +21,12 @@ class Split:
     Attributes:
         held_back: Training tasks that nothing is pretrained on.
         evaluated: Those of them that are adapted to.
+        qualities: Of their few-shot sets.
     """
 
     held_back: tuple[int, ...]
     evaluated: tuple[int, ...]
+    qualities: tuple[str, ...] = ("expert", "medium", "random")
 
 
 def _same(*tasks: int) -> Split:
@@ -39,7 +41,7 @@ SPLITS: dict[str, dict[str, Split]] = {
     },
     # headings between 190 and 260 degrees: at least 32 degrees from any heading trained on
     "out-of-distribution": {
-        "ant-dir": Split((3, 4, 5, 13, 14, 15, 19, 26, 32, 34, 42), (3, 4, 5, 13, 15)),
+        "ant-dir": Split((3, 4, 5, 13, 14, 15, 19, 26, 32, 34, 42), (3, 4, 5, 13, 15), ("expert",)),
     },
 }
 """``validation``: settings are chosen there, never on test tasks. Cheetah-dir has none: its two

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 from pathlib import Path
 from typing import Any, ClassVar, Self
 
-from safetensors.torch import save_file
 from torch import nn
 
-from workbench.model import read_checkpoint
+from workbench.model import read_checkpoint, write_checkpoint
 from workbench.tasks import Family, find
 
 
@@ -43,11 +41,10 @@ class Stored(nn.Module):
         """Trainable numbers."""
         return sum(p.numel() for p in self.trainable())
 
-    def save(self, path: Path, **metadata: object) -> None:
-        """Write weights, size and family as safetensors."""
+    def save(self, path: Path, *, half: bool = False, **metadata: object) -> None:
+        """Write weights, size and family as safetensors; see ``write_checkpoint``."""
         header = {"config": dataclasses.asdict(self.config), "family": self.family.name, **metadata}
-        path.parent.mkdir(parents=True, exist_ok=True)
-        save_file(self.state_dict(), path, {"workbench": json.dumps(header)})
+        write_checkpoint(path, self.state_dict(), header, half=half)
 
     @classmethod
     def load(cls, path: Path) -> Self:

@@ -226,8 +226,12 @@ def hyper(
 
 
 def _finish(kept, network, path: Path, config, seed: int, as_json: bool) -> None:
-    """Save a trained network, report it, and drop the checkpoint of its training."""
-    network.save(path, pretrain=dataclasses.asdict(config), seed=seed)
+    """Save a trained network, report it, and drop the checkpoint of its training.
+
+    Networks that are there for comparison ship in half the bytes.
+    """
+    half = path.stem not in ("prompt-dt", "diffuser")
+    network.save(path, half=half, pretrain=dataclasses.asdict(config), seed=seed)
     began = time.perf_counter() - kept.seconds
     report_made(path, network.n_parameters, kept.losses, began, seed, as_json)
     kept.remove()
