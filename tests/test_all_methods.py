@@ -426,7 +426,7 @@ def test_a_spec_round_trips_through_json(shipped, fields):
         {"settings": {"lam": 1.0}},
         {"settings": {"lam": 1}},
         {"settings": {"projection": "subspace", "lam": 1.0}},
-        {"updates": 200},
+        {"updates": 100},
     ],
 )
 def test_equal_specs_have_equal_ids(shipped, same):

@@ -20,7 +20,7 @@ def first_look(family: str, task: int, quality: str = "medium") -> RunSpec:
         task,
         quality,
         settings={"lam": 1.0, "projection": "subspace"},
-        updates=200,
+        updates=100,
         seed=0,
         episodes=LIVE_EPISODES,
     )

@@ -280,8 +280,16 @@ def published(
 
 
 def baseline(cell: Iterable[RunSpec]) -> list[RunSpec]:
-    """Return what a cell is compared with: Prompt-DT with expert prompts, not tuned."""
-    return [replace(spec.untuned, quality="expert", prompts="") for spec in cell]
+    """Return what a cell is compared with: Prompt-DT with expert prompts, not tuned.
+
+    Where the prompt is another task's, the same prompt: zero-shot is compared with zero-shot.
+    """
+    return [
+        spec.untuned
+        if spec.quality.startswith(assets.OTHER)
+        else replace(spec.untuned, quality="expert")
+        for spec in cell
+    ]
 
 
 def runs_of(cells: Cells) -> list[RunSpec]:

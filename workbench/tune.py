@@ -138,7 +138,7 @@ class RunSpec:
     quality: str = "medium"
     method: str = "prompt-diffuser"
     settings: Mapping[str, Any] = field(default_factory=dict)
-    updates: int = 200
+    updates: int = 100
     seed: int = 0
     eval_every: int = 50
     episodes: int = 20

@@ -101,7 +101,7 @@ def tune(
     prompts: Annotated[
         str, arg(help="Quality of the initial prompt's trajectories, if it is another one.")
     ] = "",
-    updates: Annotated[int, arg(help="Optimisation steps.")] = 200,
+    updates: Annotated[int, arg(help="Optimisation steps.")] = 100,
     eval_every: Annotated[int, arg(help="Updates between two evaluations.")] = 50,
     episodes: Annotated[int, arg(help="Episodes per evaluation.")] = 20,
     split: Split = TEST,

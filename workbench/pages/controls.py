@@ -84,11 +84,11 @@ def choose_run() -> RunSpec:
         "Updates",
         50,
         500,
-        200,
+        100,
         50,
         key="updates",
         bind="query-params",
-        help="Optimisation steps. 200 take about half a minute; stop whenever you like.",
+        help="Optimisation steps. 100 take about ten seconds; stop whenever you like.",
     )
     seed = bar.number_input(
         "Seed",
