@@ -181,7 +181,8 @@ def diffuser(toy):
 
 def build_other(name, family=TOY):
     """Return a generator in the diffuser's place, or a hyper-network, with random weights."""
-    sizes = {"vae": TOY_VAE, "gan": TOY_GAN, "hyper": HyperConfig.of(TOY_SIZES)}[name]
+    sizes = {"vae": TOY_VAE, "gan": TOY_GAN, "informed": TOY_INFORMED}
+    sizes = {**sizes, "hyper": HyperConfig.of(TOY_SIZES)}[name]
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(6)
         return (HyperNetwork if name == "hyper" else GENERATORS[name])(sizes, family)
@@ -208,7 +209,7 @@ def shipped(toy, model, without_prompt, diffuser, tmp_path, monkeypatch, fresh_c
     model.save(assets.model_path("toy"))
     diffuser.save(assets.diffuser_path("toy"))
     without_prompt.save(assets.pretrained_path("toy", "mt-orl"))
-    for name in ("vae", "gan", "hyper"):
+    for name in ("vae", "gan", "informed", "hyper"):
         build_other(name).save(assets.pretrained_path("toy", name))
     for number, quality in enumerate(QUALITIES):
         for task in toy.tasks("test"):

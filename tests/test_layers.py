@@ -21,7 +21,7 @@ methods.soft_prompt methods.adapter methods.hdt methods.fine_tuning methods.prom
 methods.generated methods.prompt_diffuser methods.informed_diffuser
 methods.prompt_vae methods.prompt_gan methods
 tune presets store compare prompts held_out making
-sweep results scores search tables assembled
+sweep results scores search tables assembled findings
 pickled episodes fitting published hdf5 minari_io formats report received
 raycast meshes marks views film render player figures figures_data figures_tables job replay
 recipes reproduce doctor

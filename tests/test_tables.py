@@ -162,6 +162,13 @@ def test_a_baseline_is_the_expert_prompt_without_tuning():
     assert {s.id for s in runs_of(found)} == {s.id for cell in found.values() for s in cell}
 
 
+def test_zero_shot_is_compared_with_zero_shot():
+    found = cells("3")
+    untuned = [s.id for s in found["Prompt-DT", tables.ZERO_SHOT]]
+    for row in ("Prompt-DT", "Prompt Diffuser"):
+        assert [s.id for s in baseline(found[row, tables.ZERO_SHOT])] == untuned
+
+
 def test_families_methods_and_seeds_restrict():
     found = cells("1", families=["reach"], methods=["prompt-dt", "prompt-gan"], seeds=[4, 4])
     assert list(found) == [

@@ -27,6 +27,7 @@ VERBS = {
     "tune": evaluate.tune,
     "runs": evaluate.runs,
     "table": table.table,
+    "findings": table.findings,
     "import": data.import_,
     "export": data.export,
 }

@@ -313,8 +313,8 @@ def read_checkpoint(path: Path) -> tuple[dict, dict[str, Tensor]]:
     path = Path(path)
     if not path.exists():
         raise ValueError(
-            f"There is no checkpoint {path}. Make it with `pretrain` (a Prompt-DT) or with the verb "
-            "that has the file's name; `python -m workbench --help` tells the order."
+            f"There is no checkpoint {path}. Make it with `pretrain` (a Prompt-DT) or with the "
+            "verb that has the file's name; `python -m workbench --help` tells the order."
         )
     try:
         with safe_open(path, "pt") as file:

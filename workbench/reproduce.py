@@ -300,13 +300,15 @@ def _verified(path: Path, entry: Mapping[str, Any] | None) -> bool:
 
 
 def _content(path: Path) -> str:
-    """Return a hash of what a file says; the wall times in a run's log are left out."""
-    if path.suffix != ".jsonl":
+    """Return a hash of what a file says; the wall times that a run keeps are left out."""
+    if path.suffix != ".jsonl" and path.name != "result.json":
         return assets.sha256(path)
-    lines = [json.loads(line) for line in path.read_text().splitlines()]
-    for line in lines:
-        line.pop("seconds", None)
-    return hashlib.sha256(json.dumps(lines).encode()).hexdigest()
+    text = path.read_text()
+    lines = [
+        json.loads(line) for line in (text.splitlines() if path.suffix == ".jsonl" else [text])
+    ]
+    kept = [{k: v for k, v in line.items() if not k.endswith("seconds")} for line in lines]
+    return hashlib.sha256(json.dumps(kept).encode()).hexdigest()
 
 
 def _delete(root: Path, names: Iterable[str]) -> None:

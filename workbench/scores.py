@@ -82,6 +82,19 @@ def improvement(scores: np.ndarray, baseline: np.ndarray, resamples: int = RESAM
     return _estimate(metrics.probability_of_improvement(scores, baseline), values, enough)
 
 
+def difference(scores: np.ndarray, other: np.ndarray, resamples: int = RESAMPLES) -> Estimate:
+    """Return the mean paired difference of runs of the same seed and task, with its interval.
+
+    Args:
+        scores: (S, M).
+        other: (S, M), of the same seeds and tasks; what is subtracted.
+        resamples: Of the bootstrap, stratified by task as in ``iqm``.
+    """
+    pairs = scores - other
+    values = _resampled(pairs, resamples).mean((1, 2))
+    return _estimate(pairs.mean(), values, len(pairs) > 1)
+
+
 def profile(scores: np.ndarray, levels: np.ndarray) -> np.ndarray:
     """Return the share of runs above each of ``levels``, (L,): a performance profile."""
     return (scores.reshape(-1, 1) > levels).mean(0)

@@ -16,6 +16,7 @@ from workbench import assets
 from workbench.assembled import ALL, Runs, assemble, beside_shipped
 from workbench.behaviour import QUALITIES
 from workbench.commands.output import Json, command, print_result, records
+from workbench.findings import findings as judged
 from workbench.results import COLUMNS, load_results, results_path, rows, save_results
 from workbench.scores import RESAMPLES
 from workbench.search import ranking
@@ -272,6 +273,48 @@ def _quick_people(part: pd.DataFrame) -> pd.DataFrame:
             "IQM [95 %]": _interval(r["iqm"], r["iqm_low"], r["iqm_high"], 1),
             "within it": words.get(r["within_iqm"], "–"),
             "runs": r["runs"],
+        }
+        for _, r in part.iterrows()
+    )
+
+
+def findings(
+    store: Annotated[
+        Path | None, arg(help="Folder of runs to judge instead of what ships.")
+    ] = None,
+    resamples: Annotated[int, arg(help="Of the bootstrap.")] = RESAMPLES,
+    as_json: Json = False,
+) -> None:
+    """Judge the claims of arXiv 2411.01168, one by one, by the runs of the tables.
+
+    Difference: mean over pairs of the same seed and task, with its 95 % bootstrap interval. Its
+    place alone decides: above 0 is a yes to "better", below a no, around 0 undecided.
+    """
+
+    def runs(name: TableName) -> Runs:
+        if store is None:
+            return Runs.of(_shipped(name))
+        kept = RunStore(store)
+        ids = dict.fromkeys(s.id for s in runs_of(cells(name, data=QUALITIES)))
+        return Runs.of(rows(kept, [i for i in ids if i in kept]))
+
+    found = pd.DataFrame(judged(runs, resamples))
+    if as_json:
+        print_result(records(found), True)
+        return
+    for (claim, source), part in found.groupby(["claim", "source"], sort=False):
+        print(f"\n{claim} ({source})")
+        print_result(_judged_people(part), False)
+
+
+def _judged_people(part: pd.DataFrame) -> pd.DataFrame:
+    return pd.DataFrame(
+        {
+            "": r["comparison"],
+            "difference [95 %]": _interval(r["difference"], r["low"], r["high"], 1),
+            "published": _number(r["published"], 1),
+            "holds": r["verdict"],
+            "pairs": r["pairs"],
         }
         for _, r in part.iterrows()
     )

@@ -159,10 +159,10 @@ class GeneratorLearner:
         self.initial = self.data if prompts is demos else Trajectories(prompts)
         self.generator = method.starting_generator(model, rng)
         self.length = self.generator.prompt_length
-        if self.generator.n_evidence:
-            self.evidence = all_transitions(self.data, model.normalizer, self.draw)
         cut = evaluation_prompts(prompts, self.length, self.draw)
         self.condition = model.normalizer.pack(cut)[1]
+        if self.generator.n_evidence:
+            self.evidence = all_transitions(self.data, model.normalizer, self.draw)
         self.sampling_seed = int(torch.randint(2**62, (1,), generator=rng))
         self.parameters = self.generator.trainable()
         self.n_trainable = sum(p.numel() for p in self.parameters)
