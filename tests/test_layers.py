@@ -27,7 +27,7 @@ raycast meshes marks views film render player figures figures_data figures_table
 recipes reproduce doctor
 pages pages.controls pages.explore pages.sets pages.upload pages.data
 commands commands.output commands.settings
-commands.make commands.evaluate commands.assets commands.data
+commands.make commands.methods commands.evaluate commands.assets commands.data
 commands.table
 __main__
 """

@@ -23,7 +23,7 @@ from workbench.prompts import PROMPTS
 from workbench.rollout import evaluate
 from workbench.store import RunStore
 from workbench.tasks import FAMILIES, find, make
-from workbench.tune import RunSpec, load_network, run
+from workbench.tune import RunSpec, load_network, plain_settings, run
 
 ROOT = Path(command.__file__).parents[1]
 
@@ -442,3 +442,19 @@ def test_an_interrupt_is_said_in_one_line(shipped, call, monkeypatch):
     assert (status, out) == (130, "")
     assert err.splitlines()[-1] == "stopped; what was finished is kept"
     assert "Traceback" not in err
+
+
+def test_methods_lists_every_way_of_adapting(shipped, call):
+    """With what it trains on the toy family, and every setting as published or ours, once."""
+    rows = {
+        row["method"]: row
+        for row in one_json_value(call("methods", "--family", "toy", "--json")[1])
+    }
+    assert list(rows) == list(METHODS)
+    assert rows["prompt-dt"]["trainable"] == 0
+    assert rows["soft-prompt"]["trainable"] == 3 * (3 + 1 + 1)
+    for name, row in rows.items():
+        both = [*row["published"], *row["ours"]]
+        assert sorted(both) == sorted(plain_settings(METHODS[name]()))
+    assert rows["prompt-diffuser"]["published"] == {"lam": 1.0}
+    assert "Prompt-Tuning DT" in call("methods", "--family", "toy")[1]

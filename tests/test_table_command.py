@@ -242,12 +242,22 @@ def test_the_search_is_ranked(call):
     save_results(results_path("search"), rows(store, store.ids()))
     found = as_json(call("search", "--json"))
     tuned = [r for r in found if r["method"] == "soft-prompt"]
-    assert len(tuned) == 2
-    assert tuned[0]["return_mean"] >= tuned[1]["return_mean"]
-    assert {r["settings"] for r in tuned} == {"batch_size 4", "lr 0.5, batch_size 4"} or {
-        r["settings"] for r in tuned
-    } == {"batch_size 4", "batch_size 4, lr 0.5"}
+    assert {r["settings"] for r in tuned} == {"batch_size 4", "batch_size 4, lr 0.5"}
+    assert tuned[0]["mean"] >= tuned[1]["mean"]
+    assert all(r["mean"] == r["expert"] and r["medium"] is None for r in tuned)
+    assert [r["settings"] for r in tuned if r["chosen"]] == ["batch_size 4, lr 0.5"]
     assert tuned[0]["runs"] == 6
+
+
+def test_the_search_runs_its_candidates_and_keeps_them(call, monkeypatch):
+    """Two candidates of one method on the toy family's only split, found again from assets/."""
+    from workbench import presets
+
+    few = tuple(presets.RunSpec("toy", t, updates=0, episodes=1, eval_every=0) for t in (2, 5))
+    monkeypatch.setattr("workbench.commands.table.search", lambda: few)
+    made = as_json(call("search", "--run", "--keep", "--json"))
+    assert as_json(call("search", "--json")) == made
+    assert [(r["method"], r["runs"], r["updates"]) for r in made] == [("prompt-diffuser", 2, 0)]
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ import sys
 import torch
 import tyro
 
-from workbench.commands import assets, data, evaluate, make, table
+from workbench.commands import assets, data, evaluate, make, methods, table
 
 VERBS = {
     "behaviour": make.behaviour,
@@ -23,6 +23,7 @@ VERBS = {
     "record": make.record,
     "reproduce-assets": assets.reproduce_assets,
     "doctor": assets.doctor,
+    "methods": methods.methods,
     "prompts": evaluate.prompts,
     "tune": evaluate.tune,
     "runs": evaluate.runs,

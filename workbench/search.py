@@ -7,7 +7,9 @@ import json
 
 import pandas as pd
 
+from workbench.behaviour import QUALITIES
 from workbench.methods import METHODS
+from workbench.presets import CHOSEN
 
 
 def ranking(table: pd.DataFrame) -> pd.DataFrame:
@@ -17,29 +19,34 @@ def ranking(table: pd.DataFrame) -> pd.DataFrame:
         table: Of ``results.rows``.
 
     Returns:
-        Columns ``family``, ``method``, ``quality``, ``settings`` that differ from the method's
-        defaults, ``updates``, ``return_mean`` over tasks and seeds, ``tasks``, ``seeds``, ``runs``.
+        Columns ``family``, ``method``, ``settings`` that differ from the method's defaults,
+        ``updates``; the mean return over tasks and seeds from few-shot data of each quality, and
+        over all of them, ``mean``; ``runs``; ``chosen``, whether the tables run it.
     """
     table = table.assign(
         settings=[
-            _differing(method, text)
+            _differing(method, json.loads(text))
             for method, text in zip(table["method"], table["settings"], strict=True)
         ]
     )
-    groups = table.groupby(["family", "method", "quality", "settings", "updates"], sort=False)
-    found = groups.agg(
-        return_mean=("return_mean", "mean"),
-        tasks=("task", "nunique"),
-        seeds=("seed", "nunique"),
-        runs=("run", "size"),
-    ).reset_index()
-    found = found.sort_values("return_mean", ascending=False, kind="stable")
-    order = ["family", "method", "quality"]
-    return found.sort_values(order, kind="stable", ignore_index=True)
+    place = ["family", "method", "settings", "updates"]
+    found = table.pivot_table("return_mean", place, "quality", sort=False)
+    found = found.reindex(columns=list(QUALITIES))
+    found["mean"] = table.groupby(place, sort=False)["return_mean"].mean()
+    found["runs"] = table.groupby(place, sort=False).size()
+    found = found.sort_values("mean", ascending=False, kind="stable").reset_index()
+    found = found.sort_values(place[:2], kind="stable", ignore_index=True)
+    chosen = {
+        (key.partition("/")[0], _differing(key.partition("/")[0], settings), updates)
+        for key, (settings, updates) in CHOSEN.items()
+    }
+    triples = zip(found["method"], found["settings"], found["updates"], strict=True)
+    found["chosen"] = [triple in chosen for triple in triples]
+    return found.rename_axis(columns=None)
 
 
-def _differing(method: str, text: str) -> str:
+def _differing(method: str, settings: dict[str, object]) -> str:
     """Return ``name value`` of the settings that differ from the method's defaults."""
     defaults = {f.name: f.default for f in dataclasses.fields(METHODS[method])}
-    pairs = [(n, v) for n, v in json.loads(text).items() if defaults.get(n) != v]
+    pairs = sorted((n, v) for n, v in settings.items() if defaults.get(n) != v)
     return ", ".join(f"{n} {v}" for n, v in pairs) or "defaults"

@@ -167,7 +167,7 @@ class RunSpec:
             value = getattr(self, name)
             if not isinstance(value, int) or value < low:
                 raise ValueError(f"`{name}` must be a whole number from {low} up: got {value!r}.")
-        known = _plain(METHODS[self.method]())
+        known = plain_settings(METHODS[self.method]())
         for name, value in self.settings.items():
             if name not in known:
                 raise ValueError(
@@ -191,7 +191,7 @@ class RunSpec:
         """The spec as plain JSON, with every setting, and the hashes of the files it reads."""
         plain = dataclasses.asdict(self)
         method = self.build()
-        kinds = _plain(METHODS[self.method]())
+        kinds = plain_settings(METHODS[self.method]())
         plain["settings"] = {n: type(v)(getattr(method, n)) for n, v in kinds.items()}
         files = {"model": assets.model_path(self.family, self.split)}
         for field_name, name in METHODS[self.method].needs.items():
@@ -230,7 +230,7 @@ class RunSpec:
         return f"python -m workbench tune {self.family} {self.task} {' '.join(words)}"
 
 
-def _plain(method: Method) -> dict[str, int | float | str]:
+def plain_settings(method: Method) -> dict[str, int | float | str]:
     """Return the settings of a method that are plain numbers and words."""
     pairs = ((f.name, getattr(method, f.name)) for f in dataclasses.fields(method))
     return {name: value for name, value in pairs if isinstance(value, int | float | str)}

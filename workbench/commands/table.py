@@ -17,6 +17,7 @@ from workbench.assembled import ALL, Runs, assemble, beside_shipped
 from workbench.behaviour import QUALITIES
 from workbench.commands.output import Json, command, print_result, records
 from workbench.findings import findings as judged
+from workbench.presets import search
 from workbench.results import COLUMNS, load_results, results_path, rows, save_results
 from workbench.scores import RESAMPLES
 from workbench.search import ranking
@@ -25,7 +26,7 @@ from workbench.sweep import missing, sweep
 from workbench.tables import SEEDS, Cells, TableName, cells, runs_of
 from workbench.tune import RunSpec
 
-TABLES, QUICK = Path("build/tables"), Path("build/quick")
+TABLES, QUICK, SEARCH = Path("build/tables"), Path("build/quick"), Path("build/search")
 QUICK_FAMILIES, QUICK_TASKS = ("cheetah-vel", "cheetah-dir"), 2
 
 
@@ -65,8 +66,7 @@ def table(
     Killed, `--run` goes on where it was.
     """
     if name == "search":
-        found = ranking(load_results(results_path(name)))
-        print_result(records(found) if as_json else found.round(2), as_json)
+        _search(run, keep, store, workers, as_json)
         return
     if resamples < 1:
         raise ValueError(f"`resamples` must be a whole number from 1 up: got {resamples}.")
@@ -93,6 +93,28 @@ def table(
     if keep:
         _keep(name, there)
     _print(name, chosen, Runs.of(there), wanted, resamples, as_json)
+    if failed:
+        raise SystemExit(1)
+
+
+def _search(run: bool, keep: bool, store: Path | None, workers: int, as_json: bool) -> None:
+    """Print the candidates of the validation search, best first; run and keep them if asked."""
+    if run or keep:
+        store = store or SEARCH
+    failed, wanted = 0, search()
+    if run:
+        failed = _sweep(wanted, RunStore(store), workers)
+    if store is None:
+        there = load_results(results_path("search"))
+    else:
+        kept = RunStore(store)
+        there = rows(kept, [spec.id for spec in wanted if spec.id in kept])
+    if keep:
+        path = results_path("search")
+        save_results(path, there)
+        assets.record(path, command=command(), seed=0, runs=len(there))
+    found = ranking(there)
+    print_result(records(found) if as_json else found.round(2), as_json)
     if failed:
         raise SystemExit(1)
 
