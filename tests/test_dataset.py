@@ -1,6 +1,7 @@
 """Trajectories on disk."""
 
 import dataclasses
+import json
 
 import numpy as np
 import pytest
@@ -8,7 +9,8 @@ from conftest import record
 from safetensors import safe_open
 from safetensors.numpy import save_file
 
-from workbench.dataset import load_trajectories, save_trajectories
+from workbench.dataset import header_of, load_trajectories, save_trajectories
+from workbench.trajectory import Trajectory
 
 COLUMNS = ("observations", "actions", "rewards", "states")
 
@@ -97,3 +99,57 @@ def test_a_header_that_lies_about_lengths_is_a_clear_error(file, demos):
         save_file(columns, file, {"workbench": header})
         with pytest.raises(ValueError, match=file.name):
             load_trajectories(file)
+
+
+def repeated(toy, value=1.0):
+    """One trajectory whose observations compress well and whose actions do not."""
+    (one,) = record(toy.task(5), 1)
+    long = {c: np.tile(getattr(one, c), (60, 1)) for c in ("actions", "states")}
+    noise = np.random.default_rng(0).normal(size=long["actions"].shape).astype(np.float32)
+    observations = np.full((len(noise), 3), value, np.float32)
+    observations[::7] = -0.0
+    return Trajectory(observations, noise, noise[:, 0], long["states"], task=toy.task(5))
+
+
+def test_what_repeats_is_kept_in_fewer_bytes_and_read_back_exactly(toy, tmp_path):
+    path, before = tmp_path / "few.safetensors", repeated(toy)
+    save_trajectories(path, [before])
+    header = header_of(path)
+    assert header["format"] == 2
+    assert "observations" in header["shapes"]
+    assert "actions" not in header["shapes"]
+    (after,) = load_trajectories(path)
+    for name in ("observations", "actions", "rewards", "states"):
+        assert getattr(after, name).tobytes() == getattr(before, name).tobytes(), name
+    after.observations[0] = 5.0  # read arrays can be written to, as others can
+
+
+@pytest.mark.parametrize(
+    "shape",
+    [[1, 3], [720, 4], [720, 3, 1], [720], [-720, 3], [0, 3], "720", [7e2, 3], [10**9, 10**9], []],
+    ids=str,
+)
+def test_a_compressed_column_of_another_size_is_refused(toy, tmp_path, shape):
+    """Whatever the header says, no more is decompressed than that, and never beyond a limit."""
+    path = tmp_path / "few.safetensors"
+    save_trajectories(path, [repeated(toy)])
+    with safe_open(path, "np") as file:
+        header = json.loads(file.metadata()["workbench"])
+        tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+    assert header["shapes"]["observations"] == [720, 3]
+    header["shapes"]["observations"] = shape
+    save_file(tensors, path, {"workbench": json.dumps(header)})
+    with pytest.raises(ValueError, match=r"observations|disagree|damaged|read"):
+        load_trajectories(path)
+
+
+def test_damaged_compressed_bytes_are_refused(toy, tmp_path):
+    path = tmp_path / "few.safetensors"
+    save_trajectories(path, [repeated(toy)])
+    with safe_open(path, "np") as file:
+        metadata = file.metadata()
+        tensors = {name: file.get_tensor(name).copy() for name in file.keys()}  # noqa: SIM118
+    tensors["observations"][3:9] ^= 255
+    save_file(tensors, path, metadata)
+    with pytest.raises(ValueError, match="cannot be read"):
+        load_trajectories(path)

@@ -364,7 +364,7 @@ def test_mutated_files_are_read_or_refused(toy, demos, folder, monkeypatch, capf
         ({"task": "5"}, "none of ours"),
         ({"task": 2.5}, "none of ours"),
         ({"task": 99}, "none of ours"),
-        ({"format": 2}, "format 1"),
+        ({"format": 3}, "format 1"),
     ],
     ids=str,
 )
@@ -625,7 +625,7 @@ def test_what_was_not_imported_says_how(shipped, toy, kept):
         with pytest.raises(ValueError, match="import FILE --save") as caught:
             next(run(RunSpec("toy", task, quality, **SMALL)))
         assert hint in str(caught.value)
-    with pytest.raises(ValueError, match=r"expert, medium, random, or own:NAME.*'theirs'"):
+    with pytest.raises(ValueError, match=r"expert, medium, random, own:NAME.*'theirs'"):
         RunSpec("toy", 5, "theirs")
 
 
