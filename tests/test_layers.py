@@ -23,7 +23,8 @@ methods.prompt_vae methods.prompt_gan methods
 tune presets store compare prompts held_out making
 sweep results scores search tables assembled findings
 pickled episodes fitting published hdf5 minari_io formats report received
-raycast meshes marks views film render player figures figures_data figures_tables job replay
+raycast meshes marks views film render player figures figures_data figures_tables
+figures_findings job replay
 recipes reproduce doctor
 pages pages.controls pages.explore pages.sets pages.upload pages.data
 commands commands.output commands.settings

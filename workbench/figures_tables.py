@@ -9,6 +9,7 @@ import pandas as pd
 import plotly.graph_objects as go
 from plotly.colors import qualitative
 
+from workbench.assembled import ALL
 from workbench.scores import profile
 
 _PUBLISHED = "#222222"
@@ -29,11 +30,14 @@ def intervals(table: pd.DataFrame, column: str) -> go.Figure:
     """
     part = table[table["column"] == column]
     colour_of = colours(part["row"].tolist())
-    figure = _figure(column, "return per episode", 90 + 28 * len(part))
+    over_all = column == ALL
+    digits = 3 if over_all else 1
+    what = "normalised score" if over_all else "return per episode"
+    figure = _figure(column, what, 90 + 28 * len(part))
     for _, r in part[part["iqm"].notna()].iterrows():
         known = pd.notna(r["iqm_low"])
-        said = f"IQM {r['iqm']:.1f}" + (
-            f" [{r['iqm_low']:.1f}, {r['iqm_high']:.1f}]" if known else ""
+        said = f"IQM {r['iqm']:.{digits}f}" + (
+            f" [{r['iqm_low']:.{digits}f}, {r['iqm_high']:.{digits}f}]" if known else ""
         )
         figure.add_scatter(
             x=[r["iqm"]],

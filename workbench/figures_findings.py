@@ -1,0 +1,330 @@
+"""Judged claims, and what stands behind them → Plotly figures.
+
+A verdict has a colour, a symbol and a word: nobody needs the colour to read it.
+"""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+import plotly.graph_objects as go
+from plotly.subplots import make_subplots
+
+from workbench.behaviour import QUALITIES
+from workbench.findings import CLAIMS, NEAR
+from workbench.scores import normalised
+from workbench.tables import cells
+
+# Okabe and Ito's colours, told apart by colour-blind readers.
+VERDICTS = {
+    "yes": ("#0072B2", "circle", "✓"),
+    "no": ("#D55E00", "x", "✗"),
+    "undecided": ("#7a7a7a", "circle-open", "?"),
+    "not run": ("#c4c4c4", "line-ew-open", "–"),
+}
+"""Verdict → colour, symbol on an axis, sign in a square."""
+_INK, _PALE = "#222222", "#b0b0b0"
+_PER_ROW, _PER_AXIS, _TOP, _BOTTOM = 32, 46, 74, 74
+
+
+def placed(rows: pd.DataFrame) -> pd.DataFrame:
+    """Add to judged claims whose scale they are on, and where "near" ends on it.
+
+    Args:
+        rows: All of ``findings.findings``, in its order.
+
+    Returns:
+        The same with ``family``, and ``limit``: -``NEAR`` of the distance between the random and
+        the expert behaviour policy, the mean over tasks; nan where nothing is claimed to be near.
+    """
+    comparisons = [c for claim in CLAIMS for c in claim.comparisons]
+    tables = {c.table: cells(c.table) for c in comparisons}
+    firsts = [tables[c.table][c.first] for c in comparisons]
+    families = [cell[0].family for cell in firsts]
+    limits = [
+        -NEAR * _distance(family, {s.task for s in cell}) if c.kind == "near" else np.nan
+        for c, family, cell in zip(comparisons, families, firsts, strict=True)
+    ]
+    return rows.assign(family=families, limit=limits)
+
+
+def _distance(family: str, tasks: set[int]) -> float:
+    ends = [normalised(family, task, np.array([0.0, 1.0])) for task in sorted(tasks)]
+    return float(np.mean([1 / (one - zero) for zero, one in ends]))
+
+
+def glance(rows: pd.DataFrame) -> go.Figure:
+    """Draw every claim as a row of squares, one per comparison, each with its verdict.
+
+    Args:
+        rows: Of ``findings.findings``.
+    """
+    names = list(dict.fromkeys(rows["claim"]))
+    rows = rows.assign(place=rows.groupby("claim").cumcount() + 1)
+    figure = go.Figure()
+    for verdict, (colour, _, sign) in VERDICTS.items():
+        part = rows[rows["verdict"] == verdict]
+        figure.add_scatter(
+            x=part["place"],
+            y=[_wrapped(name) for name in part["claim"]],
+            name=f"{sign} {verdict}",
+            mode="markers+text",
+            marker={"symbol": "square", "size": 24, "color": colour},
+            text=[sign] * len(part),
+            textfont={"color": "white", "size": 14},
+            customdata=part["comparison"],
+            hovertemplate=f"%{{customdata}}: {verdict}<extra></extra>",
+            showlegend=bool(len(part)),
+        )
+    _dress(figure, "Every claim: does it hold here?", _TOP + 24 + 44 * len(names))
+    order = [_wrapped(name) for name in names][::-1]
+    figure.update_yaxes(
+        categoryorder="array", categoryarray=order, range=[-0.6, len(order) - 0.4], automargin=True
+    )
+    most = rows["place"].max() if len(rows) else 1
+    figure.update_xaxes(range=[0.4, most + 0.6], showticklabels=False, showgrid=False)
+    figure.update_layout(legend={"itemsizing": "constant", "itemwidth": 30})
+    return figure
+
+
+def differences(rows: pd.DataFrame) -> go.Figure:
+    """Draw the comparisons of one claim: paired differences, intervals, verdicts, published ones.
+
+    Comparisons of one family share an axis of returns; 0 lies in the middle of every axis.
+
+    Args:
+        rows: Of ``placed``, of one claim.
+    """
+    parts = [part for _, part in rows.groupby("family", sort=False)]
+    sizes = [len(part) for part in parts]
+    height = _TOP + _BOTTOM + _PER_ROW * len(rows) + _PER_AXIS * (len(parts) - 1)
+    inner = height - _TOP - _BOTTOM
+    figure = make_subplots(
+        len(parts),
+        1,
+        row_heights=[_PER_ROW * n for n in sizes],
+        vertical_spacing=_PER_AXIS / inner if len(parts) > 1 else 0,
+    )
+    for number, part in enumerate(parts, 1):
+        _differences_of_a_family(figure, part, number)
+    title = "<br>".join(textwrap.wrap(str(rows["claim"].iloc[0]), 72)) if len(rows) else ""
+    _dress(figure, title, height, right=100)
+    _legend_of_published(figure, rows)
+    over = {"xref": "x domain", "yref": "paper", "y": 1, "yshift": 20, "showarrow": False}
+    small = {"size": 12, "color": _INK}
+    figure.add_annotation(x=0, xanchor="left", text="← against the claim", font=small, **over)
+    figure.add_annotation(x=1, xanchor="right", text="for the claim →", font=small, **over)
+    figure.update_xaxes(title="difference of mean returns, first minus second", row=len(parts))
+    return figure
+
+
+def _differences_of_a_family(figure: go.Figure, part: pd.DataFrame, row: int) -> None:
+    place = {"row": row, "col": 1}
+    marks = part[["difference", "low", "high", "published", "limit"]].to_numpy(float)
+    far = np.nanmax(np.abs(marks)) if np.isfinite(marks).any() else 1.0
+    figure.add_vline(0, line={"color": _INK, "width": 1}, **place)
+    limit = part["limit"].iloc[0]
+    if np.isfinite(limit):
+        figure.add_vline(limit, line={"color": _INK, "width": 1, "dash": "dot"}, **place)
+    for _, r in part.iterrows():
+        colour, symbol, _ = VERDICTS[r["verdict"]]
+        known = np.isfinite(r["low"])
+        if np.isfinite(r["difference"]):
+            figure.add_scatter(
+                x=[r["difference"]],
+                y=[r["comparison"]],
+                error_x={
+                    "array": [r["high"] - r["difference"] if known else 0.0],
+                    "arrayminus": [r["difference"] - r["low"] if known else 0.0],
+                    "symmetric": False,
+                    "thickness": 5,
+                    "width": 0,
+                    "color": colour,
+                },
+                mode="markers",
+                marker={"color": colour, "symbol": symbol, "size": 12, "line": {"width": 2}},
+                showlegend=False,
+                hovertemplate=f"{r['comparison']}: {_said(r)}<extra></extra>",
+                **place,
+            )
+        figure.add_annotation(
+            x=1.01,
+            xref="x domain",
+            y=r["comparison"],
+            text=r["verdict"],
+            font={"color": colour if r["verdict"] != "not run" else _PALE, "size": 13},
+            xanchor="left",
+            showarrow=False,
+            **place,
+        )
+    known = part[part["published"].notna()]
+    figure.add_scatter(
+        x=known["published"],
+        y=known["comparison"],
+        mode="markers",
+        marker={"color": _INK, "symbol": "diamond-open", "size": 10, "line": {"width": 1.5}},
+        showlegend=False,
+        hovertemplate="published for %{y}: %{x:.1f}<extra></extra>",
+        **place,
+    )
+    names = part["comparison"].tolist()[::-1]
+    figure.update_yaxes(
+        categoryorder="array",
+        categoryarray=names,
+        range=[-0.6, len(names) - 0.4],
+        automargin=True,
+        **place,
+    )
+    figure.update_xaxes(range=[-1.15 * far, 1.15 * far], zeroline=False, **place)
+
+
+def _said(r: pd.Series) -> str:
+    interval = f" [{r['low']:.1f}, {r['high']:.1f}]" if np.isfinite(r["low"]) else ""
+    return f"{r['difference']:.1f}{interval}, {r['pairs']} pairs: {r['verdict']}"
+
+
+def _legend_of_published(figure: go.Figure, rows: pd.DataFrame) -> None:
+    """Name the two marks that speak for themselves least."""
+    if rows["published"].notna().any():
+        _named(figure, "published difference", marker={"symbol": "diamond-open", "size": 10})
+    if rows["limit"].notna().any():
+        _named(figure, "near ends here", mode="lines", line={"dash": "dot", "width": 1})
+
+
+def _named(figure: go.Figure, name: str, mode: str = "markers", **look: dict) -> None:
+    for key in look:
+        look[key]["color"] = _INK
+    figure.add_scatter(x=[None], y=[None], name=name, mode=mode, **look)
+
+
+def initial_prompts(table: pd.DataFrame, methods: Sequence[str]) -> go.Figure:
+    """Draw mean returns over few-shot data and initial prompt, ours beside the published ones.
+
+    Args:
+        table: Of ``assembled.assemble`` of table 2.
+        methods: Columns of it.
+    """
+    sides = {"ours": "mean", "published": "published"}
+    figure = make_subplots(
+        len(methods),
+        2,
+        subplot_titles=[f"{method}, {side}" for method in methods for side in sides],
+        horizontal_spacing=0.1,
+        vertical_spacing=0.26 / max(1, len(methods)),
+    )
+    for i, method in enumerate(methods, 1):
+        part = table[table["column"] == method].set_index("row")
+        for j, name in enumerate(sides.values(), 1):
+            grid = [
+                [part[name].get(f"{data} data, {prompt} prompt", np.nan) for prompt in QUALITIES]
+                for data in QUALITIES
+            ]
+            figure.add_heatmap(
+                x=QUALITIES,
+                y=QUALITIES,
+                z=grid,
+                coloraxis="coloraxis",
+                text=[[_number(z) for z in line] for line in grid],
+                texttemplate="%{text}",
+                textfont={"size": 13},
+                xgap=2,
+                ygap=2,
+                hovertemplate="%{y} data, %{x} prompt: %{text}<extra></extra>",
+                row=i,
+                col=j,
+            )
+            for y, x in np.argwhere(~np.isfinite(np.array(grid, float))):
+                figure.add_annotation(
+                    x=QUALITIES[x],
+                    y=QUALITIES[y],
+                    text="not run",
+                    font={"color": _PALE},
+                    showarrow=False,
+                    row=i,
+                    col=j,
+                )
+    _dress(figure, "", 60 + 270 * len(methods), right=20)
+    figure.update_annotations(font_size=13)
+    figure.update_xaxes(title="initial prompt", showgrid=False, type="category")
+    figure.update_yaxes(autorange="reversed", showgrid=False, type="category")
+    figure.update_yaxes(title="few-shot data", col=1)
+    scale = {"colorscale": "Cividis", "colorbar": {"title": "mean<br>return", "thickness": 14}}
+    figure.update_layout(coloraxis=scale, margin={"t": 40})
+    return figure
+
+
+def _number(value: float) -> str:
+    return f"{value:.1f}".replace("-", "−") if np.isfinite(value) else ""
+
+
+def candidates(ranked: pd.DataFrame) -> go.Figure:
+    """Draw what was tried of every method, best first: a mark per quality, and their mean.
+
+    Args:
+        ranked: Of ``search.ranking``, of one family.
+    """
+    parts = list(ranked.groupby("method", sort=False))
+    height = _TOP + _BOTTOM + 22 * len(ranked) + 34 * (len(parts) - 1)
+    inner = height - _TOP - _BOTTOM
+    figure = make_subplots(
+        len(parts),
+        1,
+        shared_xaxes="all",
+        row_heights=[len(part) for _, part in parts],
+        vertical_spacing=34 / inner if len(parts) > 1 else 0,
+        subplot_titles=[f"<b>{method}</b>" for method, _ in parts],
+    )
+    looks = {
+        "expert": ("#004488", "circle"),
+        "medium": ("#5599cc", "square"),
+        "random": ("#99bbdd", "triangle-up"),
+        "mean": (_INK, "line-ns-open"),
+    }
+    for number, (_, part) in enumerate(parts, 1):
+        labels = [
+            f"<b>chosen: {s}, {u} updates</b>" if chosen else f"{s}, {u} updates"
+            for s, u, chosen in part[["settings", "updates", "chosen"]].itertuples(index=False)
+        ]
+        for name, (colour, symbol) in looks.items():
+            figure.add_scatter(
+                x=part[name],
+                y=labels,
+                name="mean of the three" if name == "mean" else f"{name} data",
+                mode="markers",
+                marker={"color": colour, "symbol": symbol, "size": 10, "line": {"width": 2}},
+                legendgroup=name,
+                showlegend=number == 1,
+                hovertemplate=f"%{{y}}<br>{name}: %{{x:.1f}}<extra></extra>",
+                row=number,
+                col=1,
+            )
+        figure.update_yaxes(
+            categoryorder="array",
+            categoryarray=labels[::-1],
+            range=[-0.6, len(labels) - 0.4],
+            automargin=True,
+            row=number,
+        )
+    _dress(figure, "What was tried, on validation tasks", height)
+    figure.update_annotations(x=0, xanchor="left", font_size=13)
+    figure.update_xaxes(title="mean return per episode", row=len(parts))
+    return figure
+
+
+def _wrapped(text: str) -> str:
+    return "<br>".join(textwrap.wrap(text, 44))
+
+
+def _dress(figure: go.Figure, title: str, height: int, right: int = 10) -> None:
+    figure.update_layout(
+        title={"text": title, "font": {"size": 15}, "x": 0, "xref": "paper"},
+        template="plotly_white",
+        height=height,
+        margin={"l": 10, "r": right, "t": _TOP, "b": _BOTTOM},
+        hovermode="closest",
+        legend={"orientation": "h", "x": 0, "y": 0, "yref": "container", "yanchor": "bottom"},
+    )
+    figure.update_xaxes(automargin=True)
