@@ -7,7 +7,7 @@ import json
 import numpy as np
 import pytest
 import torch
-from conftest import TOY_DIFFUSER, TOY_GAN, TOY_SIZES, TOY_VAE, build_model, record
+from conftest import TOY_DIFFUSER, TOY_GAN, TOY_INFORMED, TOY_SIZES, TOY_VAE, build_model, record
 
 from workbench.behaviour import QUALITIES
 from workbench.hyper import HyperConfig, HyperPretrainConfig, pretrain_hyper
@@ -28,7 +28,7 @@ from workbench.trajectory import Normalizer
 CONFIG = PretrainConfig(steps=5, batch_size=16, lr=3e-3, warmup=2, precision="fp32")
 GENERATOR_CONFIG = GeneratorPretrainConfig(steps=5, batch_size=16, lr=3e-3)
 HYPER_CONFIG = HyperPretrainConfig(steps=5, n_tasks=2, batch_size=8, lr=3e-3)
-GENERATORS = {"diffuser": TOY_DIFFUSER, "vae": TOY_VAE, "gan": TOY_GAN}
+GENERATORS = {"diffuser": TOY_DIFFUSER, "vae": TOY_VAE, "gan": TOY_GAN, "informed": TOY_INFORMED}
 STREAMS = ("model", *GENERATORS, "hyper")
 
 
