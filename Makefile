@@ -1,4 +1,4 @@
-# `make app` and `make test` do everything from a bare clone; the second call is instant.
+# `make app`, `make lab` and `make test` do everything from a bare clone; the second call is instant.
 # CUDA or another build of torch: make install TORCH_INDEX=<wheel index of that build>
 PYTHON ?= python3
 VENV ?= .venv
@@ -10,7 +10,7 @@ comma := ,
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed-$(subst $(comma),-,$(EXTRAS))
 
-.PHONY: install app test lint
+.PHONY: install app lab test lint
 install: $(STAMP)
 
 $(VENV)/bin/python:
@@ -25,6 +25,9 @@ $(STAMP): $(VENV)/bin/python pyproject.toml constraints.txt
 
 app: install
 	$(BIN)/python -m streamlit run app.py
+
+lab: install
+	$(BIN)/python -m jupyterlab --ServerApp.root_dir=notebooks
 
 test: install
 	$(BIN)/python -m ruff check .

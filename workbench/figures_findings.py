@@ -79,7 +79,8 @@ def glance(rows: pd.DataFrame) -> go.Figure:
             hovertemplate=f"%{{customdata}}: {verdict}<extra></extra>",
             showlegend=bool(len(part)),
         )
-    _dress(figure, "Every claim: does it hold here?", _TOP + 24 + 44 * len(names))
+    _dress(figure, "Every claim: does it hold here?", 48 + 54 + 42 * len(names), top=48)
+    figure.update_layout(margin_b=54)
     order = [_wrapped(name) for name in names][::-1]
     figure.update_yaxes(
         categoryorder="array", categoryarray=order, range=[-0.6, len(order) - 0.4], automargin=True
@@ -100,8 +101,9 @@ def differences(rows: pd.DataFrame) -> go.Figure:
     """
     parts = [part for _, part in rows.groupby("family", sort=False)]
     sizes = [len(part) for part in parts]
-    height = _TOP + _BOTTOM + _PER_ROW * len(rows) + _PER_AXIS * (len(parts) - 1)
-    inner = height - _TOP - _BOTTOM
+    title = textwrap.wrap(rows["claim"].iloc[0], 80)
+    top = _TOP + 18 * (len(title) - 1)
+    inner = _PER_ROW * len(rows) + _PER_AXIS * (len(parts) - 1)
     figure = make_subplots(
         len(parts),
         1,
@@ -110,8 +112,7 @@ def differences(rows: pd.DataFrame) -> go.Figure:
     )
     for number, part in enumerate(parts, 1):
         _differences_of_a_family(figure, part, number)
-    title = "<br>".join(textwrap.wrap(str(rows["claim"].iloc[0]), 72)) if len(rows) else ""
-    _dress(figure, title, height, right=100)
+    _dress(figure, "<br>".join(title), top + inner + _BOTTOM, top=top, right=100)
     _legend_of_published(figure, rows)
     over = {"xref": "x domain", "yref": "paper", "y": 1, "yshift": 20, "showarrow": False}
     small = {"size": 12, "color": _INK}
@@ -125,10 +126,6 @@ def _differences_of_a_family(figure: go.Figure, part: pd.DataFrame, row: int) ->
     place = {"row": row, "col": 1}
     marks = part[["difference", "low", "high", "published", "limit"]].to_numpy(float)
     far = np.nanmax(np.abs(marks)) if np.isfinite(marks).any() else 1.0
-    figure.add_vline(0, line={"color": _INK, "width": 1}, **place)
-    limit = part["limit"].iloc[0]
-    if np.isfinite(limit):
-        figure.add_vline(limit, line={"color": _INK, "width": 1, "dash": "dot"}, **place)
     for _, r in part.iterrows():
         colour, symbol, _ = VERDICTS[r["verdict"]]
         known = np.isfinite(r["low"])
@@ -145,7 +142,12 @@ def _differences_of_a_family(figure: go.Figure, part: pd.DataFrame, row: int) ->
                     "color": colour,
                 },
                 mode="markers",
-                marker={"color": colour, "symbol": symbol, "size": 12, "line": {"width": 2}},
+                marker={
+                    "color": colour,
+                    "symbol": symbol,
+                    "size": 12,
+                    "line": {"width": 2 if symbol.endswith("open") else 0, "color": colour},
+                },
                 showlegend=False,
                 hovertemplate=f"{r['comparison']}: {_said(r)}<extra></extra>",
                 **place,
@@ -170,6 +172,10 @@ def _differences_of_a_family(figure: go.Figure, part: pd.DataFrame, row: int) ->
         hovertemplate="published for %{y}: %{x:.1f}<extra></extra>",
         **place,
     )
+    # after the marks: Plotly draws no line where there are none yet
+    if np.isfinite(limit := part["limit"].iloc[0]):
+        line = {"color": _INK, "width": 1, "dash": "dot"}
+        figure.add_vline(limit, line=line, layer="below", **place)
     names = part["comparison"].tolist()[::-1]
     figure.update_yaxes(
         categoryorder="array",
@@ -178,7 +184,8 @@ def _differences_of_a_family(figure: go.Figure, part: pd.DataFrame, row: int) ->
         automargin=True,
         **place,
     )
-    figure.update_xaxes(range=[-1.15 * far, 1.15 * far], zeroline=False, **place)
+    zero = {"zeroline": True, "zerolinecolor": _INK, "zerolinewidth": 1}
+    figure.update_xaxes(range=[-1.15 * far, 1.15 * far], **zero, **place)
 
 
 def _said(r: pd.Series) -> str:
@@ -213,8 +220,11 @@ def initial_prompts(table: pd.DataFrame, methods: Sequence[str]) -> go.Figure:
         2,
         subplot_titles=[f"{method}, {side}" for method in methods for side in sides],
         horizontal_spacing=0.1,
-        vertical_spacing=0.26 / max(1, len(methods)),
+        vertical_spacing=0.24 / max(1, len(methods)),
     )
+    every = table.loc[table["column"].isin(methods), list(sides.values())].to_numpy(float)
+    places = list(range(len(QUALITIES)))
+    low, high = (np.nanmin(every), np.nanmax(every)) if np.isfinite(every).any() else (0.0, 1.0)
     for i, method in enumerate(methods, 1):
         part = table[table["column"] == method].set_index("row")
         for j, name in enumerate(sides.values(), 1):
@@ -223,41 +233,47 @@ def initial_prompts(table: pd.DataFrame, methods: Sequence[str]) -> go.Figure:
                 for data in QUALITIES
             ]
             figure.add_heatmap(
-                x=QUALITIES,
-                y=QUALITIES,
+                x=places,
+                y=places,
                 z=grid,
+                customdata=[[f"{d} data, {p} prompt" for p in QUALITIES] for d in QUALITIES],
                 coloraxis="coloraxis",
-                text=[[_number(z) for z in line] for line in grid],
-                texttemplate="%{text}",
-                textfont={"size": 13},
                 xgap=2,
                 ygap=2,
-                hovertemplate="%{y} data, %{x} prompt: %{text}<extra></extra>",
+                hovertemplate="%{customdata}: %{z:.1f}<extra></extra>",
                 row=i,
                 col=j,
             )
-            for y, x in np.argwhere(~np.isfinite(np.array(grid, float))):
+            for (y, x), value in np.ndenumerate(np.array(grid, float)):
+                dark = value < (low + high) / 2
                 figure.add_annotation(
-                    x=QUALITIES[x],
-                    y=QUALITIES[y],
-                    text="not run",
-                    font={"color": _PALE},
+                    x=x,
+                    y=y,
+                    text=_number(value),
+                    font={"color": "white" if dark else _INK if np.isfinite(value) else _PALE},
                     showarrow=False,
                     row=i,
                     col=j,
                 )
-    _dress(figure, "", 60 + 270 * len(methods), right=20)
+    _dress(figure, "", 90 + 250 * len(methods), top=40, right=20)
     figure.update_annotations(font_size=13)
-    figure.update_xaxes(title="initial prompt", showgrid=False, type="category")
-    figure.update_yaxes(autorange="reversed", showgrid=False, type="category")
+    ticks = {"tickvals": places, "ticktext": QUALITIES, "showgrid": False, "zeroline": False}
+    figure.update_xaxes(range=[-0.5, places[-1] + 0.5], **ticks)
+    figure.update_xaxes(title="initial prompt", row=len(methods))
+    figure.update_yaxes(range=[places[-1] + 0.5, -0.5], **ticks)
     figure.update_yaxes(title="few-shot data", col=1)
-    scale = {"colorscale": "Cividis", "colorbar": {"title": "mean<br>return", "thickness": 14}}
-    figure.update_layout(coloraxis=scale, margin={"t": 40})
+    scale = {
+        "colorscale": "Cividis",
+        "cmin": low,
+        "cmax": high,
+        "colorbar": {"title": "mean<br>return", "thickness": 14},
+    }
+    figure.update_layout(coloraxis=scale, margin_b=50)
     return figure
 
 
 def _number(value: float) -> str:
-    return f"{value:.1f}".replace("-", "−") if np.isfinite(value) else ""
+    return f"{value:.1f}".replace("-", "−") if np.isfinite(value) else "not run"
 
 
 def candidates(ranked: pd.DataFrame) -> go.Figure:
@@ -267,8 +283,7 @@ def candidates(ranked: pd.DataFrame) -> go.Figure:
         ranked: Of ``search.ranking``, of one family.
     """
     parts = list(ranked.groupby("method", sort=False))
-    height = _TOP + _BOTTOM + 22 * len(ranked) + 34 * (len(parts) - 1)
-    inner = height - _TOP - _BOTTOM
+    inner = 22 * len(ranked) + 34 * (len(parts) - 1)
     figure = make_subplots(
         len(parts),
         1,
@@ -294,7 +309,12 @@ def candidates(ranked: pd.DataFrame) -> go.Figure:
                 y=labels,
                 name="mean of the three" if name == "mean" else f"{name} data",
                 mode="markers",
-                marker={"color": colour, "symbol": symbol, "size": 10, "line": {"width": 2}},
+                marker={
+                    "color": colour,
+                    "symbol": symbol,
+                    "size": 10,
+                    "line": {"width": 2 if name == "mean" else 0, "color": colour},
+                },
                 legendgroup=name,
                 showlegend=number == 1,
                 hovertemplate=f"%{{y}}<br>{name}: %{{x:.1f}}<extra></extra>",
@@ -308,7 +328,7 @@ def candidates(ranked: pd.DataFrame) -> go.Figure:
             automargin=True,
             row=number,
         )
-    _dress(figure, "What was tried, on validation tasks", height)
+    _dress(figure, "What was tried, on validation tasks", _TOP + inner + _BOTTOM)
     figure.update_annotations(x=0, xanchor="left", font_size=13)
     figure.update_xaxes(title="mean return per episode", row=len(parts))
     return figure
@@ -318,12 +338,13 @@ def _wrapped(text: str) -> str:
     return "<br>".join(textwrap.wrap(text, 44))
 
 
-def _dress(figure: go.Figure, title: str, height: int, right: int = 10) -> None:
+def _dress(figure: go.Figure, title: str, height: int, *, top: int = _TOP, right: int = 10) -> None:
+    heading = {"text": title, "font": {"size": 15}, "x": 0, "xref": "paper"}
     figure.update_layout(
-        title={"text": title, "font": {"size": 15}, "x": 0, "xref": "paper"},
+        title={**heading, "yref": "container", "y": 1, "yanchor": "top", "pad": {"t": 14}},
         template="plotly_white",
         height=height,
-        margin={"l": 10, "r": right, "t": _TOP, "b": _BOTTOM},
+        margin={"l": 10, "r": right, "t": top, "b": _BOTTOM},
         hovermode="closest",
         legend={"orientation": "h", "x": 0, "y": 0, "yref": "container", "yanchor": "bottom"},
     )

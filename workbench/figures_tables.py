@@ -13,6 +13,7 @@ from workbench.assembled import ALL
 from workbench.scores import profile
 
 _PUBLISHED = "#222222"
+_DASHES = ("solid", "dash", "dot", "dashdot", "longdash", "longdashdot")
 
 
 def colours(names: Sequence[str]) -> dict[str, str]:
@@ -61,7 +62,7 @@ def intervals(table: pd.DataFrame, column: str) -> go.Figure:
         figure.add_scatter(
             x=known["published"],
             y=known["row"],
-            error_x={"array": known["published_sd"].fillna(0.0), "color": _PUBLISHED, "width": 3},
+            error_x={"array": known["published_sd"], "color": _PUBLISHED, "width": 3},
             name="published: mean ± sd",
             mode="markers",
             marker={"color": _PUBLISHED, "symbol": "diamond-open", "size": 9},
@@ -73,24 +74,30 @@ def intervals(table: pd.DataFrame, column: str) -> go.Figure:
     return figure
 
 
-def profiles(scores: Mapping[str, np.ndarray], levels: Sequence[float] | None = None) -> go.Figure:
+def profiles(
+    scores: Mapping[str, np.ndarray],
+    levels: Sequence[float] | None = None,
+    names: Sequence[str] = (),
+) -> go.Figure:
     """Draw performance profiles: the share of runs above every level of the normalised score.
 
     Args:
         scores: Row of a table → normalised scores, (S, M).
         levels: Where to look; by default from the lowest to the highest score.
+        names: All rows of the table, so that each has the colour that it has in ``intervals``.
     """
     if levels is None and scores:
         every = np.concatenate([np.ravel(s) for s in scores.values()])
         levels = np.linspace(every.min(), every.max(), 101)
     figure = _figure("Performance profile", "normalised score τ", 380)
-    for name, colour in colours(list(scores)).items():
+    colour_of = colours(names or list(scores))
+    for i, name in enumerate(scores):
         figure.add_scatter(
             x=np.asarray(levels),
             y=profile(np.asarray(scores[name]), np.asarray(levels)),
             name=name,
             mode="lines",
-            line={"color": colour, "shape": "hv"},
+            line={"color": colour_of[name], "shape": "hv", "dash": _DASHES[i % len(_DASHES)]},
             hovertemplate=f"{name}: %{{y:.0%}} of runs above %{{x:.2f}}<extra></extra>",
         )
     figure.update_yaxes(title="share of runs above τ", range=[-0.02, 1.02], tickformat=".0%")
