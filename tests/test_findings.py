@@ -96,5 +96,5 @@ def test_runs_decide_a_claim(monkeypatch):
 
 
 def test_near_is_measured_on_the_normalised_scale():
-    gap = scores.normalised("cheetah-vel", 2, np.array([-20.0, -30.0]))
+    gap = scores.normalised("cheetah-vel", 2, np.array([-20.0, -25.0]))
     assert 0 < gap[0] - gap[1] < NEAR

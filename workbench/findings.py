@@ -19,8 +19,9 @@ from workbench.tables import PUBLISHED, Cells, TableName, cells
 from workbench.tasks import FAMILIES
 
 Kind = Literal["better", "near"]
-NEAR = 0.1
-"""Of the distance between the random and the expert behaviour policy: to lose no more is near."""
+NEAR = 0.05
+"""Of the distance between the random and the expert behaviour policy: to lose no more is near. The
+published Prompt Diffuser loses 12.3 to full fine-tuning on Cheetah-vel, of a mean distance of 264."""
 
 
 @dataclass(frozen=True)
