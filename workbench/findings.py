@@ -21,7 +21,7 @@ from workbench.tasks import FAMILIES
 Kind = Literal["better", "near"]
 NEAR = 0.05
 """Of the distance between the random and the expert behaviour policy: to lose no more is near. The
-published Prompt Diffuser loses 12.3 to full fine-tuning on Cheetah-vel, of a mean distance of 264."""
+published Prompt Diffuser loses 12.3 to full fine-tuning on Cheetah-vel, of 264 on average."""
 
 
 @dataclass(frozen=True)
