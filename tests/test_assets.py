@@ -64,7 +64,7 @@ def test_the_manifest_names_the_command_seed_and_commit_that_made_each_file():
 def test_no_shipped_file_is_a_pickle_or_large():
     for path in ROOT.rglob("*"):
         if path.is_file():
-            assert path.suffix in {".safetensors", ".json", ".jsonl"}, path.name
+            assert path.suffix in {".safetensors", ".json", ".jsonl", ".parquet"}, path.name
             assert path.stat().st_size < 20e6, path.name
 
 

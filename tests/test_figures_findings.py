@@ -58,7 +58,7 @@ def behaviour(quality):
 
 def test_differences_are_drawn_as_they_are(part):
     figure = differences(part)
-    points = {t.y[0]: t for t in figure.data if t.error_x.array is not None}
+    points = {t.name: t for t in figure.data if t.error_x.array is not None}
     assert list(points) == list(RESULTS)
     for name, (value, low, high, verdict) in RESULTS.items():
         drawn = points[name]
@@ -73,7 +73,7 @@ def test_differences_are_drawn_as_they_are(part):
 
 def test_the_published_difference_is_an_open_diamond(part):
     diamonds = [t for t in differences(part).data if t.marker.symbol == "diamond-open"]
-    drawn = {y: x for t in diamonds if t.y is not None for x, y in zip(t.x, t.y, strict=True)}
+    drawn = {n: x for t in diamonds if t.text is not None for n, x in zip(t.text, t.x, strict=True)}
     one = PUBLISHED["1"]
     want = one["Prompt Diffuser", "ant-dir"][0] - one["Prompt-DT-FT-Full", "ant-dir"][0]
     assert drawn["ant-dir"] == pytest.approx(want)
@@ -86,6 +86,17 @@ def test_zero_is_in_the_middle_of_every_axis(part):
     assert axes[1].range[1] > 500
     assert all(axis.zeroline for axis in axes)
     assert sorted(s.x0 for s in figure.layout.shapes) == sorted(part["limit"])
+
+
+def test_a_family_without_a_mark_keeps_its_name_and_says_so(part):
+    """Reach, neither run nor published on this scale: a line with its name and `not run`."""
+    part.loc[part["family"] == "reach", "published"] = np.nan
+    figure = differences(part)
+    assert list(figure.layout.yaxis4.ticktext) == ["reach"]
+    assert not figure.layout.xaxis4.showticklabels
+    (said,) = [a for a in figure.layout.annotations if a.text == "not run"]
+    assert (said.y, said.yref) == (0, "y4")
+    assert len(figure.layout.shapes) == 3
 
 
 def test_every_claim_has_a_row_and_every_comparison_a_square(unrun, part):

@@ -123,16 +123,18 @@ def differences(rows: pd.DataFrame) -> go.Figure:
 
 
 def _differences_of_a_family(figure: go.Figure, part: pd.DataFrame, row: int) -> None:
-    place = {"row": row, "col": 1}
+    place, lines = {"row": row, "col": 1}, list(range(len(part)))
     marks = part[["difference", "low", "high", "published", "limit"]].to_numpy(float)
-    far = np.nanmax(np.abs(marks)) if np.isfinite(marks).any() else 1.0
-    for _, r in part.iterrows():
+    drawn = np.isfinite(marks[:, :4]).any()
+    far = np.nanmax(np.abs(marks)) if drawn else 1.0
+    for y, (_, r) in zip(lines, part.iterrows(), strict=True):
         colour, symbol, _ = VERDICTS[r["verdict"]]
         known = np.isfinite(r["low"])
         if np.isfinite(r["difference"]):
             figure.add_scatter(
                 x=[r["difference"]],
-                y=[r["comparison"]],
+                y=[y],
+                name=r["comparison"],
                 error_x={
                     "array": [r["high"] - r["difference"] if known else 0.0],
                     "arrayminus": [r["difference"] - r["low"] if known else 0.0],
@@ -155,37 +157,33 @@ def _differences_of_a_family(figure: go.Figure, part: pd.DataFrame, row: int) ->
         figure.add_annotation(
             x=1.01,
             xref="x domain",
-            y=r["comparison"],
+            y=y,
             text=r["verdict"],
             font={"color": colour if r["verdict"] != "not run" else _PALE, "size": 13},
             xanchor="left",
             showarrow=False,
             **place,
         )
-    known = part[part["published"].notna()]
     figure.add_scatter(
-        x=known["published"],
-        y=known["comparison"],
+        x=part["published"],
+        y=lines,
+        text=part["comparison"],
         mode="markers",
         marker={"color": _INK, "symbol": "diamond-open", "size": 10, "line": {"width": 1.5}},
         showlegend=False,
-        hovertemplate="published for %{y}: %{x:.1f}<extra></extra>",
+        hovertemplate="published for %{text}: %{x:.1f}<extra></extra>",
         **place,
     )
     # after the marks: Plotly draws no line where there are none yet
-    if np.isfinite(limit := part["limit"].iloc[0]):
+    if drawn and np.isfinite(limit := part["limit"].iloc[0]):
         line = {"color": _INK, "width": 1, "dash": "dot"}
         figure.add_vline(limit, line=line, layer="below", **place)
-    names = part["comparison"].tolist()[::-1]
-    figure.update_yaxes(
-        categoryorder="array",
-        categoryarray=names,
-        range=[-0.6, len(names) - 0.4],
-        automargin=True,
-        **place,
-    )
+    names = {"tickvals": lines, "ticktext": part["comparison"].tolist()}
+    span = [len(part) - 0.4, -0.6]
+    figure.update_yaxes(range=span, zeroline=False, automargin=True, **names, **place)
     zero = {"zeroline": True, "zerolinecolor": _INK, "zerolinewidth": 1}
-    figure.update_xaxes(range=[-1.15 * far, 1.15 * far], **zero, **place)
+    span = [-1.15 * far, 1.15 * far]
+    figure.update_xaxes(range=span, showticklabels=bool(drawn), **zero, **place)
 
 
 def _said(r: pd.Series) -> str:
@@ -198,7 +196,12 @@ def _legend_of_published(figure: go.Figure, rows: pd.DataFrame) -> None:
     if rows["published"].notna().any():
         _named(figure, "published difference", marker={"symbol": "diamond-open", "size": 10})
     if rows["limit"].notna().any():
-        _named(figure, "near ends here", mode="lines", line={"dash": "dot", "width": 1})
+        _named(
+            figure,
+            "near ends here, for the average task",
+            mode="lines",
+            line={"dash": "dot", "width": 1},
+        )
 
 
 def _named(figure: go.Figure, name: str, mode: str = "markers", **look: dict) -> None:
