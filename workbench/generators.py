@@ -8,6 +8,7 @@ is published; what is chosen here is ours.
 
 from __future__ import annotations
 
+import abc
 import functools
 import itertools
 from dataclasses import dataclass, fields
@@ -93,7 +94,7 @@ class _MLP(nn.Module):
         return self.out(h)
 
 
-class _OneStep(Stored):
+class _OneStep(Stored, abc.ABC):
     """A generator of one step: what ``methods.generated`` needs and both have in common."""
 
     def __init__(self, config: VAEConfig | GANConfig, family: Family):
@@ -109,8 +110,9 @@ class _OneStep(Stored):
     def trace(self, y: Tensor, rng: torch.Generator, temperature: float) -> None:
         """Return None: there is no chain."""
 
+    @abc.abstractmethod
     def _draw(self, y: Tensor, rng: torch.Generator, temperature: float) -> Tensor:
-        raise NotImplementedError
+        """Draw one x0 per condition, (B, K*, D), of any size."""
 
     def sample(self, y: Tensor, rng: torch.Generator, temperature: float) -> Tensor:
         """Draw one x0 per condition, (B, K*, D), within ±``clip_x0``; differentiable.

@@ -21,7 +21,6 @@ from workbench.pretrain import action_loss
 from workbench.pretrain_generator import all_transitions
 from workbench.projection import Mode, Projection
 from workbench.stored import Stored
-from workbench.tasks import Family
 from workbench.trajectory import Trajectories, Trajectory
 
 
@@ -83,6 +82,8 @@ class GeneratorTuning:
     memory: int = 5
     refresh: int = 10
 
+    kind: ClassVar[type[Stored]]
+    """The generator; each method has a field for a pretrained one and ``config``, its size."""
     data: ClassVar[str] = "few-shot"
     published: ClassVar[tuple[str, ...]] = ("lam",)
 
@@ -106,21 +107,14 @@ class GeneratorTuning:
             self.projection, self.lam, energy=self.energy, memory=self.memory, refresh=self.refresh
         )
 
-    def pretrained(self) -> Stored | None:
-        """Return the generator to start from, or None."""
-        raise NotImplementedError
-
-    def untrained(self, family: Family) -> Stored:
-        """Return a generator with random weights."""
-        raise NotImplementedError
-
     def starting_generator(self, model: PromptDT, rng: torch.Generator) -> Generator:
         """Return a trainable copy of the pretrained generator, or a new one drawn from ``rng``."""
-        if (generator := self.pretrained()) is not None:
+        (field,) = self.needs
+        if (generator := getattr(self, field)) is not None:
             return copy.deepcopy(generator).train().requires_grad_(True)
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(int(torch.randint(2**62, (1,), generator=rng)))
-            return self.untrained(model.family)
+            return self.kind(self.config, model.family)
 
     def start(
         self,

@@ -8,7 +8,6 @@ from typing import ClassVar
 
 from workbench.informed import InformedConfig, InformedDiffuser
 from workbench.methods.generated import GeneratorTuning
-from workbench.tasks import Family
 
 
 @dataclass(frozen=True)
@@ -23,13 +22,6 @@ class InformedDiffusion(GeneratorTuning):
     diffuser: InformedDiffuser | None = None
     config: InformedConfig = InformedConfig()
 
+    kind: ClassVar[type] = InformedDiffuser
     label: ClassVar[str] = "Prompt Diffuser, informed"
     needs: ClassVar[Mapping[str, str]] = {"diffuser": "informed"}
-
-    def pretrained(self) -> InformedDiffuser | None:
-        """Return the pretrained diffuser, or None."""
-        return self.diffuser
-
-    def untrained(self, family: Family) -> InformedDiffuser:
-        """Return a diffuser with random weights."""
-        return InformedDiffuser(self.config, family)

@@ -8,7 +8,6 @@ from typing import ClassVar
 
 from workbench.diffusion import DiffuserConfig, PromptDiffuser
 from workbench.methods.generated import GeneratorTuning
-from workbench.tasks import Family
 
 
 @dataclass(frozen=True)
@@ -23,13 +22,6 @@ class PromptDiffusion(GeneratorTuning):
     diffuser: PromptDiffuser | None = None
     config: DiffuserConfig = DiffuserConfig()
 
+    kind: ClassVar[type] = PromptDiffuser
     label: ClassVar[str] = "Prompt Diffuser"
     needs: ClassVar[Mapping[str, str]] = {"diffuser": "diffuser"}
-
-    def pretrained(self) -> PromptDiffuser | None:
-        """Return the pretrained diffuser, or None."""
-        return self.diffuser
-
-    def untrained(self, family: Family) -> PromptDiffuser:
-        """Return a diffuser with random weights."""
-        return PromptDiffuser(self.config, family)

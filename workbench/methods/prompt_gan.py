@@ -8,7 +8,6 @@ from typing import ClassVar
 
 from workbench.generators import GANConfig, PromptGAN
 from workbench.methods.generated import GeneratorTuning
-from workbench.tasks import Family
 
 
 @dataclass(frozen=True)
@@ -23,13 +22,6 @@ class PromptGANTuning(GeneratorTuning):
     generator: PromptGAN | None = None
     config: GANConfig = GANConfig()
 
+    kind: ClassVar[type] = PromptGAN
     label: ClassVar[str] = "Prompt GAN"
     needs: ClassVar[Mapping[str, str]] = {"generator": "gan"}
-
-    def pretrained(self) -> PromptGAN | None:
-        """Return the pretrained GAN, or None."""
-        return self.generator
-
-    def untrained(self, family: Family) -> PromptGAN:
-        """Return a GAN with random weights."""
-        return PromptGAN(self.config, family)

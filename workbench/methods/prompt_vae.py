@@ -8,7 +8,6 @@ from typing import ClassVar
 
 from workbench.generators import PromptVAE, VAEConfig
 from workbench.methods.generated import GeneratorTuning
-from workbench.tasks import Family
 
 
 @dataclass(frozen=True)
@@ -23,13 +22,6 @@ class PromptVAETuning(GeneratorTuning):
     generator: PromptVAE | None = None
     config: VAEConfig = VAEConfig()
 
+    kind: ClassVar[type] = PromptVAE
     label: ClassVar[str] = "Prompt VAE"
     needs: ClassVar[Mapping[str, str]] = {"generator": "vae"}
-
-    def pretrained(self) -> PromptVAE | None:
-        """Return the pretrained VAE, or None."""
-        return self.generator
-
-    def untrained(self, family: Family) -> PromptVAE:
-        """Return a VAE with random weights."""
-        return PromptVAE(self.config, family)
