@@ -22,7 +22,7 @@ from conftest import (
 
 from workbench import assets
 from workbench.methods import METHODS, N_PROMPTS, PromptDiffusion
-from workbench.projection import MODES
+from workbench.projection import MODES, Plane
 from workbench.rollout import evaluate
 from workbench.tasks import find
 from workbench.trajectory import Trajectories
@@ -287,9 +287,14 @@ def test_the_losses_fall(stream):
         assert np.mean(series[-30:]) < factor * np.mean(series[:30]), name
 
 
-def test_what_an_update_measures(stream):
+def test_what_an_update_measures(stream, diffuser):
     for step in list(stream("prompt-diffuser"))[1:]:
-        assert step.measured.keys() == {"loss_dm", "loss_dt", "cosine", "conflict", "removed"}
+        plane = {f.name for f in dataclasses.fields(Plane)}
+        whole = {n for n in step.measured if "/" not in n}
+        assert whole == {"loss_dm", "loss_dt", "cosine", "conflict", "removed"} | plane
+        tensors = {n.partition("/")[2] for n in step.measured if "/" in n}
+        assert tensors == {n for n, _ in diffuser.named_parameters()}
+        assert len(step.measured) == len(whole) + 4 * len(tensors)
         assert all(isinstance(v, float) and np.isfinite(v) for v in step.measured.values())
         assert -1 <= step.measured["cosine"] <= 1
         assert step.measured["conflict"] == (step.measured["cosine"] < 0)

@@ -1,5 +1,6 @@
 """What `Projection` refuses and remembers. Its equations: test_equations.py."""
 
+import numpy as np
 import pytest
 import torch
 
@@ -72,3 +73,33 @@ def test_single_precision_is_orthogonal_enough(rng):
 def test_gradients_of_different_number_are_refused():
     with pytest.raises(ValueError, match="zip"):
         Projection("none").combine([torch.zeros(1)], [])
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_the_plane_and_the_tensors_say_where_the_gradients_lie(mode):
+    rng = torch.Generator().manual_seed(5)
+    g_dm = [torch.randn(4, 3, generator=rng), torch.randn(4, generator=rng)]
+    g_dt = [torch.randn(4, 3, generator=rng) - g_dm[0], torch.randn(4, generator=rng) - g_dm[1]]
+    combined = Projection(mode, lam=2.0).combine(g_dm, g_dt)
+    kept = [(c - a) / 2 for c, a in zip(combined.gradient, g_dm, strict=True)]
+    a, b, c = (np.concatenate([t.double().numpy().ravel() for t in g]) for g in (g_dm, g_dt, kept))
+    along = a / np.linalg.norm(a)
+    across = b - (b @ along) * along
+    across /= np.linalg.norm(across)
+    want = {
+        "norm_dm": np.linalg.norm(a),
+        "dt_along": b @ along,
+        "dt_across": b @ across,
+        "kept_along": c @ along,
+        "kept_across": c @ across,
+        "kept_outside": np.linalg.norm(c - (c @ along) * along - (c @ across) * across),
+    }
+    assert vars(combined.plane) == pytest.approx(want, abs=1e-3)
+    if mode in ("none", "vector"):
+        assert combined.plane.kept_outside == pytest.approx(0, abs=1e-3)
+    for agreement, x, y, z in zip(combined.tensors, g_dm, g_dt, kept, strict=True):
+        cosine = torch.nn.functional.cosine_similarity(x.flatten(), y.flatten(), dim=0)
+        assert agreement.cosine == pytest.approx(float(cosine), abs=1e-5)
+        assert agreement.norm_dm == pytest.approx(float(x.norm()), abs=1e-5)
+        assert agreement.norm_dt == pytest.approx(float(y.norm()), abs=1e-5)
+        assert agreement.removed == pytest.approx(float((y - z).norm() / y.norm()), abs=1e-4)

@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal, get_args
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -27,6 +28,44 @@ MODES: tuple[Mode, ...] = get_args(Mode)
 """
 
 
+@dataclass(frozen=True)
+class Agreement:
+    """How two gradients of one parameter tensor agree.
+
+    Attributes:
+        cosine: Between g_DM and g_DT, in [-1, 1].
+        norm_dm: ‖g_DM‖.
+        norm_dt: ‖g_DT‖.
+        removed: ‖g_DT - Proj(g_DT)‖ / ‖g_DT‖, in [0, 1].
+    """
+
+    cosine: float
+    norm_dm: float
+    norm_dt: float
+    removed: float
+
+
+@dataclass(frozen=True)
+class Plane:
+    """The gradients of an update in the plane that g_DM and g_DT span.
+
+    The first axis points along g_DM; the second stands upright on it, on the side of g_DT.
+
+    Attributes:
+        norm_dm: ‖g_DM‖: g_DM is (norm_dm, 0).
+        dt_along, dt_across: g_DT.
+        kept_along, kept_across: Proj(g_DT), what of it lies in the plane.
+        kept_outside: ‖Proj(g_DT)‖ off the plane; 0 unless a projection works tensor by tensor.
+    """
+
+    norm_dm: float
+    dt_along: float
+    dt_across: float
+    kept_along: float
+    kept_across: float
+    kept_outside: float
+
+
 @dataclass(frozen=True, eq=False)
 class Combined:
     """The combined gradient of one update and what led to it.
@@ -36,12 +75,16 @@ class Combined:
         cosine: Between g_DM and g_DT over all parameters, in [-1, 1].
         conflict: Whether g_DM · g_DT < 0 over all parameters.
         removed: ‖g_DT - Proj(g_DT)‖ / ‖g_DT‖ over all parameters, in [0, 1].
+        plane: Where the three lie in the plane that g_DM and g_DT span.
+        tensors: The same numbers of each parameter tensor, in order.
     """
 
     gradient: tuple[Tensor, ...]
     cosine: float
     conflict: bool
     removed: float
+    plane: Plane
+    tensors: tuple[Agreement, ...]
 
 
 def without(g: Tensor, direction: Tensor) -> Tensor:
@@ -115,11 +158,14 @@ class Projection:
         conflict = bool(dot < 0)
         kept = self._projected(g_dm, g_dt, conflict)
         lost = _norm([a - b for a, b in zip(g_dt, kept, strict=True)])
+        products = _products(g_dm, g_dt, kept)
         return Combined(
             gradient=tuple(a + self.lam * b for a, b in zip(g_dm, kept, strict=True)),
             cosine=float(dot / (norm_dm * norm_dt).clamp(min=1e-30)),
             conflict=conflict,
             removed=float(lost / norm_dt.clamp(min=1e-30)),
+            plane=_plane(products.sum(0)),
+            tensors=tuple(_agreement(row) for row in products),
         )
 
     def _projected(self, g_dm, g_dt, conflict: bool) -> Sequence[Tensor]:
@@ -143,6 +189,34 @@ class Projection:
                 for a, b, basis in zip(g_dm, g_dt, self._bases, strict=True)
             ]
         return g_dt
+
+
+def _products(g_dm: Sequence[Tensor], g_dt: Sequence[Tensor], kept: Sequence[Tensor]) -> np.ndarray:
+    """Return the dot products of each tensor's three gradients with each other, (tensors, 3, 3)."""
+    rows = [
+        torch.stack([g.reshape(-1) for g in three]) for three in zip(g_dm, g_dt, kept, strict=True)
+    ]
+    return torch.stack([r.double() @ r.double().T for r in rows]).numpy()
+
+
+def _agreement(products: np.ndarray) -> Agreement:
+    norm_dm, norm_dt = (float(np.sqrt(products[i, i])) for i in (0, 1))
+    lost = products[1, 1] + products[2, 2] - 2 * products[1, 2]
+    return Agreement(
+        cosine=float(products[0, 1] / max(norm_dm * norm_dt, 1e-30)),
+        norm_dm=norm_dm,
+        norm_dt=norm_dt,
+        removed=float(np.sqrt(max(lost, 0.0)) / max(norm_dt, 1e-30)),
+    )
+
+
+def _plane(products: np.ndarray) -> Plane:
+    norm_dm = float(np.sqrt(products[0, 0]))
+    along, kept_along = (float(products[0, i]) / max(norm_dm, 1e-30) for i in (1, 2))
+    across = float(np.sqrt(max(products[1, 1] - along**2, 0.0)))
+    kept_across = float(products[1, 2] - along * kept_along) / max(across, 1e-30)
+    outside = float(products[2, 2]) - kept_along**2 - kept_across**2
+    return Plane(norm_dm, along, across, kept_along, kept_across, float(np.sqrt(max(outside, 0.0))))
 
 
 def _norm(gradients: Sequence[Tensor]) -> Tensor:

@@ -15,7 +15,7 @@ from typing import Any, get_args
 import torch
 
 from workbench import assets
-from workbench.diffusion import PromptDiffuser
+from workbench.diffusion import DenoisingTrace, PromptDiffuser
 from workbench.full import full_data
 from workbench.generators import PromptGAN, PromptVAE
 from workbench.hyper import HyperNetwork
@@ -37,6 +37,8 @@ NETWORKS: dict[str, type] = {
     "hyper": HyperNetwork,
 }
 """The kinds of pretrained networks, by the name of their files."""
+TRACE_EVERY = 10
+"""Updates between two denoising traces of a run that is evaluated on its way, to be watched."""
 EVALUATION_SEED = 5_000
 """First evaluation seed; the same for every method, so that comparisons are paired."""
 
@@ -52,6 +54,8 @@ class TuneStep:
         snapshot: The policy that was evaluated and its denoising trace, on evaluated steps.
         evaluation: Its episodes, on evaluated steps.
         n_trainable: Numbers that the updates change.
+        trace: How the same noise becomes prompts now: of all prompts on evaluated steps, of the
+            first one on every tenth update; None in between, and where nothing is denoised.
     """
 
     update: int
@@ -60,6 +64,7 @@ class TuneStep:
     snapshot: Snapshot | None = None
     evaluation: Evaluation | None = None
     n_trainable: int = 0
+    trace: DenoisingTrace | None = None
 
 
 def tune(
@@ -106,11 +111,23 @@ def tune(
         seconds = time.perf_counter() - began
         due = update == updates or (eval_every and update % eval_every == 0)
         if not due:
-            yield TuneStep(update, measured, seconds, n_trainable=learner.n_trainable)
+            step = TuneStep(update, measured, seconds, n_trainable=learner.n_trainable)
+            if eval_every and update % TRACE_EVERY == 0:
+                step = dataclasses.replace(step, trace=_first(learner.snapshot().trace))
+            yield step
             continue
         snapshot = learner.snapshot()
         evaluation = evaluate(snapshot.policy, task, seeds)
-        yield TuneStep(update, measured, seconds, snapshot, evaluation, learner.n_trainable)
+        yield TuneStep(
+            update, measured, seconds, snapshot, evaluation, learner.n_trainable, snapshot.trace
+        )
+
+
+def _first(trace: DenoisingTrace | None) -> DenoisingTrace | None:
+    """Keep the chain of the first prompt."""
+    if trace is None:
+        return None
+    return DenoisingTrace(trace.x[:, :1], trace.x0_hat[:, :1], trace.y[:1])
 
 
 @dataclass(frozen=True)

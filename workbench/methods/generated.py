@@ -6,6 +6,7 @@ The paper's generator is a diffusion model; a VAE and a GAN can stand in its pla
 from __future__ import annotations
 
 import copy
+import dataclasses
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import ClassVar, Literal, Protocol, get_args
@@ -159,13 +160,20 @@ class GeneratorLearner:
             self.evidence = all_transitions(self.data, model.normalizer, self.draw)
         self.sampling_seed = int(torch.randint(2**62, (1,), generator=rng))
         self.parameters = self.generator.trainable()
+        names = {id(p): name for name, p in self.generator.named_parameters()}
+        self.names = tuple(names[id(p)] for p in self.parameters)
         self.n_trainable = sum(p.numel() for p in self.parameters)
         self.optimizer = torch.optim.AdamW(self.parameters, lr=method.lr)
         self.combiner = method.combiner()
 
     @torch.enable_grad()
     def update(self) -> Mapping[str, float]:
-        """Take one step along the combined gradient (Eq. 8)."""
+        """Take one step along the combined gradient (Eq. 8).
+
+        Returns:
+            ``loss_dm``, ``loss_dt``; with both ``cosine``, ``conflict`` (0 or 1), ``removed``, the
+            attributes of ``projection.Plane``, and ``<attribute of Agreement>/<parameter>``.
+        """
         n, pack = self.method.batch_size, self.model.normalizer.pack
         measured = {}
         if self.method.guidance != "downstream":
@@ -186,6 +194,10 @@ class GeneratorLearner:
             measured["cosine"] = combined.cosine
             measured["conflict"] = float(combined.conflict)
             measured["removed"] = combined.removed
+            seen = dataclasses.asdict(combined.plane)
+            for name, agreement in zip(self.names, combined.tensors, strict=True):
+                seen |= {f"{n}/{name}": v for n, v in vars(agreement).items()}
+            measured |= {n: float(f"{v:.4g}") for n, v in seen.items()}  # drawn, not computed with
         for parameter, direction in zip(self.parameters, gradient, strict=True):
             parameter.grad = direction
         torch.nn.utils.clip_grad_norm_(self.parameters, self.method.clip)
