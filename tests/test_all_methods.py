@@ -495,6 +495,15 @@ def test_other_assets_give_another_id(shipped, changed):
     assert (spec.untuned.id == before[2]) is (changed == "diffuser")
 
 
+def test_a_run_on_all_data_is_named_after_the_policies_that_collect_it(shipped):
+    full, few = (RunSpec("toy", 5, method=name) for name in ("prompt-dt-ft-full", "prompt-dt-ft"))
+    before = full.id, few.id
+    path = assets.policy_path("toy", "medium")
+    path.write_bytes(path.read_bytes() + b" ")
+    assert full.id != before[0]
+    assert few.id == before[1]
+
+
 @pytest.mark.parametrize(
     ("fields", "hint"),
     [

@@ -13,7 +13,6 @@ from workbench.figures_findings import (
     differences,
     glance,
     initial_prompts,
-    placed,
 )
 from workbench.findings import CLAIMS, NEAR, findings
 from workbench.results import COLUMNS
@@ -30,7 +29,7 @@ RESULTS = {  # difference, low, high, verdict
 
 @pytest.fixture(scope="module")
 def unrun():
-    return placed(pd.DataFrame(findings(lambda _: NOTHING)))
+    return pd.DataFrame(findings(lambda _: NOTHING))
 
 
 @pytest.fixture

@@ -90,7 +90,10 @@ def test_runs_decide_a_claim(monkeypatch):
     decided = [r for r in rows if r["verdict"] != "not run"]
     assert [r["claim"] for r in decided] == ["Prompt Diffuser beats Soft Prompt"]
     (row,) = decided
-    assert row["comparison"] == "cheetah-vel"
+    assert row["comparison"] == row["family"] == "cheetah-vel"
+    ends = [scores.normalised("cheetah-vel", s.task, np.array([0.0, 5.0])) for s, _ in made]
+    assert row["scaled"] == pytest.approx(np.mean([high - low for low, high in ends]))
+    assert row["scaled_low"] == pytest.approx(row["scaled"]), "every pair says the same"
     assert row["difference"] == pytest.approx(5.0)
     assert (row["pairs"], row["verdict"], row["published"]) == (15, "yes", pytest.approx(6.5))
 

@@ -14,9 +14,6 @@ import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
 from workbench.behaviour import QUALITIES
-from workbench.findings import CLAIMS, NEAR
-from workbench.scores import normalised
-from workbench.tables import cells
 
 # Okabe and Ito's colours, told apart by colour-blind readers.
 VERDICTS = {
@@ -28,32 +25,6 @@ VERDICTS = {
 """Verdict → colour, symbol on an axis, sign in a square."""
 _INK, _PALE = "#222222", "#b0b0b0"
 _PER_ROW, _PER_AXIS, _TOP, _BOTTOM = 32, 46, 74, 74
-
-
-def placed(rows: pd.DataFrame) -> pd.DataFrame:
-    """Add to judged claims whose scale they are on, and where "near" ends on it.
-
-    Args:
-        rows: All of ``findings.findings``, in its order.
-
-    Returns:
-        The same with ``family``, and ``limit``: -``NEAR`` of the distance between the random and
-        the expert behaviour policy, the mean over tasks; nan where nothing is claimed to be near.
-    """
-    comparisons = [c for claim in CLAIMS for c in claim.comparisons]
-    tables = {c.table: cells(c.table) for c in comparisons}
-    firsts = [tables[c.table][c.first] for c in comparisons]
-    families = [cell[0].family for cell in firsts]
-    limits = [
-        -NEAR * _distance(family, {s.task for s in cell}) if c.kind == "near" else np.nan
-        for c, family, cell in zip(comparisons, families, firsts, strict=True)
-    ]
-    return rows.assign(family=families, limit=limits)
-
-
-def _distance(family: str, tasks: set[int]) -> float:
-    ends = [normalised(family, task, np.array([0.0, 1.0])) for task in sorted(tasks)]
-    return float(np.mean([1 / (one - zero) for zero, one in ends]))
 
 
 def glance(rows: pd.DataFrame) -> go.Figure:
@@ -97,7 +68,7 @@ def differences(rows: pd.DataFrame) -> go.Figure:
     Comparisons of one family share an axis of returns; 0 lies in the middle of every axis.
 
     Args:
-        rows: Of ``placed``, of one claim.
+        rows: Of ``findings.findings``, of one claim.
     """
     parts = [part for _, part in rows.groupby("family", sort=False)]
     sizes = [len(part) for part in parts]

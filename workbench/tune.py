@@ -15,6 +15,7 @@ from typing import Any, get_args
 import torch
 
 from workbench import assets
+from workbench.behaviour import QUALITIES
 from workbench.diffusion import DenoisingTrace, PromptDiffuser
 from workbench.full import full_data
 from workbench.generators import PromptGAN, PromptVAE
@@ -217,6 +218,8 @@ class RunSpec:
         files["demos"] = assets.demos_path(task, self.quality, self.split)
         if self.prompts:
             files["prompts"] = assets.demos_path(task, self.prompts, self.split)
+        if METHODS[self.method].data == "full":  # these collect it
+            files |= {f"behaviour-{q}": assets.policy_path(self.family, q) for q in QUALITIES}
         plain["assets"] = {n: _hash(p) if p.exists() else None for n, p in files.items()}
         return plain
 
