@@ -10,7 +10,7 @@ comma := ,
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed-$(subst $(comma),-,$(EXTRAS))
 
-.PHONY: install app lab test lint
+.PHONY: install app lab docs test bench lint
 install: $(STAMP)
 
 $(VENV)/bin/python:
@@ -26,13 +26,33 @@ $(STAMP): $(VENV)/bin/python pyproject.toml constraints.txt
 app: install
 	$(BIN)/python -m streamlit run app.py
 
+# jupyter/ holds what keeps JupyterLab from asking the network for news and newer versions.
+lab: export JUPYTER_CONFIG_PATH := $(CURDIR)/jupyter
 lab: install
 	$(BIN)/python -m jupyterlab --ServerApp.root_dir=notebooks
+
+# The notebooks as pages, docs/notebooks; in some minutes; needs a Chromium.
+docs: install
+	$(BIN)/python -m workbench notebooks
 
 test: install
 	$(BIN)/python -m ruff check .
 	$(BIN)/python -m ruff format --check .
 	$(BIN)/python -m pytest
+
+# Speed beside other packages, which live in .venv-bench and take torch and the rest from $(VENV).
+# make bench ARGS="--only cheetah ant" runs a part; ARGS="--help" names the parts.
+ARGS ?=
+BENCH := .venv-bench
+SITE = $(1)/bin/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))'
+$(BENCH)/.installed: $(STAMP) tests/benchmarks/peers.txt
+	$(BIN)/python -m venv --clear $(BENCH)
+	$(call SITE,$(BIN)/..) > "$$($(call SITE,$(BENCH)))/workbench.pth"
+	$(BENCH)/bin/python -m pip install --quiet --no-deps -r tests/benchmarks/peers.txt
+	touch $@
+
+bench: install $(BENCH)/.installed
+	OMP_NUM_THREADS=1 PYTHONPATH=tests:. $(BENCH)/bin/python -m benchmarks $(ARGS)
 
 lint: install
 	$(BIN)/python -m ruff format .

@@ -8,7 +8,7 @@ import streamlit as st
 import torch
 from PIL import Image
 
-from workbench.pages import data, explore
+from workbench.pages import ablate, compare, data, explore, runs
 
 torch.set_num_threads(1)
 
@@ -26,5 +26,13 @@ st.set_page_config(
     initial_sidebar_state="expanded",
 )
 explore_page = st.Page(explore.page, title="Explore", url_path="explore", default=True)
-data_page = st.Page(functools.partial(data.page, explore_page), title="Data", url_path="data")
-st.navigation([explore_page, data_page]).run()
+runs_page = st.Page(functools.partial(runs.page, explore_page), title="Runs", url_path="runs")
+pages = [
+    explore_page,
+    st.Page(functools.partial(ablate.page, runs_page), title="Ablate", url_path="ablate"),
+    st.Page(functools.partial(compare.page, runs_page), title="Compare", url_path="compare"),
+    runs_page,
+    st.Page(functools.partial(data.page, explore_page), title="Data", url_path="data"),
+]
+# At the top, so that the sidebar stays for controls.
+st.navigation(pages, position="top").run()

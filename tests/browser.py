@@ -1,14 +1,18 @@
 """A real browser for tests: skipped with a message where there is none."""
 
 import contextlib
+import os
 import shutil
 import socket
 import subprocess
 import sys
 import time
 import urllib.request
+from pathlib import Path
 
 import pytest
+
+ROOT = Path(__file__).parents[1]
 
 FLAGS = [
     "--headless",
@@ -41,7 +45,35 @@ def served(script, folder):
         yield f"http://127.0.0.1:{port}"
     finally:
         server.terminate()
-        server.wait(10)
+        try:
+            server.wait(10)
+        except subprocess.TimeoutExpired:  # a thread of it is busy
+            server.kill()
+            server.wait()
+
+
+@contextlib.contextmanager
+def laboratory(folder):
+    """Serve JupyterLab on a folder of notebooks, as ``make lab`` does; yields its address."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    options = "--no-browser --allow-root --ServerApp.ip=127.0.0.1 --IdentityProvider.token="
+    options += f" --ServerApp.root_dir={folder} --port={port}"
+    own = {f"JUPYTER{name}_DIR": str(folder / name) for name in ("_CONFIG", "_DATA", "_RUNTIME")}
+    own |= {f"JUPYTERLAB_{n}_DIR": str(folder / n) for n in ("SETTINGS", "WORKSPACES")}
+    server = subprocess.Popen(
+        [sys.executable, "-m", "jupyterlab", *options.split()],
+        env={**os.environ, **own, "JUPYTER_CONFIG_PATH": str(ROOT / "jupyter")},
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    try:
+        _wait_for(f"http://127.0.0.1:{port}/api/status", server, 90)
+        yield f"http://127.0.0.1:{port}"
+    finally:
+        server.terminate()
+        server.wait(20)
 
 
 @contextlib.contextmanager
@@ -72,9 +104,9 @@ def opened(init_script=""):
     assert wrong == []
 
 
-def _wait_for(url, server):
-    for _ in range(100):
-        assert server.poll() is None, "Streamlit ended"
+def _wait_for(url, server, seconds=20):
+    for _ in range(5 * seconds):
+        assert server.poll() is None, "the server ended"
         with contextlib.suppress(OSError), urllib.request.urlopen(url, timeout=1):
             return
         time.sleep(0.2)

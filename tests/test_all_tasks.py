@@ -344,6 +344,22 @@ def test_reach_equals_the_package_to_the_last_bit(package, index, draw):
             assert family.succeeded(np.array([0.0, reward])) == info["success"]
 
 
+def test_reach_rewards_in_plain_floats_are_the_pure_function_to_the_last_bit(draw):
+    family, near = find("reach"), 0
+    for index in range(0, 50, 5):
+        goal, env = np.array(family.goals[index]), make(family.task(index))
+        observation, _ = env.reset(seed=index)
+        for t in range(1000):
+            action = draw.uniform(-1.2, 1.2, 4).astype(np.float32)
+            if t % 500 > 100:
+                action[:3] += 3 * (goal - observation[:3])
+            observation, reward, _, _, info = env.step(action)
+            terms = family.reward_terms(info["measured"], action, family.goals[index])
+            assert reward == sum(terms.values())
+            near += reward == 10
+    assert 100 < near < 9_900, "both branches"
+
+
 def test_reach_begins_where_the_package_begins_and_the_puck_is_random():
     env = make(find("reach").task(0))
     pucks = np.array([env.reset(seed=i)[0][4:6] for i in range(200)])

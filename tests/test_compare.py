@@ -1,15 +1,28 @@
 """One tuning beside the untuned prompt, paired episode by episode."""
 
+import dataclasses
+
 import numpy as np
 import pandas as pd
 import pytest
 import torch
+from conftest import TOY, record
 
 from workbench import full
-from workbench.compare import Comparison, compare, stored_runs, summary_by_quality
+from workbench.compare import (
+    Comparison,
+    compare,
+    paired,
+    prompt_distance,
+    stored_runs,
+    summary_by_quality,
+    watch,
+    without_preview,
+)
 from workbench.methods import METHODS
 from workbench.rollout import Evaluation
 from workbench.store import RunStore
+from workbench.trajectory import Segment, Trajectories
 from workbench.tune import RunSpec, TuneStep, run
 
 WITHOUT_A_CHAIN = {
@@ -199,3 +212,66 @@ def test_the_summary_averages_differences_over_runs():
     # Student's t with one degree of freedom: 12.706 standard errors of (2, 10).
     assert a["half_width"] == pytest.approx(12.706 * 4.0, rel=1e-3)
     assert b["half_width"] == float("inf")
+
+
+def test_watching_begins_with_a_preview_and_records_the_run(spec, store):
+    steps = list(watch(spec, store))
+    assert [(s.update, s.evaluation is None) for s in steps] == [
+        (0, True), (0, False), (1, True), (2, False), (3, False),
+    ]  # fmt: skip
+    assert store.ids() == [spec.id]
+    assert torch.equal(steps[0].trace.x, steps[1].trace.x)
+    assert [s.update for s in without_preview(steps)] == [0, 1, 2, 3]
+    assert without_preview(steps[:1]) == (steps[0],)
+    assert without_preview([]) == ()
+    assert without_preview(steps[1:]) == tuple(steps[1:])
+
+
+def test_a_run_that_is_there_can_be_watched_again_without_being_touched(spec, store):
+    list(watch(spec, store))
+    path = store.root / spec.id / "result.json"
+    before = path.read_bytes()
+    stream = watch(spec, store, keep=False)
+    assert [next(stream).update for _ in range(3)] == [0, 0, 1]
+    stream.close()
+    assert path.read_bytes() == before
+
+
+def test_the_untuned_prompt_can_be_watched_too(spec, store):
+    steps = list(watch(spec.untuned, store))
+    assert [s.update for s in steps] == [0, 0]
+    assert steps[1].evaluation is not None
+    assert steps[0].trace is None
+
+
+def test_only_the_same_episodes_are_paired(toy):
+    task = toy.task(5)
+    a = Evaluation(task, (1, 2, 3), np.array([1.0, 2.0, 3.0]), ())
+    b = Evaluation(task, (1, 2, 3), np.array([2.0, 4.0, 6.0]), ())
+    mean, half = paired(a, b)
+    assert mean == 2
+    assert half == pytest.approx(4.302653 / 3**0.5)  # sd 1, Student's t with 2 degrees of freedom
+    for other in (
+        Evaluation(task, (1, 2, 4), b.returns, ()),
+        Evaluation(task, (), b.returns[:2], ()),
+    ):
+        with pytest.raises(ValueError, match="same episodes"):
+            paired(a, other)
+
+
+def test_the_distance_of_prompts_is_in_standard_deviations(model, draw):
+    normalizer, (o, a) = model.normalizer, (3, 1)
+    prompt = Trajectories(record(TOY.task(5), 2)).segments(np.array([0, 1]), np.array([0, 2]), 3)
+    assert prompt_distance(prompt, prompt, normalizer) == 0
+    moved = dataclasses.replace(
+        prompt,
+        observations=prompt.observations + 2 * normalizer.scale[:o],
+        actions=prompt.actions + 2 * normalizer.scale[o : o + a],
+        rewards=prompt.rewards + 7,  # which the transformer does not read
+    )
+    assert prompt_distance(prompt, moved, normalizer) == pytest.approx(2, rel=1e-5)
+    only = dataclasses.replace(prompt, actions=prompt.actions + 2 * normalizer.scale[o : o + a])
+    assert prompt_distance(prompt, only, normalizer) == pytest.approx(1, rel=1e-5)  # sqrt(4 / 4)
+    assert prompt_distance(prompt, prompt[[0]], normalizer) is None
+    empty = Segment.empty(TOY, 2)
+    assert prompt_distance(empty, empty, normalizer) is None

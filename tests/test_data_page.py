@@ -10,6 +10,8 @@ from streamlit.testing.v1 import AppTest
 from test_received import as_pickle
 
 from workbench import assets, own
+from workbench.behaviour import QUALITIES
+from workbench.pages import data
 from workbench.pages.sets import plain
 from workbench.pages.upload import link
 from workbench.tasks import FAMILIES
@@ -29,6 +31,8 @@ def page(shipped, tmp_path, monkeypatch):
     """The page over the toy family's assets, which are the only ones that ship."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(own, "FOLDER", tmp_path / "data" / "own")
+    # the toy is a point on a line: it has no shape to be drawn
+    monkeypatch.setattr(data, "show_replays", lambda task, names: None)
     return AppTest.from_function(script, default_timeout=30).run()
 
 
@@ -81,7 +85,7 @@ def test_every_control_has_a_help_text(page, toy, demos, tmp_path):
     bring(page, as_pickle(tmp_path / "a.pkl", demos))
     kinds = (page.selectbox, page.file_uploader, page.toggle, page.text_input, page.checkbox)
     widgets = [w for kind in (*kinds, page.button) for w in kind]
-    assert len(widgets) == 7
+    assert len(widgets) == 8
     assert all(widget.help for widget in widgets)
 
 
@@ -93,22 +97,22 @@ def test_a_file_is_judged_kept_and_leads_on(page, toy, demos, tmp_path):
     assert "Replayed step by step" in texts(page)
     assert page.text_input[0].value == "a"
     page.text_input[0].set_value("theirs").run()
-    page.button[0].click().run()
+    page.button(key="save").click().run()
     assert "own:theirs" in plain_text(page.success[1].value)
     assert page.code[0].value == "python -m workbench tune toy 5 --quality own:theirs"
     assert page.button[1].label == f"Tune a prompt on it: {goal_words(toy.task(5))}"
     assert len(assets.demos(toy.task(5), "own:theirs")) == 3
-    page.button[0].click().run()
+    page.button(key="save").click().run()
     assert "already" in page.error[0].value
     page.checkbox[0].check().run()
-    page.button[0].click().run()
+    page.button(key="save").click().run()
     assert not page.error
     own.save("theirs", demos[:2], overwrite=True)
     page.sidebar.selectbox[1].set_value(goal_words(toy.task(5))).run()
     table = page.dataframe[0].value
     assert table["n"][list(table["data"]).index("own:theirs")] == 2, "as it is on the disk now"
     page.text_input[0].set_value("No Name").run()
-    page.button[0].click().run()
+    page.button(key="save").click().run()
     assert "1 to 40" in page.error[0].value
     assert not page.exception
 
@@ -182,3 +186,43 @@ def test_a_set_of_another_task_is_not_offered(page, toy):
     own.save("theirs", record(toy.task(5), 2))
     page.run()
     assert "own:theirs" not in list(page.dataframe[0].value["data"])
+
+
+def test_what_they_cover_is_drawn_of_the_chosen_variable(page, toy):
+    assert page.selectbox(key="variable-toy").options == [
+        "speed (m/s)", "position (m)", "push (N)", "action: push (N)",
+    ]  # fmt: skip
+    page.selectbox(key="variable-toy").set_value("position (m)").run()
+    assert not page.error
+    charts = page.get("plotly_chart")
+    assert len(charts) == 3
+    assert "position (m)" in charts[-1].proto.spec or "position (m)" in charts[-2].proto.spec
+
+
+def test_an_own_set_is_deleted_and_comes_back(page, toy):
+    task = toy.task(2)
+    own.save("mine", record(task, 2))
+    own.save("other", record(task, 3))
+    page.run()
+    assert "own:mine" in list(page.dataframe[0].value["data"])
+    page.button(key=f"delete-{task}-mine").click().run()
+    assert own.qualities(task) == ["own:other"]
+    assert list(page.dataframe[0].value["data"])[3:] == ["own:other"]
+    assert "Deleted: own:mine" in plain_text(texts(page))
+    page.button(key=f"undo-{task}").click().run()
+    assert own.qualities(task) == ["own:mine", "own:other"]
+    assert len(assets.demos(task, "own:mine")) == 2
+    assert "Deleted" not in texts(page)
+    assert not page.exception
+
+
+def test_the_demonstrations_of_every_family_can_be_replayed():
+    from workbench.pages import demos
+
+    for family in FAMILIES.values():
+        task = family.tasks("test")[0]
+        names = list(QUALITIES)
+        payload = demos._packed(task, demos._stamps(task, names), "best")
+        assert [c["label"].split(":")[0] for c in payload["columns"]] == names
+        best = max(t.episode_return for t in assets.demos(task, "expert"))
+        assert f"{best:.1f}".replace("-", "−") in payload["columns"][0]["label"]

@@ -131,3 +131,31 @@ def test_drawing_changes_no_value(steps):
 def test_each_colour_means_one_thing():
     names = ("UNTUNED", "TUNED", "DIFFUSION", "DOWNSTREAM", "CONFLICT", "AGREE")
     assert len({getattr(figures, name) for name in names}) == len(names)
+
+
+def test_several_runs_share_one_chart(steps):
+    once = [steps[0]]
+    lines = [figures.Line("A", "#0072B2", once), figures.Line("B", "#D55E00", steps)]
+    figure = figures.curves(lines, steps[15], 30)
+    untuned, level, curve = figure.data
+    assert (untuned.name, level.name, curve.name) == ("untuned prompt", "A", "B")
+    assert (untuned.line.color, level.line.color) == (figures.UNTUNED, "#0072B2")
+    mean, half = interval(steps[0].evaluation.returns)
+    np.testing.assert_allclose(level.y, [mean, mean])
+    assert list(level.x) == [0, 30]
+    bands = [(shape.y0, shape.y1, shape.fillcolor) for shape in figure.layout.shapes]
+    assert bands[1] == (pytest.approx(mean - half), pytest.approx(mean + half), "#0072B2")
+    assert list(curve.x) == [0, 15, 30]
+    wants = [interval(s.evaluation.returns) for s in evaluated(steps)]
+    np.testing.assert_allclose(curve.y, [m for m, _ in wants])
+    np.testing.assert_allclose(curve.error_y.array, [h for _, h in wants], rtol=1e-6)
+
+
+def test_a_run_without_episodes_yet_is_left_out(steps):
+    assert figures.curves([figures.Line("A", "#0072B2", steps[1:3])], None, 30).data == ()
+    assert figures.curves([figures.Line("A", "#0072B2", [])], None, 30).data == ()
+
+
+def test_columns_are_told_apart():
+    assert len(set(figures.COLUMNS)) == 4
+    assert figures.UNTUNED not in figures.COLUMNS

@@ -15,21 +15,30 @@ ROWS = """
 tasks.family tasks.rewards tasks.inertia tasks.locomotion tasks.ant
 tasks.sawyer tasks.reach tasks splits
 trajectory rollout behaviour dataset own assets full
-model stored diffusion informed generators training pretrain pretrain_generator hyper projection
+acting checkpoint model stored diffusion informed generators parallel training pretrain pretrain_generator hyper projection toy
 methods.method methods.prompt_dt methods.mt_orl methods.tuned_prompt methods.tuned_weights
 methods.soft_prompt methods.adapter methods.hdt methods.fine_tuning methods.prompt_tuning
 methods.generated methods.prompt_diffuser methods.informed_diffuser
 methods.prompt_vae methods.prompt_gan methods
-tune presets store compare prompts held_out making
-sweep results scores search tables assembled findings
+tune presets locks store remote compare prompts held_out making
+sweep cluster results scores search tables assembled ablation findings
+grid expected
+standings background library export_run colours coverage
 pickled episodes fitting published hdf5 minari_io formats report received
-raycast meshes marks views film render player figures figures_data figures_tables
-figures_findings job replay
+raycast meshes marks views film render columns player chain figures figures_data figures_tables
+figures_ablation figures_gradient figures_findings job queue replay clips
+lessons charts figures_lessons figures_toy widgets widgets_live exercises
+equations stills handouts
 recipes reproduce doctor
-pages pages.controls pages.explore pages.sets pages.upload pages.data
+pages pages.guard pages.jobs pages.controls pages.link pages.sets pages.shown pages.progress
+pages.gradient pages.video pages.explore
+pages.families pages.links pages.rows pages.charts pages.cells pages.sweeps
+pages.upload pages.own_sets pages.demos pages.data
+pages.ablate pages.compare pages.picked pages.runs
 commands commands.output commands.settings
 commands.make commands.methods commands.evaluate commands.assets commands.data
-commands.table
+commands.sweeping commands.sweep commands.tasks commands.play commands.app
+commands.table commands.readme commands.screenshots commands.notebooks
 __main__
 """
 ORDER = [*ROWS.split()]
@@ -80,7 +89,7 @@ def test_an_upward_import_is_seen():
 
 @pytest.mark.parametrize(
     "module",
-    ["player", "projection", "job", "raycast", "meshes", "marks", "pickled", "hdf5"],
+    ["columns", "projection", "job", "raycast", "meshes", "marks", "pickled", "hdf5"],
 )
 def test_these_modules_need_nothing_of_ours(module):
     assert imported(ast.parse(FILES[module].read_text())) == set()

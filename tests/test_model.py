@@ -7,7 +7,9 @@ import pytest
 import torch
 from conftest import TOY_SIZES, build_model, record
 
-from workbench.model import ModelConfig, PromptDT, PromptedPolicy, read_checkpoint
+from workbench.acting import Product, _by_parts, _onednn, _parts, has_bf16
+from workbench.checkpoint import read_checkpoint
+from workbench.model import ModelConfig, PromptDT, PromptedPolicy
 from workbench.rollout import rollout
 from workbench.tasks import find
 from workbench.trajectory import Segment, Trajectories
@@ -38,9 +40,9 @@ def changed(segment, rows, by=3.0):
     return Segment(**fields)
 
 
-def teacher_forced(model, prompt, steps, b, t):
+def teacher_forced(model, prompt, steps, b, t, low=None):
     """Predict the action of step t of episode b with ``forward`` from what was recorded."""
-    low = max(0, t + 1 - K)
+    low = max(0, t + 1 - K) if low is None else low
     returns = 3.0 - np.cumsum([0.0, *(s.rewards[b] for s in steps[:t])])
 
     def column(name):
@@ -59,16 +61,102 @@ def teacher_forced(model, prompt, steps, b, t):
 
 
 @torch.no_grad()
-def check_rollout(model, prompt, steps):
+def check_rollout(model, prompt, steps, first_rows=None):
     assert len(steps) == T > K + 3, "the window must slide"
     seen = []
     for t, step in enumerate(steps):
         for b in range(len(step.actions)):
             mine = prompt[b % len(prompt) : b % len(prompt) + 1]
-            want = teacher_forced(model, mine, steps, b, t)
+            low = None if first_rows is None else first_rows[t]
+            want = teacher_forced(model, mine, steps, b, t, low)
             np.testing.assert_allclose(step.actions[b], want, atol=1e-5)
             seen.append(want)
     assert np.std(seen) > 0.01, "constant actions would prove nothing"
+
+
+def block_rows(k):
+    """Return the first context row at each step of block mode, for K rows at most."""
+    rows, first = [], 0
+    for t in range(T):
+        if t - first == k:  # full: keep the newer half, and the new row
+            first = t - k + max(1, k // 2)
+        rows.append(first)
+    return rows
+
+
+@pytest.mark.parametrize("k", [1, 2, 3, 4])
+def test_block_mode_equals_the_forward_pass_on_the_rows_that_it_keeps(toy, prompts, k):
+    model = build_model(toy, dataclasses.replace(TOY_SIZES, n_layers=3, context_length=k), seed=3)
+    policy = PromptedPolicy(model, prompts, target_return=3.0, mode="block")
+    steps = list(rollout(policy, toy.task(5), [1, 2, 3, 4]))
+    rows = block_rows(k)
+    assert all(t - first < k for t, first in enumerate(rows))
+    check_rollout(model, prompts, steps, rows)
+
+
+def test_block_mode_works_without_a_prompt(toy, model):
+    policy = PromptedPolicy(model, Segment.empty(toy), target_return=3.0, mode="block")
+    steps = list(rollout(policy, toy.task(5), [1, 2]))
+    check_rollout(model, Segment.empty(toy), steps, block_rows(K))
+
+
+def test_bfloat16_is_near_and_only_where_it_pays(toy, model, prompts):
+    def actions(n, **given):
+        steps = rollout(PromptedPolicy(model, prompts, **given), toy.task(5), range(n))
+        return np.array([s.actions for s in steps])
+
+    few, many = actions(7), actions(8)
+    np.testing.assert_array_equal(actions(7, precision="bf16"), few)
+    for mode in ("exact", "block"):
+        half = actions(8, precision="bf16", mode=mode)
+        whole = actions(8, mode=mode)
+        np.testing.assert_allclose(half[0], whole[0], atol=0.05)
+        assert has_bf16() != np.array_equal(half, whole)
+    assert np.std(many) > 0.01
+
+
+def test_adapters_act_in_every_mode_and_precision(toy, model, prompts):
+    tuned = model.with_adapters(4)
+    with torch.no_grad():
+        for block in tuned.blocks:
+            block.adapter.norm.weight += 0.3
+    steps = list(rollout(PromptedPolicy(tuned, prompts, target_return=3.0), toy.task(5), [1, 2]))
+    check_rollout(tuned, prompts, steps)
+    policy = PromptedPolicy(tuned, prompts, target_return=3.0, mode="block")
+    check_rollout(tuned, prompts, list(rollout(policy, toy.task(5), [1, 2])), block_rows(K))
+    half = dataclasses.replace(policy, mode="exact", precision="bf16")
+    assert all(np.isfinite(s.actions).all() for s in rollout(half, toy.task(5), range(8)))
+
+
+@pytest.mark.parametrize("wrong", [{"mode": "fast"}, {"precision": "fp16"}])
+def test_an_unknown_mode_or_precision_is_refused(model, prompts, wrong):
+    (name,) = wrong
+    with pytest.raises(ValueError, match=f"`{name}` must be one of"):
+        PromptedPolicy(model, prompts, **wrong)
+
+
+@torch.inference_mode()
+@pytest.mark.parametrize(
+    ("n_in", "n_out"), [(128, 384), (128, 128), (128, 512), (512, 128), (1, 3)]
+)
+@pytest.mark.parametrize("rows", [1, 2, 40, 413, 1180])
+def test_a_product_has_the_very_bits_of_the_plain_one(rows, n_in, n_out, rng):
+    layer = torch.nn.Linear(n_in, n_out)
+    x = torch.randn(rows, n_in, generator=rng)
+    product = Product(layer, torch.float32)
+    assert torch.equal(product(x), layer(x))
+    assert torch.equal(product(x, relu=True), layer(x).relu())
+    assert torch.equal(product(x.view(1, rows, n_in))[0], layer(x))
+
+
+@pytest.mark.skipif(_onednn is None, reason="this build of torch has no oneDNN")
+@torch.inference_mode()
+def test_products_in_parts_are_products(rng):
+    layer = torch.nn.Linear(10, 7)
+    x = torch.randn(5, 10, generator=rng)
+    for summed in (3, 5, 10):
+        got = _by_parts(x, _parts(layer.weight, summed), layer.bias, relu=True)
+        torch.testing.assert_close(got, layer(x).relu())
 
 
 def test_acting_step_by_step_equals_the_forward_pass_at_every_timestep(toy, model, prompts):

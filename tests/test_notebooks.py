@@ -4,9 +4,11 @@ import os
 import re
 from pathlib import Path
 
+import browser
 import pytest
 
-from workbench import assets
+from workbench import assets, handouts
+from workbench.exercises import EXERCISES
 from workbench.findings import CLAIMS
 
 WHY = "the extra `lab` is not installed: make install EXTRAS=collect,lab,dev"
@@ -15,6 +17,10 @@ nbclient = pytest.importorskip("nbclient", reason=WHY)
 
 FOLDER = Path(__file__).parents[1] / "notebooks"
 NOTEBOOKS = sorted(FOLDER.glob("*.ipynb"))
+LESSONS = [path for path in NOTEBOOKS if path.stem[0].isdigit()]
+FIGURE = "application/vnd.plotly.v1+json"
+PANEL = "application/vnd.jupyter.widget-view+json"
+every_lesson = pytest.mark.parametrize("path", LESSONS, ids=lambda path: path.stem)
 every_notebook = pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
 
 
@@ -30,7 +36,8 @@ def prose(cell):
 
 
 def test_there_are_notebooks():
-    assert NOTEBOOKS
+    assert [path.stem for path in LESSONS] == list(handouts.LESSONS)
+    assert set(handouts.PAGES) == {path.stem for path in NOTEBOOKS}
 
 
 @every_notebook
@@ -68,6 +75,61 @@ def test_findings_shows_every_claim():
     assert [c for c in code if c.startswith('show("')] == [f'show("{c.text}")' for c in CLAIMS]
 
 
+def cells_of(path, kind):
+    return [cell for cell in read(path).cells if cell.cell_type == kind]
+
+
+@every_lesson
+def test_cell_ids_are_stable(path):
+    """Ids that are made anew with every save would change the file each time."""
+    ids = [cell["id"] for cell in read(path).cells]
+    assert len(set(ids)) == len(ids)
+    assert [i for i in ids if not re.fullmatch(r"cell-\d\d", i)] == []
+
+
+@every_lesson
+def test_a_lesson_says_first_what_it_is_for_and_how_long_it_takes(path):
+    first = cells_of(path, "markdown")[0].source
+    assert first.startswith(f"# Lesson {path.stem[0]}: ")
+    assert "**You will learn**" in first
+    assert re.search(r"\*\*Before you begin:\*\*.*\*\*Time:\*\* \d+ minutes", first, re.DOTALL)
+    assert re.search(r"\d\.\d GB of memory", first)
+    assert "## What to try next" in cells_of(path, "markdown")[-1].source
+
+
+@every_lesson
+def test_a_lesson_leads_to_all_others(path):
+    first = cells_of(path, "markdown")[0].source
+    found = set(re.findall(r"\]\(([0-9a-z_]+)\.ipynb\)", first))
+    assert {other.stem for other in NOTEBOOKS} - {path.stem} <= found
+
+
+@every_lesson
+def test_a_lesson_has_exercises_with_a_hidden_solution_and_a_check(path):
+    text = [cell.source for cell in read(path).cells]
+    titles = [t for t in text if t.startswith("### Exercise")]
+    assert 3 <= len(titles) <= 4
+    for title in titles:
+        number = re.match(r"### Exercise (\d\.\d): ", title)[1]
+        _, asked, hidden = text[text.index(title) :][:3]
+        assert number in EXERCISES
+        assert f'check("{number}", ' in asked
+        assert "..." in asked
+        assert hidden.startswith("<details>\n<summary>Solution</summary>")
+        assert f'check("{number}", ' in hidden
+
+
+def test_every_exercise_is_asked_somewhere():
+    text = "".join(cell.source for path in LESSONS for cell in read(path).cells)
+    assert set(re.findall(r"### Exercise (\d\.\d)", text)) == set(EXERCISES)
+
+
+@every_lesson
+def test_a_lesson_explains_by_equations(path):
+    text = "".join(cell.source for cell in cells_of(path, "markdown"))
+    assert "$$" in text or path.stem.startswith("5")
+
+
 def without_results(folder):
     """Return a folder with everything that ships but the results."""
     folder.mkdir()
@@ -84,18 +146,67 @@ def solutions(notebook):
     return [nbformat.v4.new_code_cell(code) for code in found]
 
 
-@every_notebook
-@pytest.mark.parametrize("results", ["shipped", "none"])
-def test_a_notebook_runs_from_top_to_bottom(path, results, tmp_path):
-    notebook, env = read(path), {**os.environ, "OMP_NUM_THREADS": "1"}
-    notebook.cells += solutions(notebook)
-    if results == "none":
-        env["WORKBENCH_ASSETS"] = str(without_results(tmp_path / "assets"))
+def executed(path, tmp_path, **variables):
+    """Run a notebook, its solutions after it, quickly; return it and the number of solutions."""
+    notebook, added = read(path), solutions(read(path))
+    notebook.cells += added
+    env = {**os.environ, "OMP_NUM_THREADS": "1", "WORKBENCH_QUICK": "1", **variables}
+    env["WORKBENCH_RUNS"] = str(tmp_path / "runs")
     run = nbclient.NotebookClient(
         notebook, timeout=600, kernel_name="python3", resources={"metadata": {"path": FOLDER}}
     )
     run.execute(env=env)
-    shown = [o for c in notebook.cells for o in c.get("outputs", []) if "data" in o]
-    assert any("text/html" in o["data"] for o in shown)
-    if results == "none":
-        assert any("not run yet" in str(o["data"].get("text/markdown")) for o in shown)
+    return notebook, len(added)
+
+
+def shown(cells, kind):
+    """Return what the outputs of cells are of one MIME type, in order."""
+    outputs = [o for cell in cells for o in cell.get("outputs", [])]
+    return [o["data"][kind] for o in outputs if kind in o.get("data", {})]
+
+
+@every_notebook
+def test_a_notebook_runs_from_top_to_bottom(path, tmp_path):
+    notebook, n = executed(path, tmp_path)
+    asked, solved = notebook.cells[:-n], notebook.cells[-n:]
+    assert shown(asked, FIGURE)
+    if path in LESSONS:
+        says = shown(asked, "text/markdown")
+        assert sum("Not answered yet" in text for text in says) == n
+        assert not any("Right." in text for text in says)
+        assert sum(t.startswith("✓ Right.") for t in shown(solved, "text/markdown")) == n
+        outputs = [o for cell in asked for o in cell.get("outputs", [])]
+        assert [o["text"] for o in outputs if o.get("name") == "stderr"] == []
+    # a page without a kernel still tells the story: after each panel comes a figure
+    kinds = [k for c in asked for o in c.get("outputs", []) for k in o.get("data", {})]
+    kinds = [k for k in kinds if k in (FIGURE, PANEL)]
+    assert not kinds or kinds[-1] == FIGURE
+    if path in LESSONS:
+        assert PANEL in kinds
+
+
+@pytest.mark.parametrize("name", ["findings", "5_ablation"])
+def test_without_results_it_says_what_is_lacking(name, tmp_path):
+    folder = str(without_results(tmp_path / "assets"))
+    notebook, _ = executed(FOLDER / f"{name}.ipynb", tmp_path, WORKBENCH_ASSETS=folder)
+    assert any("not run yet" in text.lower() for text in shown(notebook.cells, "text/markdown"))
+
+
+def test_a_panel_lives_in_a_browser(tmp_path):
+    """JupyterLab as `make lab` starts it: run a lesson, choose another task, see it follow."""
+    notebook = read(FOLDER / "1_tasks_and_data.ipynb")
+    upto = next(i for i, c in enumerate(notebook.cells) if "Demonstrations(" in c.source)
+    notebook.cells = [c for c in notebook.cells[: upto + 1] if c.cell_type == "code"]
+    nbformat.write(notebook, tmp_path / "panel.ipynb")
+    with browser.laboratory(tmp_path) as url, browser.opened() as page:
+        page.goto(f"{url}/doc/tree/panel.ipynb")
+        page.get_by_text("| Idle").first.wait_for(timeout=90_000)
+        assert page.get_by_text("Jupyter news").count() == 0
+        page.get_by_text("Run", exact=True).first.click()
+        page.get_by_text("Run All Cells", exact=True).click()
+        page.locator(".workbench-charts .main-svg").first.wait_for(timeout=90_000)
+        assert page.locator(".pdw canvas").count() >= 2
+        ticks = "document.querySelector('.workbench-charts .xaxislayer-above').textContent"
+        before = page.evaluate(ticks)
+        page.locator(".widget-dropdown select").nth(1).select_option(label="run at 1.8 m/s")
+        page.wait_for_function(f"{ticks} !== {before!r}", timeout=30_000)

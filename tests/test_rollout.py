@@ -1,14 +1,18 @@
 """Episodes in lock-step, and what is kept of them."""
 
+import dataclasses
 import itertools
 from dataclasses import dataclass
 
 import numpy as np
 import pytest
-from conftest import Point
+from conftest import TOY_SIZES, Point, build_model
 
+from workbench.behaviour import UniformPolicy
+from workbench.model import PromptedPolicy
 from workbench.rollout import evaluate, half_width, rollout, trajectories_of
 from workbench.tasks import find, make
+from workbench.trajectory import Trajectories
 
 
 @dataclass(frozen=True)
@@ -167,3 +171,60 @@ def test_the_interval_of_a_mean_is_students(draw, n, t):
 
 def test_one_value_has_no_finite_interval():
     assert half_width(np.array([3.0])) == np.inf
+
+
+@pytest.fixture(scope="module")
+def prompted():
+    """An untrained Prompt-DT of a shipped family, which other processes know as well."""
+    family = find("cheetah-vel")
+    model = build_model(family, TOY_SIZES)
+    task = family.task(2)
+    data = Trajectories(evaluate(UniformPolicy(6), task, [1, 2, 3]).trajectories)
+    prompt = data.segments(np.arange(3), np.arange(3), TOY_SIZES.prompt_length)
+    return PromptedPolicy(model, prompt), task
+
+
+def test_workers_share_the_episodes_and_change_nothing(prompted):
+    policy, task = prompted
+    seeds = [5, 4, 3, 2, 1, 0, 9]
+    one, two = (evaluate(policy, task, seeds, workers=workers) for workers in (1, 2))
+    assert two.seeds == one.seeds == tuple(seeds)
+    starts = [np.stack([t.states[0] for t in e.trajectories]) for e in (one, two)]
+    np.testing.assert_array_equal(*starts)
+    first = [np.stack([t.actions[:3] for t in e.trajectories]) for e in (one, two)]
+    np.testing.assert_allclose(*first, atol=1e-5)
+    assert np.ptp(first[0], 0).min() > 0, "equal prompts would prove nothing"
+
+
+def test_a_share_of_the_episodes_keeps_their_prompts(prompted):
+    policy, task = prompted
+    whole = evaluate(policy, task, range(5)).trajectories
+    for places in ([3, 4], [1]):
+        some = evaluate(policy.share(places), task, places).trajectories
+        for place, got in zip(places, some, strict=True):
+            np.testing.assert_allclose(got.actions[:3], whole[place].actions[:3], atol=1e-5)
+
+
+def test_an_evaluation_takes_a_mode_and_a_precision(prompted):
+    policy, task = prompted
+    plain, block, half = (
+        evaluate(policy, task, range(8), **given).trajectories[0].actions
+        for given in ({}, {"mode": "block"}, {"precision": "bf16"})
+    )
+    k = TOY_SIZES.context_length
+    np.testing.assert_allclose(block[:k], plain[:k], atol=1e-5)
+    assert np.abs(block[k] - plain[k]).max() > 1e-4, "a shorter context"
+    np.testing.assert_allclose(half[0], plain[0], atol=0.05)
+    kept = dataclasses.replace(policy, mode="block")
+    again = evaluate(kept, task, range(8)).trajectories[0].actions
+    np.testing.assert_array_equal(again, block)
+
+
+def test_what_an_evaluation_cannot_do_is_said(toy, prompted):
+    policy, task = prompted
+    with pytest.raises(ValueError, match="`workers` must be a whole number from 1 up: got 0"):
+        evaluate(policy, task, [1], workers=0)
+    with pytest.raises(ValueError, match="Scripted has no `mode`"):
+        evaluate(STEADY, toy.task(5), [1], mode="block")
+    with pytest.raises(ValueError, match="`mode` must be one of exact, block: got 'fast'"):
+        evaluate(policy, task, [1], mode="fast")

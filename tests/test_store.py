@@ -11,10 +11,12 @@ import torch
 from workbench import full
 from workbench.methods import METHODS
 from workbench.rollout import evaluate
-from workbench.store import RunStore
+from workbench.store import FORMAT, RunStore
 from workbench.tune import RunSpec, acting_model, run
 
 SETTINGS = {"batch_size": 4}
+HALVES = {"atol": 5e-3, "rtol": 1e-3}
+"""Of what is drawn, not computed with."""
 
 
 @pytest.fixture
@@ -72,7 +74,29 @@ def test_a_run_is_read_back_with_equal_numbers(store, spec, recorded, model):
         for name in ("observations", "actions", "rewards", "states"):
             np.testing.assert_array_equal(getattr(other, name), getattr(first, name))
         for name, value in vars(a.snapshot.trace).items():
-            assert torch.equal(getattr(b.snapshot.trace, name), value)
+            torch.testing.assert_close(getattr(b.snapshot.trace, name), value, **HALVES)
+
+
+def test_the_first_chain_of_every_tenth_update_is_kept(shipped, store, model):
+    spec = RunSpec("toy", 5, settings=SETTINGS, updates=25, eval_every=25, episodes=2)
+    written = list(store.record(spec, run(spec)))
+    again = store.load(spec.id, model)
+    assert [s.update for s in written if s.trace is not None] == [0, 10, 20, 25]
+    for a, b in zip(written, again, strict=True):
+        assert (a.trace is None) == (b.trace is None)
+        if a.trace is not None and a.evaluation is None:
+            assert a.trace.x.shape[1] == b.trace.x.shape[1] == 1
+            for name, value in vars(a.trace).items():
+                torch.testing.assert_close(getattr(b.trace, name), value, **HALVES)
+        elif a.trace is not None:
+            torch.testing.assert_close(b.trace.x, a.trace.x, **HALVES)
+            assert a.trace is a.snapshot.trace
+
+
+def test_a_run_that_is_evaluated_at_its_end_alone_keeps_no_other_chain(shipped, store):
+    spec = RunSpec("toy", 5, settings=SETTINGS, updates=12, eval_every=0, episodes=2)
+    assert [s.update for s in store.record(spec, run(spec)) if s.trace is not None] == [12]
+    assert not (store.root / spec.id / "traces").exists()
 
 
 def test_a_policy_read_back_acts_as_it_did(store, spec, recorded, model, toy):
@@ -115,7 +139,7 @@ def test_the_result_sums_up_every_evaluation(store, spec, recorded):
     want = [{"update": s.update, **s.evaluation.summary()} for s in recorded if s.evaluation]
     assert result.pop("update_seconds") > 0
     assert result.pop("n_trainable") == recorded[-1].n_trainable > 0
-    assert result == {"id": spec.id, "evaluations": want}
+    assert result == {"format": FORMAT, "id": spec.id, "evaluations": want}
 
 
 @pytest.mark.parametrize("keep", [1, 2, 3, 4])

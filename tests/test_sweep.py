@@ -148,12 +148,18 @@ def test_it_computes_in_one_thread_and_leaves_their_number_alone(specs, store, m
     assert seen == [1, 1]
 
 
+def taken(store, spec):
+    """Hold a run as another process would; closing what is returned lets go."""
+    folder = store.root / spec.id
+    folder.mkdir(parents=True)
+    lock = os.open(folder / "lock", os.O_RDWR | os.O_CREAT)
+    fcntl.flock(lock, fcntl.LOCK_EX)
+    return lock
+
+
 def test_what_another_process_is_making_is_left_to_it(specs, store):
     """The other one holds the second run, does it and lets go: it is not done twice."""
-    folder = store.root / specs[1].id
-    folder.mkdir(parents=True)
-    lock = os.open(folder, os.O_RDONLY)
-    fcntl.flock(lock, fcntl.LOCK_EX)
+    lock = taken(store, specs[1])
     stream = sweep(specs, store)
     assert [next(stream).run for _ in range(3)] == [specs[i].id for i in (0, 2, 3)]
     list(store.record(specs[1], run(specs[1])))
@@ -163,10 +169,7 @@ def test_what_another_process_is_making_is_left_to_it(specs, store):
 
 
 def test_what_another_process_gave_up_is_taken_over(specs, store):
-    folder = store.root / specs[1].id
-    folder.mkdir(parents=True)
-    lock = os.open(folder, os.O_RDONLY)
-    fcntl.flock(lock, fcntl.LOCK_EX)
+    lock = taken(store, specs[1])
     threading.Timer(0.2, os.close, [lock]).start()
     (last,) = sweep(specs[1:2], store)
     assert last.seconds > 0

@@ -11,6 +11,7 @@ import torch
 
 import workbench.__main__ as command
 from workbench import assets, tables
+from workbench.commands import sweeping
 from workbench.assembled import ALL, Runs, assemble
 from workbench.figures_tables import intervals, profiles
 from workbench.presets import CHOSEN
@@ -210,7 +211,7 @@ def test_quick_without_shipped_runs_compares_with_nothing(call):
 
 def test_quick_is_of_the_cheetahs_unless_told(monkeypatch, call):
     seen = []
-    monkeypatch.setattr(command.table, "sweep", lambda specs, *_, **__: seen.extend(specs) or [])
+    monkeypatch.setattr(sweeping, "sweep", lambda specs, *_, **__: seen.extend(specs) or [])
     call("1", "--quick")
     assert {s.family for s in seen} == {"cheetah-vel", "cheetah-dir"}
     assert {s.seed for s in seen} == {0}

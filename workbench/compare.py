@@ -6,11 +6,13 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Literal
 
+import numpy as np
 import pandas as pd
 import torch
 
-from workbench.rollout import half_width
+from workbench.rollout import Evaluation, half_width
 from workbench.store import RunStore
+from workbench.trajectory import Normalizer, Segment
 from workbench.tune import RunSpec, TuneStep, acting_model, run, start
 
 Role = Literal["preview", "untuned", "tuned"]
@@ -31,10 +33,7 @@ def compare(spec: RunSpec, store: RunStore) -> Iterator[tuple[Role, TuneStep]]:
     """
     if spec.method == "prompt-dt":
         raise ValueError("There is nothing to compare: this run is the untuned prompt itself.")
-    method, model, trajectories = start(spec)
-    rng = torch.Generator().manual_seed(spec.seed)
-    learner = method.start(model, trajectories["demos"], rng, prompts=trajectories["prompts"])
-    yield "preview", TuneStep(0, {}, 0.0, learner.snapshot())
+    yield "preview", preview(spec)
     untuned = spec.untuned
     if untuned.id in store:
         (first,) = store.load(untuned.id, acting_model(untuned))
@@ -43,6 +42,71 @@ def compare(spec: RunSpec, store: RunStore) -> Iterator[tuple[Role, TuneStep]]:
     yield "untuned", first
     for step in store.record(spec, run(spec)):
         yield "tuned", step
+
+
+def preview(spec: RunSpec) -> TuneStep:
+    """Return update 0 of a run without its evaluation: its prompts, and the chain that made them.
+
+    Raises:
+        ValueError: if a network or trajectories that it needs are not there.
+    """
+    method, model, trajectories = start(spec)
+    rng = torch.Generator().manual_seed(spec.seed)
+    learner = method.start(model, trajectories["demos"], rng, prompts=trajectories["prompts"])
+    snapshot = learner.snapshot()
+    return TuneStep(0, {}, 0.0, snapshot, n_trainable=learner.n_trainable, trace=snapshot.trace)
+
+
+def watch(spec: RunSpec, store: RunStore, *, keep: bool = True) -> Iterator[TuneStep]:
+    """Yield a preview, so that there is something to draw at once, then the steps of a run.
+
+    Args:
+        spec: Any run, also of the untuned prompt.
+        store: Where it is recorded.
+        keep: Whether it is recorded at all: a run that the store has stays when it is run again
+            to be looked at, even if that is stopped.
+    """
+    yield preview(spec)
+    yield from store.record(spec, run(spec)) if keep else run(spec)
+
+
+def without_preview(steps: Iterable[TuneStep]) -> tuple[TuneStep, ...]:
+    """Return the steps of ``watch`` without the preview once update 0 itself is there."""
+    steps = tuple(steps)
+    return steps[1:] if len(steps) > 1 and steps[0].evaluation is None else steps
+
+
+def paired(a: Evaluation, b: Evaluation) -> tuple[float, float]:
+    """Return b's return minus a's, paired over episodes: mean and 95 % half-width.
+
+    The interval is over initial states; the seed and its prompts are held fixed.
+
+    Raises:
+        ValueError: if the two are not of the same episodes.
+    """
+    if a.seeds != b.seeds or len(a.returns) != len(b.returns):
+        raise ValueError(
+            f"Only the same episodes can be paired: got {len(a.returns)} and {len(b.returns)}, "
+            f"seeds {a.seeds} and {b.seeds}. Evaluate both with the same seeds."
+        )
+    pairs = b.returns - a.returns
+    return float(pairs.mean()), half_width(pairs)
+
+
+def prompt_distance(a: Segment, b: Segment, normalizer: Normalizer) -> float | None:
+    """Return how far two sets of prompts are apart, in standard deviations of the training data.
+
+    It is the root mean square over prompts, rows, observations and actions; prompt i of one is
+    compared with prompt i of the other.
+
+    Returns:
+        None if they do not match in number and length, as where there is no prompt at all.
+    """
+    n = normalizer.n_observations + normalizer.n_actions
+    x, y = (normalizer.pack(prompt)[0][..., :n] for prompt in (a, b))
+    if x.shape != y.shape or not x.numel():
+        return None
+    return float(np.sqrt((x - y).square().mean().item()))
 
 
 @dataclass(frozen=True, eq=False)
@@ -84,12 +148,8 @@ class Comparison:
         return tuple(step for step in self.steps if step.evaluation is not None)
 
     def difference(self, step: TuneStep) -> tuple[float, float]:
-        """Return tuned minus untuned return, paired over episodes: mean and 95 % half-width.
-
-        The interval is over initial states; the seed and its prompts are held fixed.
-        """
-        pairs = step.evaluation.returns - self.untuned.evaluation.returns
-        return float(pairs.mean()), half_width(pairs)
+        """Return tuned minus untuned return, paired over episodes: mean and 95 % half-width."""
+        return paired(self.untuned.evaluation, step.evaluation)
 
 
 def stored_runs(store: RunStore) -> list[dict[str, object]]:

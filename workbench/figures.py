@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import plotly.graph_objects as go
@@ -17,6 +18,8 @@ DIFFUSION = "#E69F00"
 DOWNSTREAM = "#009E73"
 CONFLICT = "#D55E00"
 AGREE = "#56B4E9"
+COLUMNS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7")
+"""Of what a page puts side by side: A, B, and two more."""
 
 _WINDOW = 11
 
@@ -54,6 +57,72 @@ def returns(steps: Sequence[TuneStep], untuned: TuneStep | None, updates: int) -
             hovertemplate="after %{x} updates: %{y:.1f} ± %{error_y.array:.1f}<extra></extra>",
         )
     return figure
+
+
+@dataclass(frozen=True, eq=False)
+class Line:
+    """One run in a chart of several.
+
+    Attributes:
+        label: What a reader calls it.
+        colour: "#rrggbb".
+        steps: Its steps so far.
+    """
+
+    label: str
+    colour: str
+    steps: Sequence[TuneStep]
+
+
+def curves(lines: Sequence[Line], untuned: TuneStep | None, updates: int) -> go.Figure:
+    """Draw mean return over updates of several runs, with 95 % intervals over episodes.
+
+    A run that is evaluated once, because it tunes nothing, is a level line with a band.
+
+    Args:
+        lines: The runs.
+        untuned: The evaluated untuned prompt, if it is to be drawn besides.
+        updates: Where the axis ends.
+    """
+    figure = _figure("Return after … updates", "updates", "return per episode", updates)
+    if untuned is not None:
+        _level(figure, Line("untuned prompt", UNTUNED, [untuned]), updates, "dash")
+    for line in lines:
+        steps = [step for step in line.steps if step.evaluation is not None]
+        if len(line.steps) == 1 and steps:
+            _level(figure, line, updates, "dot")
+        elif steps:
+            _curve(figure, line, steps)
+    return figure
+
+
+def _level(figure: go.Figure, line: Line, updates: int, dash: str) -> None:
+    mean, half = _interval(line.steps[0])
+    figure.add_hrect(mean - half, mean + half, fillcolor=line.colour, opacity=0.12, line_width=0)
+    figure.add_scatter(
+        x=[0, updates],
+        y=[mean, mean],
+        name=line.label,
+        mode="lines",
+        line={"color": line.colour, "dash": dash},
+        hovertemplate=f"{line.label}: %{{y:.1f}} ± {half:.1f}<extra></extra>",
+    )
+
+
+def _curve(figure: go.Figure, line: Line, steps: Sequence[TuneStep]) -> None:
+    means, halves = np.array([_interval(step) for step in steps]).T
+    figure.add_scatter(
+        x=[step.update for step in steps],
+        y=means,
+        error_y={"array": halves, "color": line.colour, "thickness": 1.2, "width": 3},
+        name=line.label,
+        mode="lines+markers",
+        line={"color": line.colour},
+        hovertemplate=(
+            f"{line.label}<br>after %{{x}} updates: %{{y:.1f}} ± %{{error_y.array:.1f}}"
+            "<extra></extra>"
+        ),
+    )
 
 
 def losses(steps: Sequence[TuneStep], updates: int) -> go.Figure:

@@ -7,19 +7,12 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
-from plotly.colors import qualitative
 
 from workbench.assembled import ALL
-from workbench.scores import profile
+from workbench.colours import INK, look
+from workbench.scores import Estimate, profile
 
-_PUBLISHED = "#222222"
-_DASHES = ("solid", "dash", "dot", "dashdot", "longdash", "longdashdot")
-
-
-def colours(names: Sequence[str]) -> dict[str, str]:
-    """Return a colour for each row of a table, by its place."""
-    palette = qualitative.Dark24
-    return {name: palette[i % len(palette)] for i, name in enumerate(names)}
+_LOOKS_AT = 101
 
 
 def intervals(table: pd.DataFrame, column: str) -> go.Figure:
@@ -30,78 +23,134 @@ def intervals(table: pd.DataFrame, column: str) -> go.Figure:
         column: One of its columns.
     """
     part = table[table["column"] == column]
-    colour_of = colours(part["row"].tolist())
     over_all = column == ALL
     digits = 3 if over_all else 1
     what = "normalised score" if over_all else "return per episode"
     figure = _figure(column, what, 90 + 28 * len(part))
     for _, r in part[part["iqm"].notna()].iterrows():
-        known = pd.notna(r["iqm_low"])
-        said = f"IQM {r['iqm']:.{digits}f}" + (
-            f" [{r['iqm_low']:.{digits}f}, {r['iqm_high']:.{digits}f}]" if known else ""
-        )
-        figure.add_scatter(
-            x=[r["iqm"]],
-            y=[r["row"]],
-            error_x={
-                "array": [r["iqm_high"] - r["iqm"] if known else 0.0],
-                "arrayminus": [r["iqm"] - r["iqm_low"] if known else 0.0],
-                "symmetric": False,
-                "thickness": 6,
-                "width": 0,
-                "color": colour_of[r["row"]],
-            },
-            name=r["row"],
-            mode="markers",
-            marker={"color": colour_of[r["row"]], "size": 11, "line": {"color": "white"}},
-            showlegend=False,
-            hovertemplate=f"{r['row']}: {said}<extra></extra>",
-        )
+        found = Estimate(r["iqm"], r["iqm_low"], r["iqm_high"])
+        _add_interval(figure, r["row"], found, f"IQM {_said(found, digits)}")
     known = part[part["published"].notna()]
     if len(known):
         figure.add_scatter(
             x=known["published"],
             y=known["row"],
-            error_x={"array": known["published_sd"], "color": _PUBLISHED, "width": 3},
+            error_x={"array": known["published_sd"], "color": INK, "width": 3},
             name="published: mean ± sd",
             mode="markers",
-            marker={"color": _PUBLISHED, "symbol": "diamond-open", "size": 9},
+            marker={"color": INK, "symbol": "diamond-open", "size": 9},
             hovertemplate="published for %{y}: %{x:.1f}<extra></extra>",
         )
-    figure.update_yaxes(
-        categoryorder="array", categoryarray=part["row"].tolist()[::-1], automargin=True
-    )
+    _order(figure, part["row"].tolist())
     return figure
 
 
 def profiles(
     scores: Mapping[str, np.ndarray],
     levels: Sequence[float] | None = None,
-    names: Sequence[str] = (),
+    bands: Mapping[str, tuple[np.ndarray, np.ndarray]] | None = None,
 ) -> go.Figure:
     """Draw performance profiles: the share of runs above every level of the normalised score.
 
     Args:
         scores: Row of a table → normalised scores, (S, M).
-        levels: Where to look; by default from the lowest to the highest score.
-        names: All rows of the table, so that each has the colour that it has in ``intervals``.
+        levels: Where to look; see ``levels_of``.
+        bands: Row → lowest and highest share at each level, (L,) each, of ``scores.profile_band``.
     """
     if levels is None and scores:
-        every = np.concatenate([np.ravel(s) for s in scores.values()])
-        levels = np.linspace(every.min(), every.max(), 101)
-    figure = _figure("Performance profile", "normalised score τ", 380)
-    colour_of = colours(names or list(scores))
-    for i, name in enumerate(scores):
+        levels = levels_of(scores)
+    figure = _figure("Performance profile", "normalised score τ", 460)
+    for name in scores:
+        as_drawn = look(name)
+        if bands and name in bands:
+            low, high = bands[name]
+            figure.add_scatter(
+                x=np.concatenate([levels, levels[::-1]]),
+                y=np.concatenate([high, low[::-1]]),
+                fill="toself",
+                fillcolor=as_drawn.band,
+                line={"width": 0},
+                mode="lines",
+                legendgroup=name,
+                showlegend=False,
+                hoverinfo="skip",
+            )
         figure.add_scatter(
             x=np.asarray(levels),
             y=profile(np.asarray(scores[name]), np.asarray(levels)),
             name=name,
             mode="lines",
-            line={"color": colour_of[name], "shape": "hv", "dash": _DASHES[i % len(_DASHES)]},
+            line={"color": as_drawn.colour, "shape": "hv", "dash": as_drawn.dash},
+            legendgroup=name,
             hovertemplate=f"{name}: %{{y:.0%}} of runs above %{{x:.2f}}<extra></extra>",
         )
     figure.update_yaxes(title="share of runs above τ", range=[-0.02, 1.02], tickformat=".0%")
     return figure
+
+
+def levels_of(scores: Mapping[str, np.ndarray]) -> np.ndarray:
+    """Return where to look at performance profiles: from the lowest to the highest score."""
+    every = np.concatenate([np.ravel(s) for s in scores.values()])
+    return np.linspace(every.min(), every.max(), _LOOKS_AT)
+
+
+def improvements(found: Mapping[str, Estimate], against: str) -> go.Figure:
+    """Draw for each row the probability that its run beats one of another row on the same task.
+
+    Args:
+        found: Row of a table → probability and its interval, of ``scores.improvement``.
+        against: The other row.
+    """
+    title = f"Probability that a run beats one of: {against}"
+    figure = _figure(title, "probability of improvement", 90 + 28 * max(1, len(found)))
+    for name, estimate in found.items():
+        _add_interval(figure, name, estimate, _said(estimate, 2))
+    figure.add_vline(0.5, line={"color": INK, "width": 1, "dash": "dot"})
+    _order(figure, list(found))
+    figure.update_xaxes(range=[-0.03, 1.03], tickformat=".0%")
+    return figure
+
+
+def _add_interval(figure: go.Figure, name: str, found: Estimate, said: str) -> None:
+    """Draw a row of intervals: a mark, and a bar as long as its interval."""
+    as_drawn, known = look(name), np.isfinite(found.low)
+    figure.add_scatter(
+        x=[found.value],
+        y=[name],
+        error_x={
+            "array": [found.high - found.value if known else 0.0],
+            "arrayminus": [found.value - found.low if known else 0.0],
+            "symmetric": False,
+            "thickness": 6,
+            "width": 0,
+            "color": as_drawn.colour,
+        },
+        name=name,
+        mode="markers",
+        marker={
+            "color": as_drawn.colour,
+            "symbol": as_drawn.symbol,
+            "size": 11,
+            "line": {"color": "white", "width": 1},
+        },
+        showlegend=False,
+        hovertemplate=f"{name}: {said}<extra></extra>",
+    )
+
+
+def _said(found: Estimate, digits: int) -> str:
+    known = np.isfinite(found.low)
+    interval = f" [{found.low:.{digits}f}, {found.high:.{digits}f}]" if known else ""
+    return f"{found.value:.{digits}f}{interval}".replace("-", "−")
+
+
+def _order(figure: go.Figure, rows: list[str]) -> None:
+    figure.update_yaxes(
+        categoryorder="array",
+        categoryarray=rows[::-1],
+        range=[-0.6, len(rows) - 0.4],
+        automargin=True,
+    )
 
 
 def _figure(title: str, x: str, height: int) -> go.Figure:

@@ -91,6 +91,15 @@ def _add(scene: mujoco.MjvScene, shape: marks.Shape) -> None:
         scene.ngeom += 1
 
 
+def gif(film: bytes, most: float = 25.0) -> bytes:
+    """Return an mp4 as a GIF that repeats, at no more than ``most`` pictures per second."""
+    with imageio.get_reader(film, format="mp4") as reader:
+        fps = reader.get_meta_data()["fps"]
+        every = max(1, round(fps / most))
+        pictures = [picture for i, picture in enumerate(reader) if i % every == 0]
+    return imageio.mimwrite("<bytes>", pictures, format="gif", duration=1000 * every / fps, loop=0)
+
+
 def _main(folder: Path) -> None:
     """Draw the job in ``folder``, one line of progress per picture."""
     job = json.loads((folder / "job.json").read_text())

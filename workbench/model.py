@@ -9,23 +9,23 @@ from __future__ import annotations
 
 import copy
 import dataclasses
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Literal, get_args
 
 import numpy as np
 import torch
 import torch.nn.functional as F
-from safetensors import safe_open
-from safetensors.torch import save_file
 from torch import Tensor, nn
 
+from workbench.acting import Layers, has_bf16
+from workbench.checkpoint import read_checkpoint, write_checkpoint
 from workbench.tasks import Family, find
 from workbench.trajectory import Normalizer, Segment
 
 Precision = Literal["fp32", "bf16"]
+Mode = Literal["exact", "block"]
 
 
 @dataclass(frozen=True)
@@ -202,7 +202,9 @@ class PromptDT(nn.Module):
         Returns:
             Actions in [-1, 1], (B, K, A). Rows that are padding are meaningless.
         """
-        bf16 = torch.autocast("cpu", torch.bfloat16, enabled=self.precision == "bf16")
+        bf16 = torch.autocast(
+            context.mask.device.type, torch.bfloat16, enabled=self.precision == "bf16"
+        )
         with bf16:
             x = self._tokens(self.context_embedding, context)
             if prompt.length:
@@ -212,24 +214,6 @@ class PromptDT(nn.Module):
                 x, _ = block(x)
             x, _ = self.blocks[-1](x, last=n_context)
             return torch.tanh(self.head(self.norm_out(x[:, 1::3])))
-
-    def remember(self, prompt: Segment) -> list[tuple[Tensor, Tensor]]:
-        """Return every layer's keys and values of the prompt: exact for a whole episode."""
-        if not prompt.length:
-            return [None] * len(self.blocks)
-        x, memory = self._tokens(self.prompt_embedding, prompt), []
-        for block in self.blocks:
-            x, past = block(x)
-            memory.append(past)
-        return memory
-
-    def next_action(self, memory, context: Segment) -> Tensor:
-        """Return the action of the newest context row, (B, A); its own action is not read."""
-        x = self._tokens(self.context_embedding, context)[:, :-1]
-        for block, past in zip(self.blocks[:-1], memory[:-1], strict=True):
-            x, _ = block(x, past)
-        x, _ = self.blocks[-1](x, memory[-1], last=1)
-        return torch.tanh(self.head(self.norm_out(x[:, -1])))
 
     def save(self, path: Path, *, half: bool = False, **metadata: object) -> None:
         """Write weights, normaliser, size and family as safetensors; see ``write_checkpoint``."""
@@ -263,7 +247,7 @@ class PromptDT(nn.Module):
         """Return this very model, weights shared, with ``forward`` computed in ``precision``.
 
         ``"bf16"`` computes in bfloat16 with the weights in float32: twice as fast on a CPU that
-        has it. Acting (``remember``, ``next_action``) is always exact.
+        has it. What a ``PromptedPolicy`` computes in is said by the policy.
         """
         model = copy.copy(self)
         model.precision = precision
@@ -285,46 +269,6 @@ class PromptDT(nn.Module):
         return model.frozen()
 
 
-def write_checkpoint(
-    path: Path, state: Mapping[str, Tensor], header: Mapping[str, object], *, half: bool
-) -> None:
-    """Write tensors and a JSON header as safetensors.
-
-    Args:
-        path: The file.
-        state: Weights and buffers by name.
-        header: Plain JSON.
-        half: Keep matrices in float16: half the bytes, numbers rounded to 11 bits.
-    """
-    kept = {
-        k: (v.half() if half and v.ndim > 1 and v.dtype == torch.float32 else v).contiguous()
-        for k, v in state.items()
-    }
-    path.parent.mkdir(parents=True, exist_ok=True)
-    save_file(kept, path, {"workbench": json.dumps(header)})
-
-
-def read_checkpoint(path: Path) -> tuple[dict, dict[str, Tensor]]:
-    """Return the JSON header and the tensors of a safetensors checkpoint.
-
-    Raises:
-        ValueError: if the file is missing, truncated or without our header.
-    """
-    path = Path(path)
-    if not path.exists():
-        raise ValueError(
-            f"There is no checkpoint {path}. Make it with `pretrain` (a Prompt-DT) or with the "
-            "verb that has the file's name; `python -m workbench --help` tells the order."
-        )
-    try:
-        with safe_open(path, "pt") as file:
-            header = json.loads((file.metadata() or {})["workbench"])
-            state = {k: file.get_tensor(k) for k in file.keys()}  # noqa: SIM118
-            return header, {k: v.float() if v.dtype == torch.half else v for k, v in state.items()}
-    except Exception as error:
-        raise ValueError(f"{path} is no checkpoint of this workbench: {error}.") from error
-
-
 def _initialise(module: nn.Module) -> None:
     if isinstance(module, nn.Linear | nn.Embedding):
         nn.init.normal_(module.weight, std=0.02)
@@ -340,48 +284,87 @@ class PromptedPolicy:
         model: A frozen Prompt-DT.
         prompt: B prompts.
         target_return: Return asked for at the start, raw; the family's by default.
+        mode: ``"exact"`` reads the last K rows at each step: what every result is made with.
+            ``"block"`` is for screening and live views, several times as fast: the context grows
+            to K rows, is cut to its newer half, and grows again; what was encoded is kept.
+        precision: ``"bf16"`` acts in bfloat16 with 8 episodes or more, where the processor has
+            it; elsewhere that would be slower, and is float32.
+
+    Raises:
+        ValueError: if ``mode`` or ``precision`` is unknown.
     """
 
     model: PromptDT
     prompt: Segment
     target_return: float | None = None
+    mode: Mode = "exact"
+    precision: Precision = "fp32"
+
+    def __post_init__(self):
+        for name, known in (("mode", get_args(Mode)), ("precision", get_args(Precision))):
+            if getattr(self, name) not in known:
+                raise ValueError(
+                    f"`{name}` must be one of {', '.join(known)}: got {getattr(self, name)!r}."
+                )
 
     def start(self, seeds: Sequence[int]) -> _Prompted:
         """Begin one episode per seed."""
         return _Prompted(self, len(seeds))
 
+    def share(self, places: Sequence[int]) -> PromptedPolicy:
+        """Return the policy of some of the episodes, given by their places in the batch."""
+        which = torch.as_tensor(places) % len(self.prompt)
+        return dataclasses.replace(self, prompt=self.prompt[which])
+
 
 class _Prompted:
-    """The last K rows of B episodes in lock-step."""
+    """The rows of B episodes in lock-step, and what is known of those encoded already."""
 
     def __init__(self, policy: PromptedPolicy, n: int):
-        self.model = policy.model
+        self.model, self.mode = policy.model, policy.mode
         family, self.length = self.model.family, self.model.config.context_length
         target = family.target_return if policy.target_return is None else policy.target_return
+        half = policy.precision == "bf16" and n >= 8 and has_bf16()
         with torch.inference_mode():
-            which = torch.arange(n) % len(policy.prompt)
-            self.memory = self.model.remember(policy.prompt[which])
+            prompt = policy.prompt[torch.arange(n) % len(policy.prompt)]
+            dtype, self.prompted = torch.bfloat16 if half else torch.float32, 3 * prompt.length
+            capacity = self.prompted + 3 * self.length
+            self.layers = Layers(self.model.blocks, dtype, n, capacity)
+            if prompt.length:
+                self.layers.newest(self.model._tokens(self.model.prompt_embedding, prompt), 0)
         shape = (n, family.horizon)
         self.observations = torch.zeros(*shape, len(family.observations))
         self.actions = torch.zeros(*shape, len(family.actions))
         self.returns_to_go = torch.full((*shape, 1), float(target))
-        self.t = 0
+        self.t = self.begin = 0
+
+    def _tokens(self, low: int) -> Tensor:
+        """Return the tokens of rows ``low`` to t, without the action that is asked for."""
+        rows = slice(low, self.t + 1)
+        n, length = len(self.observations), self.t + 1 - low
+        context = Segment(
+            returns_to_go=self.returns_to_go[:, rows],
+            observations=self.observations[:, rows],
+            actions=self.actions[:, rows],
+            rewards=self.returns_to_go[:, rows],
+            timesteps=torch.arange(low, self.t + 1).expand(n, -1),
+            mask=torch.ones(n, length),
+        )
+        return self.model._tokens(self.model.context_embedding, context)[:, :-1]
 
     @torch.inference_mode()
     def act(self, observations: np.ndarray) -> np.ndarray:
-        t, low = self.t, max(0, self.t + 1 - self.length)
+        t, k = self.t, self.length
         self.observations[:, t] = torch.from_numpy(np.asarray(observations, np.float32))
-        n = len(self.observations)
-        rows = torch.arange(low, t + 1)
-        context = Segment(
-            returns_to_go=self.returns_to_go[:, low : t + 1],
-            observations=self.observations[:, low : t + 1],
-            actions=self.actions[:, low : t + 1],
-            rewards=self.returns_to_go[:, low : t + 1],
-            timesteps=rows.expand(n, -1),
-            mask=torch.ones(n, len(rows)),
-        )
-        action = self.model.next_action(self.memory, context)
+        if self.mode == "block" and t and t - self.begin < k:
+            # what follows the known tokens: the last action, the return-to-go, the observation
+            new, known = self._tokens(t - 1)[:, 2:], 3 * (t - self.begin) - 1
+        else:
+            kept = k if self.mode == "exact" else k - max(1, k // 2) + 1
+            self.begin = max(0, t + 1 - kept)
+            new, known = self._tokens(self.begin), 0
+        encoded = self.layers.newest(new, self.prompted + known)
+        action = torch.tanh(self.model.head(self.model.norm_out(encoded)))
         self.actions[:, t] = action
         return action.numpy()
 

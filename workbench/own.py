@@ -16,6 +16,8 @@ from workbench.trajectory import Trajectory
 
 FOLDER = Path("data/own")
 PREFIX = "own:"
+BIN = ".deleted"
+"""Below ``FOLDER``: deleted sets, until one of the same name is deleted again."""
 _NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,39}", re.ASCII)
 
 
@@ -113,3 +115,46 @@ def save(
     for task, items in by_task.items():
         save_trajectories(paths[task], items, quality=f"{PREFIX}{name}", **metadata)
     return tuple(paths.values())
+
+
+def delete(task: Task, name: str) -> None:
+    """Delete the set called ``name`` of a task; ``restore`` takes that back.
+
+    Raises:
+        ValueError: if there is none.
+    """
+    path = path_of(task, name)
+    if not path.exists():
+        raise ValueError(f"There is no set {PREFIX}{name} for {task}: it was deleted already.")
+    kept = _binned(task, name)
+    kept.parent.mkdir(parents=True, exist_ok=True)
+    path.replace(kept)
+    kept.touch()  # so that the last deleted one is known
+
+
+def deleted(task: Task) -> list[str]:
+    """Return ``own:<name>`` of the sets of a task that can be restored, last deleted first."""
+    paths = (FOLDER / BIN / task.family).glob(f"{task.index}-*.safetensors")
+    found = sorted(paths, key=lambda path: -path.stat().st_mtime_ns)
+    return [f"{PREFIX}{path.stem.split('-', 1)[1]}" for path in found]
+
+
+def restore(task: Task, name: str) -> None:
+    """Take back the deletion of the set called ``name`` of a task.
+
+    Raises:
+        ValueError: if it was not deleted, or there is another one of that name by now.
+    """
+    kept, path = _binned(task, name), path_of(task, name)
+    if path.exists():
+        raise ValueError(
+            f"There is a set {PREFIX}{name} for {task} again: delete that one first, and the "
+            "earlier one is gone for good."
+        )
+    if not kept.exists():
+        raise ValueError(f"There is no deleted set {PREFIX}{name} for {task}.")
+    kept.replace(path)
+
+
+def _binned(task: Task, name: str) -> Path:
+    return FOLDER / BIN / path_of(task, name).relative_to(FOLDER)

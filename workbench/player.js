@@ -1,62 +1,68 @@
-// The player: the denoising chain of a prompt, the episodes it leads to and their curves, drawn
+// The player: the denoising chains of prompts, the episodes they lead to and their curves, drawn
 // from ONE playhead. No dependencies, no build step, no requests. Python's side: player.py.
 //
 //   player_math.js     numbers, vectors, colours, the camera
+//   player_dom.js      elements, canvases, tabs
 //   player_raster.js   triangles with a depth buffer, for scenes with meshes
 //   player_marks.js    the goal and the way that was gone
 //   player_painter.js  the floor and the robots
-//   player_views.js    heat map, replay and chart: { element, draw(now, final) } each
+//   player_read.js     what the payload says
+//   player_chart.js    curves under the playhead
+//   player_replay.js   the robots, one picture a column or all in one
+//   player_heat.js, player_curves.js, player_map.js   three ways of looking at a prompt
+//   player_chain.js    the panel of the prompts: sliders and views
+//   player_episode.js  the panel of the episodes: replays and charts
 //   player.js          the clock:  mount(element, data) -> { update(data), destroy() },
 //                      and thin adapters for Streamlit components v2 and anywidget
 //
-// Nothing from `data` is ever parsed as HTML: text goes through textContent.
+// A part is { element, draw(now, final), restyle() }; `final` is set when the clock stands still, the
+// moment to bring the alternative texts up to date. Nothing from `data` is ever parsed as HTML: text
+// goes through textContent.
 
-import { clamp, css, dot, mix, number, rgb, unpack } from "./player_math.js";
-import { painter, smoothTrack } from "./player_painter.js";
-import { SCALE, chainView, chartView, colourScale, h, readColour, replayView, setRange } from "./player_views.js";
+import { clamp, number } from "./player_math.js";
+import { SCALE, colourScale, h, lookOf, setRange } from "./player_dom.js";
+import { chainPanel } from "./player_chain.js";
+import { episodePanel } from "./player_episode.js";
+import { momentOf, readColumn, readVariables } from "./player_read.js";
 
 const CHAIN = { lead: 0.3, move: 3, hold: 0.7 }; // seconds of the first stretch of the timeline
+const MOMENT = 0.35; // seconds of each moment while the tuning plays
 
-function readRun(run, moving, scene, chart) {
-  const rewards = unpack(run.rewards, Float32Array);
-  const total = new Float64Array(run.steps + 1); // earned before step i
-  rewards.forEach((r, i) => (total[i + 1] = total[i] + r));
-  const out = {
-    ...run, total,
-    position: unpack(run.position, Float32Array),
-    quaternion: unpack(run.quaternion, Int16Array),
-    path: run.path && unpack(run.path, Float32Array),
-  };
-  out.curve = chart && run.measured && curveOf(unpack(run.measured, Float32Array), total, Math.round(chart.seconds / scene.dt));
-  out.track = smoothTrack(out, moving, scene);
-  out.start = out.path ? out.path.slice(0, 3) : [...out.track[0], 0];
-  return out;
+/** What a reader chose, from a link such as "c2u50t6.1": broken parts mean nothing. */
+function readView(words) {
+  const known = {};
+  for (const [, name, value] of `${words ?? ""}`.matchAll(/([ceutgs])(\d+(?:\.\d+)?)/g)) known[name] = +value;
+  return known;
 }
 
-/** What is known of a quantity before step i: its mean over a window of steps, or its value now. */
-function curveOf(values, steps, window) {
-  return Array.from(steps, (_, i) => {
-    if (!window) return values[Math.min(i, values.length - 1)];
-    // Before the first step there is no speed yet: 0 / 0 is NaN, shown as a dash.
-    const recent = values.subarray(Math.max(0, i - window), i);
-    return recent.reduce((a, b) => a + b, 0) / recent.length;
-  });
-}
-
-export function mount(element, data) {
+/** tell(words) is called when a reader has chosen another view and it stands still. */
+export function mount(element, data, tell = null) {
   const root = h("div", { className: "pdw", tabIndex: 0, role: "group" });
   root.setAttribute("aria-label", "Player. Space plays and pauses, arrow keys step.");
   element.append(root);
   const calm = window.matchMedia("(prefers-reduced-motion: reduce)").matches;
-  const clock = { t: 0, playing: false, rate: 1, total: 0, chain: 0 };
-  const shared = { guess: false, look: null, redraw: () => schedule(), tip: showTip };
-  let parts = [], controls = {}, current = "", id = null, n = 0, steps = 0;
-  let request = 0, last = 0, painted = 0, cost = 8, visible = true, tip;
+  const clock = { t: 0, playing: false, tuning: null, rate: 1, total: 0, chain: 0 };
+  const shared = { guess: false, ghosts: false, tab: {}, update: 0, look: null, redraw: () => schedule(), tip: showTip };
+  let parts = [], controls = {}, current = "", id = null, n = 0, steps = 0, moments = [0];
+  let request = 0, last = 0, painted = 0, cost = 8, visible = true, tip, held = false, waiting = null;
+  let told = data.view ?? "", soon = 0;
 
   // -- time
   const frameOf = (t) => Math.round(clamp((t - CHAIN.lead) / CHAIN.move, 0, 1) * n);
   shared.seekFrame = (frame) => seek(frame ? CHAIN.lead + (frame / n) * CHAIN.move : 0);
   shared.seekStep = (step) => seek(clock.chain + step * shared.dt);
+  shared.seekUpdate = (update) => {
+    clock.tuning = null;
+    shared.update = update;
+    schedule();
+  };
+  shared.playTuning = () => {
+    const from = momentOf(moments, shared.update);
+    clock.tuning = from < moments.length - 1 ? from : 0;
+    last = performance.now();
+    if (!clock.playing && clock.t < CHAIN.lead + CHAIN.move) shared.seekFrame(n); // the finished prompts
+    schedule();
+  };
 
   function seek(t) {
     clock.t = clamp(t, 0, clock.total);
@@ -75,29 +81,37 @@ export function mount(element, data) {
   }
   function tick(time) {
     request = 0;
+    const moves = clock.playing || clock.tuning !== null;
     // Some 30 pictures a second; down to 20 where painting is slow, so that the page never sticks.
-    if (clock.playing && time - painted < clamp(4 * cost, 32, 52) - 4) return schedule();
-    if (clock.playing) {
-      clock.t += (Math.min(Math.max(time - last, 0), 250) / 1000) * clock.rate;
-      last = time;
-      if (clock.t >= clock.total) {
-        clock.t = clock.total;
-        play(false);
-      }
-    }
+    if (moves && time - painted < clamp(4 * cost, 32, 52) - 4) return schedule();
+    if (moves) advance(Math.min(Math.max(time - last, 0), 250) / 1000);
+    last = time;
     painted = time;
     const began = performance.now();
-    draw(!clock.playing);
+    draw(!clock.playing && clock.tuning === null);
     cost = 0.9 * cost + 0.1 * (performance.now() - began);
     root.dataset.frameMs = cost.toFixed(1);
-    if (clock.playing) schedule();
+    if (clock.playing || clock.tuning !== null) schedule();
+  }
+  function advance(seconds) {
+    if (clock.tuning !== null) {
+      clock.tuning += (seconds / MOMENT) * clock.rate;
+      const moment = Math.min(Math.floor(clock.tuning), moments.length - 1);
+      shared.update = moments[moment];
+      if (moment === moments.length - 1) clock.tuning = null;
+    }
+    if (!clock.playing) return;
+    clock.t += seconds * clock.rate;
+    if (clock.t < clock.total) return;
+    clock.t = clock.total;
+    play(false);
   }
 
   function draw(final) {
     if (!shared.look) readLook();
     const ran = Math.max(clock.t - clock.chain, 0);
     const now = {
-      frame: frameOf(clock.t), step: steps ? ran / shared.dt : 0,
+      frame: n ? frameOf(clock.t) : 0, step: steps ? ran / shared.dt : 0,
       waiting: clock.chain > 0 && clock.t < clock.chain,
     };
     for (const part of parts) part.draw(now, final);
@@ -110,27 +124,10 @@ export function mount(element, data) {
     controls.stretches.forEach(([node, isChain]) => node.classList.toggle("pdw-now", isChain === inChain));
   }
 
-  // -- looks: whatever theme surrounds us
   function readLook() {
-    const style = getComputedStyle(root);
-    const colour = (name) => readColour(style.getPropertyValue(name).trim() || "#888");
-    const [text, back, panel] = [readColour(style.color), colour("--pdw-back"), colour("--pdw-panel")];
-    const dark = dot(back, [0.3, 0.6, 0.1]) < 128;
-    const tint = (hex) => (dark ? mix(rgb(hex), [255, 255, 255], 0.3) : rgb(hex));
-    const sky = mix(panel, dark ? [70, 90, 120] : [214, 226, 240], dark ? 0.25 : 0.6);
-    shared.look = {
-      dark, tint, casing: back, ink: (hex) => css(tint(hex)),
-      goal: dark ? "#ff8ccb" : "#b8246f", reached: dark ? "#53d8a9" : "#00855f",
-      font: style.fontFamily, text: css(text), back: css(back),
-      muted: css(mix(text, back, 0.32)), line: css(mix(text, back, 0.78)),
-      faint: css(mix(text, sky, 0.45)), strong: css(mix(text, back, 0.15)),
-      sky: css(sky), clear: css(sky, 0), veil: css(back, 0.82),
-      tiles: dark ? [css(mix(sky, [255, 255, 255], 0.1)), css(mix(sky, [0, 0, 0], 0.12))]
-        : [css(mix(sky, [255, 255, 255], 0.45)), css(mix(sky, [40, 60, 90], 0.13))],
-      shadow: dark ? "rgba(0,0,0,0.38)" : "rgba(20,30,50,0.2)",
-    };
-    root.style.colorScheme = dark ? "dark" : "light";
-    shared.colours = colourScale(SCALE[dark ? "dark" : "light"]);
+    shared.look = lookOf(root);
+    root.style.colorScheme = shared.look.dark ? "dark" : "light";
+    shared.colours = colourScale(SCALE[shared.look.dark ? "dark" : "light"]);
     for (const part of parts) part.restyle?.();
   }
 
@@ -146,88 +143,105 @@ export function mount(element, data) {
 
   // -- content
   function build(data) {
-    const { scene, moving } = data;
+    const columns = data.columns.map((column) => readColumn(column, data));
+    const [prompted, acting] = [columns.filter(({ chain }) => chain), columns.filter(({ runs }) => runs.length)];
     const { chart } = data;
-    const runs = data.runs.map((run) => readRun(run, moving, scene, chart));
-    shared.dt = scene.dt;
+    shared.dt = data.scene.dt;
     shared.chart = chart && { ...chart, note: chart.seconds ? `mean of last ${chart.seconds} s` : "" };
-    n = data.chain ? data.chain.shape[0] : 0;
-    steps = Math.max(0, ...runs.map((run) => run.steps));
+    n = Math.max(0, ...prompted.map(({ chain }) => chain.n));
+    steps = Math.max(0, ...acting.flatMap(({ runs }) => runs.map((run) => run.steps)));
+    const atEnd = shared.update >= moments[moments.length - 1];
+    moments = [...new Set(columns.flatMap(({ chain, runs }) => [...(chain?.updates ?? []), ...runs.map(({ update }) => update)]))]
+      .sort((a, b) => a - b);
+    if (data.id !== id) shared.update = data.update ?? moments[moments.length - 1];
+    else if (atEnd) shared.update = moments[moments.length - 1]; // follow a tuning that goes on
     clock.chain = n ? CHAIN.lead + CHAIN.move + CHAIN.hold : 0;
-    clock.total = clock.chain + steps * scene.dt;
+    clock.total = clock.chain + steps * shared.dt;
     clock.t = Math.min(clock.t, clock.total);
 
-    const play = h("button", { type: "button", className: "pdw-play", "data-pdw": "play" });
-    const again = h("button", { type: "button", textContent: "\u21ba  Restart" });
+    const bar = buildBar();
+    const grid = h("div", { className: "pdw-grid" });
+    grid.classList.toggle("pdw-single", !prompted.length || !acting.length);
+    parts = [];
+    if (prompted.length) parts.push(chainPanel(columns, readVariables(data.variables), n, moments, shared));
+    if (acting.length) parts.push(episodePanel(acting, data, steps, n > 0, shared));
+    grid.append(...parts.map((part) => part.element));
+    tip = h("div", { className: "pdw-tip", hidden: true });
+    const focused = root.getRootNode().activeElement?.dataset?.pdw;
+    root.replaceChildren(bar, grid, tip);
+    if (focused) root.querySelector(`[data-pdw="${focused}"]`)?.focus({ preventScroll: true });
+    shared.look = null;
+  }
+
+  function buildBar() {
+    const play = h("button", { type: "button", className: "pdw-play", "data-pdw": "play", title: "Play or pause (space)" });
+    const again = h("button", { type: "button", textContent: "\u21ba  Restart", "data-pdw": "again", title: "Back to the noise" });
     const line = h("input", {
-      type: "range", min: 0, max: clock.total, step: scene.dt, value: 0, "aria-label": "Timeline",
+      type: "range", min: 0, max: clock.total, step: shared.dt, value: 0, "aria-label": "Timeline", "data-pdw": "line",
+      title: "First the noise becomes a prompt, then the robots act as the prompts tell",
     });
     const when = h("output", { className: "pdw-when pdw-number", "data-pdw": "when" });
-    const rate = h("select", { title: "Speed of the clock" });
+    const rate = h("select", { title: "Speed of the clock", "data-pdw": "rate" });
     rate.setAttribute("aria-label", "Speed of the clock");
     for (const x of [0.5, 1, 2, 4]) rate.append(h("option", { value: x, textContent: `${x}\u00d7`, selected: x === clock.rate }));
     const stretches = [];
     if (n) stretches.push([h("span", { textContent: "1 \u00b7 Denoise" }), true, clock.chain]);
-    if (steps) stretches.push([h("span", { textContent: n ? "2 \u00b7 Act as the prompt tells" : "The episode" }), false, steps * scene.dt]);
+    if (steps) stretches.push([h("span", { textContent: n ? "2 \u00b7 Act as the prompt tells" : "The episode" }), false, steps * shared.dt]);
     for (const [node, , span] of stretches) node.style.flex = `${span} 1 0`;
     controls = { play, line, when, stretches };
     play.addEventListener("click", () => toggle());
     again.addEventListener("click", () => seek(0));
     line.addEventListener("input", () => seek(+line.value));
     rate.addEventListener("change", () => (clock.rate = +rate.value));
-    const bar = h("div", { className: "pdw-bar" }, play, again,
+    return h("div", { className: "pdw-bar" }, play, again,
       h("div", { className: "pdw-timeline" }, line,
         h("div", { className: "pdw-stretches" }, ...stretches.map(([node]) => node))), when, rate);
-
-    parts = [];
-    const grid = h("div", { className: "pdw-grid" });
-    grid.classList.toggle("pdw-single", !n || !runs.length);
-    if (n) {
-      parts.push(chainView(data.chain, shared));
-      grid.append(parts[0].element);
-    }
-    if (runs.length) grid.append(buildRuns(data, runs, painter(scene, moving)));
-    tip = h("div", { className: "pdw-tip", hidden: true });
-    root.replaceChildren(bar, grid, tip);
-    shared.look = null;
-  }
-
-  function buildRuns(data, runs, paint) {
-    const replays = runs.map((run) => replayView(run, paint, shared));
-    const charts = [chartView({
-      title: "Return so far", unit: "",
-      curves: runs.map((run) => ({ label: run.label, colour: run.colour, main: run.total })),
-    }, steps, shared)];
-    const drawn = runs.filter((run) => run.curve);
-    if (drawn.length) {
-      const { title, unit, digits, note, target, target_label: targetLabel } = shared.chart;
-      charts.push(chartView({
-        title: unit ? `${title} (${unit})` : title, note, unit, digits, target, targetLabel,
-        curves: drawn.map((run) => ({ label: run.label, colour: run.colour, main: run.curve })),
-      }, steps, shared));
-    }
-    parts.push(...replays, ...charts);
-    const place = h("div", { className: "pdw-replays" }, ...replays.map((part) => part.element));
-    place.style.gridTemplateColumns = `repeat(${[1, 2, 3, 2][runs.length - 1]}, minmax(0, 1fr))`;
-    return h("section", {},
-      h("h3", { textContent: n ? "The prompt makes the robot act" : "What the robot does" }),
-      h("p", { textContent: "The return is the sum of all rewards: higher is better. Drag on a curve to move in time." }),
-      place, h("div", { className: "pdw-charts" }, ...charts.map((part) => part.element)));
   }
 
   const toggle = () => play(!clock.playing);
 
   function update(data) {
+    if (held) waiting = data; // never take a slider away from under a hand
+    else show(data);
+  }
+  function show({ view, ...data }) {
     const text = JSON.stringify(data);
     if (text !== current) {
       const fresh = data.id !== id;
-      if (fresh) clock.t = 0;
-      [current, id] = [text, data.id];
+      const { c, e, u, t, g, s } = id === null ? readView(view) : {};
+      if (fresh) [clock.t, clock.tuning, shared.ghosts] = [0, null, s ? true : data.ghosts];
+      if (id === null) [shared.tab, shared.guess] = [{ chain: c ?? 0, episode: e ?? 0 }, g === 1];
       build(data);
-      play(fresh ? data.autoplay && !calm : clock.playing);
+      if (u !== undefined) shared.update = moments[momentOf(moments, u)];
+      if (t !== undefined) clock.t = Math.min(t, clock.total);
+      [current, id] = [text, data.id];
+      play(fresh ? data.autoplay && !calm && t === undefined : clock.playing);
     }
     shared.look = null; // the theme may have changed
     schedule();
+  }
+  /** The present view in words, leaving out what is so by itself. */
+  function words() {
+    const { chain, episode } = shared.tab;
+    const parts = { c: chain, e: episode, g: shared.guess ? 1 : 0, s: shared.ghosts ? 1 : 0 };
+    if (shared.update !== moments[moments.length - 1]) parts.u = shared.update;
+    if (clock.t < clock.total) parts.t = clock.t.toFixed(1);
+    return Object.entries(parts).filter(([name, value]) => +value || (name === "u")).map((part) => part.join("")).join("");
+  }
+  function touched() {
+    if (!tell) return;
+    clearTimeout(soon);
+    soon = setTimeout(() => {
+      if (clock.playing || clock.tuning !== null || words() === told) return;
+      told = words();
+      tell(told);
+    }, 600);
+  }
+  const hold = () => (held = true);
+  function release() {
+    held = false;
+    if (waiting) show(waiting);
+    waiting = null;
   }
 
   root.addEventListener("keydown", (event) => {
@@ -257,16 +271,23 @@ export function mount(element, data) {
   const sized = new ResizeObserver(() => schedule());
   sized.observe(root);
   document.addEventListener("visibilitychange", wake);
+  root.addEventListener("pointerdown", hold);
+  window.addEventListener("pointerup", release);
+  window.addEventListener("pointercancel", release);
+  for (const name of ["change", "click", "pointerup", "keyup"]) root.addEventListener(name, touched);
 
   update(data);
   return {
     update,
     destroy() {
       cancelAnimationFrame(request);
+      clearTimeout(soon);
       visible = false;
       seen.disconnect();
       sized.disconnect();
       document.removeEventListener("visibilitychange", wake);
+      window.removeEventListener("pointerup", release);
+      window.removeEventListener("pointercancel", release);
       root.remove();
     },
   };
@@ -292,10 +313,11 @@ function widget({ model, el }) {
  */
 export default function adapter(component) {
   if (!component) return { render: widget };
-  const { data, parentElement } = component;
+  const { data, parentElement, setStateValue } = component;
   if (!data) return undefined;
+  const tell = data.tells ? (words) => setStateValue("view", words) : null;
   if (mounted.has(parentElement)) mounted.get(parentElement).update(data);
-  else mounted.set(parentElement, mount(parentElement, data));
+  else mounted.set(parentElement, mount(parentElement, data, tell));
   return () => {
     mounted.get(parentElement)?.destroy();
     mounted.delete(parentElement);

@@ -22,11 +22,11 @@ export function wayOf(run, step) {
   return way;
 }
 
-/** What lies on the floor, under the robots. */
-export function paintFloorMarks(ctx, view, scene, run, step, look) {
+/** What lies on the floor, under a robot; the goal itself is drawn for the first one. */
+export function paintFloorMarks(ctx, view, scene, run, step, look, goal) {
   const floor = (scene.floor ?? 0) + 0.01;
   ctx.lineJoin = ctx.lineCap = "round";
-  for (const mark of scene.marks) {
+  for (const mark of goal ? scene.marks : []) {
     const right = [mark.vector[1], -mark.vector[0], 0];
     if (mark.kind === "line") paintLine(ctx, view, mark, right, [run.start[0], run.start[1], floor], look);
     if (mark.kind !== "arrow") continue;
@@ -142,7 +142,7 @@ export function paintPace(ctx, view, mark, floor, run, look) {
 const inside = (mark, way) => way.length > 0 && Math.hypot(...sum([1, way[way.length - 1]], [-1, mark.vector])) <= mark.size;
 
 /** What floats among solids: the way that was gone and balls, hidden by what stands before them. */
-export function floatMarks(target, project, dots, scene, run, step, look) {
+export function floatMarks(target, project, dots, scene, run, step, look, goal) {
   const way = wayOf(run, step);
   if (scene.trail === "space") {
     const ends = way.map(project);
@@ -157,7 +157,7 @@ export function floatMarks(target, project, dots, scene, run, step, look) {
       }
     }
   }
-  for (const mark of scene.marks.filter(({ kind }) => kind === "ball")) {
+  for (const mark of goal ? scene.marks.filter(({ kind }) => kind === "ball") : []) {
     target.ball(project(mark.vector), mark.size, rgb(inside(mark, way) ? look.reached : look.goal), 0.5);
   }
 }

@@ -38,9 +38,12 @@ export function axes([w, x, y, z]) {
   ];
 }
 
+const FARTHEST = 26; // metres that a camera steps back at most
+
 /**
- * A camera as the scene describes it: seen(width, height, centre) gives what one picture needs,
- * above all project(point) -> { x, y, depth, scale } in the picture's pixels.
+ * A camera as the scene describes it: seen(width, height, centre, apart) gives what one picture needs,
+ * above all project(point) -> { x, y, depth, scale } in the picture's pixels. It steps back until
+ * what is `apart` [x, y] metres from the centre is in the picture, either way, but not for ever.
  */
 export function camera(view) {
   const [azimuth, elevation] = [view.azimuth, view.elevation].map((x) => (x * Math.PI) / 180);
@@ -50,19 +53,26 @@ export function camera(view) {
   const upward = cross(right, ahead);
   // The lamp hangs behind the viewer's left shoulder.
   const light = unit(sum([-0.45, right], [-0.55, level], [0.7, [0, 0, 1]]));
-  function seen(width, height, centre) {
-    const eye = sum([1, [centre[0], centre[1], view.at[2]]], [-view.distance, ahead]);
+  function seen(width, height, centre, apart = [0, 0]) {
     const focal = Math.min(
       height / 2 / Math.tan((view.fovy * Math.PI) / 360),
       ((width / 2) * view.distance) / view.beside,
     );
+    const [across, along] = [right, level].map((way) => Math.abs(way[0]) * apart[0] + Math.abs(way[1]) * apart[1]);
+    // Room for the robots themselves there is already; what is nearer is larger.
+    const wanted = along * Math.cos(elevation) + Math.max(
+      (focal * (across + view.beside)) / (width / 2),
+      view.distance + (focal * along * Math.abs(Math.sin(elevation))) / (height / 2),
+    );
+    const distance = clamp(wanted, view.distance, Math.max(view.distance, FARTHEST));
+    const eye = sum([1, [centre[0], centre[1], view.at[2]]], [-distance, ahead]);
     const project = (point) => {
       const d = [point[0] - eye[0], point[1] - eye[1], point[2] - eye[2]];
       const depth = dot(d, ahead);
       const scale = focal / Math.max(depth, 0.05);
       return { x: width / 2 + dot(d, right) * scale, y: height / 2 - dot(d, upward) * scale, depth, scale };
     };
-    return { eye, focal, project, width, height, centre };
+    return { eye, focal, project, width, height, centre, distance };
   }
   return { ahead, right, upward, level, light, seen, follows: view.track !== null };
 }

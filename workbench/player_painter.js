@@ -2,7 +2,7 @@
 // meshes leave their solids to player_raster.js.
 // Part of the player; player.py joins the player*.js files into one module.
 
-import { axes, camera, clamp, cross, css, dot, number, sum, unit } from "./player_math.js";
+import { axes, camera, clamp, cross, css, dot, mix, number, rgb, sum, unit } from "./player_math.js";
 import { floatMarks, paintBalls, paintFloorMarks, paintPace } from "./player_marks.js";
 import { solidPainter } from "./player_raster.js";
 
@@ -47,7 +47,10 @@ export function smoothTrack(run, moving, scene) {
   });
 }
 
-/** Return paint(ctx, width, height, run, step, look): `step` may lie between two recorded ones. */
+/**
+ * Return paint(ctx, width, height, runs, step, look): `step` may lie between two recorded ones. One
+ * run has the robot's own colours; several share the scene, each tinted with its column's colour.
+ */
 export function painter(scene, moving) {
   const seen = camera(scene.camera);
   const geoms = scene.geoms.map((geom) => ({
@@ -96,24 +99,50 @@ export function painter(scene, moving) {
     ctx.drawImage(backdrop.canvas, 0, 0, view.width, view.height);
   }
 
-  return function paint(ctx, width, height, run, step, look) {
-    const row = step / run.every;
+  const tinted = new Map();
+  /** The geoms in the colours of a column. */
+  function tint(colour) {
+    if (!tinted.has(colour)) {
+      const dye = (geom) => ({ ...geom, colour: [...mix(geom.colour.slice(0, 3), rgb(colour), 0.62), geom.colour[3]] });
+      tinted.set(colour, geoms.map(dye));
+    }
+    return tinted.get(colour);
+  }
+
+  /** Where the camera looks for one run: its track between two rows. */
+  function centreOf(run, row) {
     const [prev, next] = [Math.floor(row), Math.ceil(row)].map((i) => run.track[clamp(i, 0, run.track.length - 1)]);
-    const centre = [0, 1].map((i) => prev[i] + (next[i] - prev[i]) * clamp(row - Math.floor(row), 0, 1));
-    const view = seen.seen(width, height, centre);
-    view.robot = columnOf.has(scene.camera.track) ? poseOf(run, scene.camera.track, row).at : [...centre, 0];
+    return [0, 1].map((i) => prev[i] + (next[i] - prev[i]) * clamp(row - Math.floor(row), 0, 1));
+  }
+
+  return function paint(ctx, width, height, runs, step, look) {
+    const several = runs.length > 1;
+    const actors = runs.map((run) => {
+      const row = Math.min(step, run.steps - 1) / run.every;
+      return {
+        run, poseOf: (index) => poseOf(run, index, row), centre: centreOf(run, row),
+        step: Math.min(step, run.steps - 1), geoms: several ? tint(run.colour) : geoms,
+      };
+    });
+    const [low, high] = [Math.min, Math.max].map((f) => [0, 1].map((i) => f(...actors.map(({ centre }) => centre[i]))));
+    const [middle, apart] = [1, -1].map((sign) => [0, 1].map((i) => (high[i] + sign * low[i]) / 2));
+    const view = seen.seen(width, height, middle, apart);
+    const [first] = actors;
+    view.robot = columnOf.has(scene.camera.track) ? first.poseOf(scene.camera.track).at : [...first.centre, 0];
     paintBackdrop(ctx, view, look);
     ctx.font = `11px ${look.font}`;
     if (scene.ruler) paintRuler(ctx, view, scene.floor ?? 0, look);
     for (const mark of scene.marks) {
-      if (mark.kind === "pace" && look.seconds !== null) paintPace(ctx, view, mark, scene.floor ?? 0, run, look);
+      if (mark.kind === "pace" && look.seconds !== null) paintPace(ctx, view, mark, scene.floor ?? 0, first.run, look);
     }
-    paintFloorMarks(ctx, view, scene, run, step, look);
+    actors.forEach(({ run, step: now }, i) => paintFloorMarks(ctx, view, scene, run, now, look, i === 0));
     if (paintSolids) {
-      paintSolids(ctx, view, (index) => poseOf(run, index, row), look, (target, project, dots) =>
-        floatMarks(target, project, dots, scene, run, step, look));
-    } else paintShapes(ctx, view, seen, geoms, (index) => poseOf(run, index, row), scene.ground, look);
-    paintBalls(ctx, view, scene, run, step, look, paintSolids !== null);
+      paintSolids(ctx, view, actors.map(({ poseOf: at, run }) => ({ poseOf: at, colour: several ? rgb(run.colour) : null })), look,
+        (target, project, dots) => {
+          actors.forEach(({ run, step: now }, i) => floatMarks(target, project, dots, scene, run, now, look, i === 0));
+        });
+    } else paintShapes(ctx, view, seen, actors, scene.ground, look, (index) => !columnOf.has(index));
+    paintBalls(ctx, view, scene, first.run, first.step, look, paintSolids !== null);
   };
 }
 
@@ -130,8 +159,9 @@ function paintFloor(ctx, view, seen, scene, look) {
   const { tile, floor } = scene;
   const home = [0, 1].map((i) => Math.round((centre[i] + 2 * level[i]) / tile / 2) * 2);
   ctx.beginPath();
-  const deep = Math.max(11, (scene.camera.distance + 2) / tile);
-  const reach = [0, 1].map((i) => Math.ceil((10 + width / 60) * Math.abs(right[i]) + deep * Math.abs(level[i])));
+  const deep = Math.max(11, (view.distance + 2) / tile);
+  const wide = (10 + width / 60) * Math.max(1, view.distance / scene.camera.distance);
+  const reach = [0, 1].map((i) => Math.ceil(wide * Math.abs(right[i]) + deep * Math.abs(level[i])));
   for (let i = -reach[0]; i <= reach[0]; i++) {
     for (let j = -reach[1]; j <= reach[1]; j++) {
       if ((i + j) & 1) continue;
@@ -155,11 +185,12 @@ function paintFloor(ctx, view, seen, scene, look) {
 }
 
 /** A number on every metre of the floor, so that distance can be read. */
-function paintRuler(ctx, { width, centre, project }, floor, look) {
+function paintRuler(ctx, { width, centre, distance, project }, floor, look) {
   ctx.textAlign = "center";
   ctx.strokeStyle = ctx.fillStyle = look.faint;
   ctx.lineWidth = 1.5;
-  for (let metre = Math.ceil(centre[0] - 4); metre <= centre[0] + 4; metre++) {
+  const far = 4 + 2 * Math.max(distance - 3, 0);
+  for (let metre = Math.ceil(centre[0] - far); metre <= centre[0] + far; metre++) {
     const near = project([metre, centre[1] - 0.62, floor]);
     if (near.depth < 0.3 || near.x < -20 || near.x > width + 20) continue;
     const [from, to] = [-0.5, 0.5].map((y) => project([metre, centre[1] + y, floor]));
@@ -171,18 +202,22 @@ function paintRuler(ctx, { width, centre, project }, floor, look) {
   }
 }
 
-/** Capsules, spheres, boxes, cylinders and ellipsoids, far ones first, over their shadows. */
-function paintShapes(ctx, view, seen, geoms, poseOf, ground, look) {
+/**
+ * Capsules, spheres, boxes, cylinders and ellipsoids of all actors, far ones first, over their
+ * shadows. What stands still is the first actor's alone.
+ */
+function paintShapes(ctx, view, seen, actors, ground, look, isStill) {
   const { project, eye } = view;
   const shapes = [];
-  geoms.forEach((geom, index) => {
-    if (!geom.visible || geom.type === "plane") return;
+  actors.forEach(({ geoms, poseOf }, actor) => geoms.forEach((geom, index) => {
+    if (!geom.visible || geom.type === "plane" || (actor && isStill(index))) return;
     const { at, turn } = poseOf(index);
     const frame = axes(turn);
     const half = geom.type === "capsule" ? geom.size[1] : 0;
     const ends = [-half, half].map((s) => at.map((x, i) => x + s * frame[2][i]));
-    shapes.push({ geom, at, frame, ends, depth: Math.round(project(at).depth * 20), index });
-  });
+    const depth = Math.round(project(at).depth * 20);
+    shapes.push({ geom, at, frame, ends, depth, index: index - actor * geoms.length });
+  }));
   // Shadows first, all in one path, so that overlaps do not darken.
   const fallen = (p) => project([...sum([1, p], [-(p[2] - ground) * 0.3, seen.light]).slice(0, 2), ground]);
   ctx.beginPath();

@@ -222,8 +222,9 @@ const paletteOf = (colour) =>
   Uint32Array.from({ length: SHADES + 1 }, (_, i) => packed(colour.map((x) => x * (0.6 + (0.5 * i) / SHADES))));
 
 /**
- * Return paint(ctx, view, poseOf, look, float): all solids, and what float(raster, project, dots)
- * draws among them, `dots` being the raster's per pixel of the picture. Geoms of which isStill(index)
+ * Return paint(ctx, view, actors, look, float): all solids of actors { poseOf, colour }, tinted with
+ * the colour unless it is null, and what float(raster, project, dots) draws among them, `dots` being
+ * the raster's per pixel of the picture. Geoms of which isStill(index)
  * are drawn again only when the camera, the size or the theme changes.
  */
 export function solidPainter(scene, geoms, seen, isStill) {
@@ -250,7 +251,15 @@ export function solidPainter(scene, geoms, seen, isStill) {
     return boards.get(key);
   }
 
-  return function paint(ctx, view, poseOf, look, float) {
+  const dyed = new Map();
+  /** The palette of a geom, tinted with a colour. */
+  function dye(index, colour) {
+    const key = `${index} ${colour}`;
+    if (!dyed.has(key)) dyed.set(key, paletteOf(mix(geoms[index].colour.slice(0, 3), colour, 0.62)));
+    return dyed.get(key);
+  }
+
+  return function paint(ctx, view, actors, look, float) {
     const ratio = ctx.canvas.width / view.width;
     // Finer than the screen, for smooth edges; a little coarser while things move.
     const dots = ratio >= 1.5 ? ratio : look.sharp ? 2 * ratio : 1.5 * ratio;
@@ -261,7 +270,7 @@ export function solidPainter(scene, geoms, seen, isStill) {
       const turned = rows.map((row) => columns.map((column) => dot(row, column)));
       target.transform(solids[index], turned, rows.map((row) => dot(row, offset)), view.focal * dots);
     };
-    const draw = (index, palette) => {
+    const draw = (index, palette, { poseOf } = actors[0]) => {
       const { at, turn } = poseOf(index);
       const columns = axes(turn);
       place(index, columns, at);
@@ -285,12 +294,16 @@ export function solidPainter(scene, geoms, seen, isStill) {
           : packed([10, 15, 25], look.dark ? 90 : 50))),
       });
     }
-    for (const index of scene.ground === null ? [] : moving) {
-      const { at, turn } = poseOf(index);
-      place(index, axes(turn).map((column) => fall(column, 0)), fall(at, scene.ground));
-      target.shade(solids[index], board.darker);
+    for (const { poseOf } of scene.ground === null ? [] : actors) {
+      for (const index of moving) {
+        const { at, turn } = poseOf(index);
+        place(index, axes(turn).map((column) => fall(column, 0)), fall(at, scene.ground));
+        target.shade(solids[index], board.darker);
+      }
     }
-    for (const index of moving) draw(index, palettes[index]);
+    for (const actor of actors) {
+      for (const index of moving) draw(index, actor.colour ? dye(index, actor.colour) : palettes[index], actor);
+    }
     float(target, (point) => {
       const p = view.project(point);
       return { x: p.x * dots, y: p.y * dots, depth: p.depth, scale: p.scale * dots };

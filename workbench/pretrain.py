@@ -15,6 +15,7 @@ import torch
 
 from workbench.behaviour import QUALITIES, Quality
 from workbench.model import ModelConfig, Precision, PromptDT
+from workbench.parallel import ALONE, World
 from workbench.tasks import find
 from workbench.training import Training, TrainingState
 from workbench.trajectory import Normalizer, Segment, Trajectories, Trajectory, masked_mean
@@ -180,6 +181,7 @@ def pretrain(
     sizes: ModelConfig,
     seed: int,
     resume: TrainingState | None = None,
+    world: World = ALONE,
 ) -> Iterator[PretrainStep]:
     """Train a Prompt-DT on ``data`` and yield every gradient step.
 
@@ -191,6 +193,8 @@ def pretrain(
         sizes: Size of the model.
         seed: Seed of everything.
         resume: A step's ``state()``: yields the steps that follow it, the very same ones.
+        world: The processes that share the training: each takes ``batch_size`` sequences a step.
+            All yield the same losses; a state is that of the first.
 
     Raises:
         ValueError: if ``data`` lacks a quality that prompts are drawn from, or ``resume`` is of
@@ -198,11 +202,12 @@ def pretrain(
     """
     check(data, config)
     trajectories = data.trajectories
-    rng, draws = np.random.default_rng(seed), Draws(seed)
+    rng, draws = np.random.default_rng(seed), Draws(seed, world.device)
     with draws:
         model = PromptDT(sizes, find(trajectories.items[0].task.family))
         model.precision = config.precision
     model.normalizer.fit(trajectories)
+    model.to(world.device)
     optimizer = torch.optim.AdamW(
         model.parameters(), lr=config.lr, weight_decay=config.weight_decay
     )
@@ -219,17 +224,21 @@ def pretrain(
         config.average,
         rng,
         draws.rng,
-        identity(data, config, sizes, seed),
+        identity(data, config, sizes, seed, processes=world.size),
     )
+    whole = dataclasses.replace(config, batch_size=config.batch_size * world.size)
     if resume is not None:
         training.restore(resume)
     while training.step < config.steps:
         model.train()
-        batch = draw_batch(data, config, sizes, rng)
+        prompt, context = map(world.part, draw_batch(data, whole, sizes, rng))
+        if world.rank:  # its own dropout, that needs no state of its own
+            draws.rng.manual_seed(hash((seed, world.rank, training.step)) % 2**63)
         with draws:
-            loss = action_loss(model, *batch)
-        training.descend(loss, config.clip)
-        yield PretrainStep(training.step, loss.item(), training.averaged.module, training.state)
+            loss = action_loss(model, prompt, context) * world.share(context.mask)
+        training.descend(loss, config.clip, world)
+        averaged = training.averaged.module
+        yield PretrainStep(training.step, world.mean(loss.item()), averaged, training.state)
 
 
 def identity(
@@ -239,6 +248,7 @@ def identity(
     seed: int,
     normalizer: Normalizer | None = None,
     model: PromptDT | None = None,
+    processes: int = 1,
 ) -> dict[str, Any]:
     """Return what determines a training, as plain JSON: equal ones take the same steps.
 
@@ -249,6 +259,7 @@ def identity(
         seed: Seed of everything.
         normalizer: Statistics that the training reads, if any.
         model: A frozen model that the training reads, if any.
+        processes: That share the training.
     """
     made_from = {
         "family": data.trajectories.items[0].task.family,
@@ -257,6 +268,8 @@ def identity(
         "seed": seed,
         "data": data.fingerprint,
     }
+    if processes > 1:
+        made_from["processes"] = processes
     if normalizer is not None:
         statistics = {k: v.tolist() for k, v in normalizer.state_dict().items()}
         made_from["normalizer"] = statistics
@@ -269,18 +282,26 @@ def identity(
 
 
 class Draws:
-    """Lends the global generator a stream's own: initial weights and dropout draw from it."""
+    """Lends the global generator a stream's own: initial weights and dropout draw from it.
 
-    def __init__(self, seed: int):
-        self.rng = torch.Generator().manual_seed(seed)
+    A CUDA device draws from a generator of its own, which gets its seed from the stream's.
+    """
+
+    def __init__(self, seed: int, device: torch.device = ALONE.device):
+        self.rng, self.device = torch.Generator().manual_seed(seed), device
 
     def __enter__(self):
         self.outside = torch.get_rng_state()
         torch.set_rng_state(self.rng.get_state())
+        if self.device.type == "cuda":
+            self.outside_cuda = torch.cuda.get_rng_state(self.device)
+            torch.cuda.manual_seed(int(torch.randint(2**62, ())))
 
     def __exit__(self, *_):
         self.rng.set_state(torch.get_rng_state())
         torch.set_rng_state(self.outside)
+        if self.device.type == "cuda":
+            torch.cuda.set_rng_state(self.outside_cuda, self.device)
 
 
 def check(data: Pool, config: Prompts) -> None:

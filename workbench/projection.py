@@ -105,7 +105,8 @@ def row_space(recent: Sequence[Tensor], energy: float) -> Tensor:
     """
     rows = torch.cat([g.reshape(-1, g.shape[-1]) for g in recent])
     # The Gram matrix has the same right singular vectors and at most n x n numbers.
-    values, vectors = torch.linalg.eigh(rows.T.double() @ rows.double())
+    wide = rows.double()
+    values, vectors = torch.linalg.eigh(wide.T @ wide)
     values, vectors = values.flip(0).clamp(min=0), vectors.flip(1)
     if values[0] == 0:
         return vectors[:, :0].to(rows.dtype)
@@ -157,7 +158,9 @@ class Projection:
         norm_dm, norm_dt = _norm(g_dm), _norm(g_dt)
         conflict = bool(dot < 0)
         kept = self._projected(g_dm, g_dt, conflict)
-        lost = _norm([a - b for a, b in zip(g_dt, kept, strict=True)])
+        lost = torch.zeros(())
+        if kept is not g_dt:
+            lost = _norm([a - b for a, b in zip(g_dt, kept, strict=True)])
         products = _products(g_dm, g_dt, kept)
         return Combined(
             gradient=tuple(a + self.lam * b for a, b in zip(g_dm, kept, strict=True)),
@@ -194,9 +197,10 @@ class Projection:
 def _products(g_dm: Sequence[Tensor], g_dt: Sequence[Tensor], kept: Sequence[Tensor]) -> np.ndarray:
     """Return the dot products of each tensor's three gradients with each other, (tensors, 3, 3)."""
     rows = [
-        torch.stack([g.reshape(-1) for g in three]) for three in zip(g_dm, g_dt, kept, strict=True)
+        torch.stack([g.reshape(-1) for g in three]).double()
+        for three in zip(g_dm, g_dt, kept, strict=True)
     ]
-    return torch.stack([r.double() @ r.double().T for r in rows]).numpy()
+    return torch.stack([r @ r.T for r in rows]).numpy()
 
 
 def _agreement(products: np.ndarray) -> Agreement:

@@ -13,8 +13,7 @@ import pandas as pd
 
 from workbench import assets
 from workbench.methods import METHODS
-from workbench.store import RunStore
-from workbench.sweep import MADE
+from workbench.store import MADE, RunStore
 from workbench.tune import RunSpec, load_model
 
 FIELDS = tuple(f.name for f in dataclasses.fields(RunSpec))
@@ -44,12 +43,8 @@ def rows(store: RunStore, ids: Iterable[str]) -> pd.DataFrame:
 
 
 def _row(store: RunStore, run_id: str) -> dict[str, Any]:
-    spec, folder = store.spec(run_id), store.root / run_id
+    spec, result, folder = store.spec(run_id), store.result(run_id), store.folder(run_id)
     canonical = json.loads((folder / "spec.json").read_text())
-    try:
-        result = json.loads((folder / "result.json").read_text())
-    except (OSError, ValueError) as error:
-        raise ValueError(f"Run {run_id!r} in {store.root} is not complete: {error}.") from error
     made = json.loads((folder / MADE).read_text()) if (folder / MADE).exists() else {}
     lines = store.lines(run_id)
     series = {n: np.array([line[n] for line in lines if n in line]) for n in _SERIES}
@@ -61,9 +56,9 @@ def _row(store: RunStore, run_id: str) -> dict[str, Any]:
         "label": METHODS[spec.method].label,
         "returns": [float(r) for r in returns],
         "return_mean": float(np.mean(returns)),
-        "n_trainable": int(result["n_trainable"]),
+        "n_trainable": result.get("n_trainable", np.nan),
         "n_model": load_model(spec.family, spec.split).n_parameters,
-        "update_seconds": float(result["update_seconds"]),
+        "update_seconds": float(result.get("update_seconds", np.nan)),
         "seconds": made.get("seconds", np.nan),
         "conflict_share": _mean(series["conflict"]),
         "cosine_mean": _mean(series["cosine"]),

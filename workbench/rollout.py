@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Protocol
@@ -24,7 +25,11 @@ class Acting(Protocol):
 
 
 class Policy(Protocol):
-    """Something that can begin B episodes; itself an immutable value."""
+    """Something that can begin B episodes; itself an immutable value.
+
+    One whose episodes depend on their place in the batch, not on their seed alone, also has
+    ``share(places)``, the policy of some of them.
+    """
 
     def start(self, seeds: Sequence[int]) -> Acting:
         """Begin one episode per seed."""
@@ -125,9 +130,84 @@ def half_width(values: np.ndarray) -> float:
     return float(stats.t.ppf(0.975, n - 1) * np.std(values, ddof=1) / np.sqrt(n))
 
 
-def evaluate(policy: Policy, task: Task, seeds: Sequence[int]) -> Evaluation:
-    """Run one episode per seed and keep everything."""
+def evaluate(
+    policy: Policy,
+    task: Task,
+    seeds: Sequence[int],
+    *,
+    mode: str | None = None,
+    precision: str | None = None,
+    workers: int = 1,
+) -> Evaluation:
+    """Run one episode per seed and keep everything.
+
+    Args:
+        policy: Who acts.
+        task: Where.
+        seeds: One per episode.
+        mode: Of a ``PromptedPolicy``: ``"exact"``, or ``"block"`` for screening; its own by
+            default.
+        precision: Of a ``PromptedPolicy``: ``"fp32"`` or ``"bf16"``; its own by default.
+        workers: Processes that share the episodes, one thread each; 1 is this one. Episodes are
+            the same but for rounding, which depends on how many act together.
+
+    Raises:
+        ValueError: if ``workers`` is not positive, or the policy has no mode or precision.
+        ChildProcessError: if a worker process was killed.
+    """
+    if workers < 1:
+        raise ValueError(f"`workers` must be a whole number from 1 up: got {workers}.")
+    policy = _variant(policy, mode=mode, precision=precision)
     seeds = tuple(int(seed) for seed in seeds)
-    trajectories = trajectories_of(rollout(policy, task, seeds), task)
+    workers = min(workers, len(seeds))
+    if workers > 1:
+        trajectories = _in_processes(policy, task, seeds, workers)
+    else:
+        trajectories = trajectories_of(rollout(policy, task, seeds), task)
     returns = np.array([t.episode_return for t in trajectories])
     return Evaluation(task, seeds, returns, trajectories)
+
+
+def _variant(policy: Policy, **wanted: str | None) -> Policy:
+    wanted = {name: value for name, value in wanted.items() if value is not None}
+    lacking = [name for name in wanted if not hasattr(policy, name)]
+    if lacking:
+        raise ValueError(
+            f"A {type(policy).__name__} has no `{lacking[0]}` to choose: leave it out. "
+            "Only a policy that acts by a transformer has one."
+        )
+    return dataclasses.replace(policy, **wanted) if wanted else policy
+
+
+def _in_processes(
+    policy: Policy, task: Task, seeds: Sequence[int], workers: int
+) -> tuple[Trajectory, ...]:
+    """Give each worker neighbouring episodes, and join them in order."""
+    from joblib import Parallel, delayed, parallel_config
+    from joblib.externals.loky.process_executor import TerminatedWorkerError
+
+    with parallel_config(backend="loky", inner_max_num_threads=1):
+        parallel = Parallel(n_jobs=workers, batch_size=1)
+    shares = [part.tolist() for part in np.array_split(np.arange(len(seeds)), workers)]
+    try:
+        parts = parallel(
+            delayed(_episodes)(
+                policy.share(share) if hasattr(policy, "share") else policy,
+                task,
+                [seeds[i] for i in share],
+            )
+            for share in shares
+        )
+    except TerminatedWorkerError as error:
+        raise ChildProcessError(
+            "A worker process was killed, perhaps for want of memory. Evaluate fewer episodes "
+            f"at a time, or with fewer workers than {workers}."
+        ) from error
+    return tuple(trajectory for part in parts for trajectory in part)
+
+
+def _episodes(policy: Policy, task: Task, seeds: Sequence[int]) -> tuple[Trajectory, ...]:
+    import torch
+
+    torch.set_num_threads(1)
+    return trajectories_of(rollout(policy, task, seeds), task)

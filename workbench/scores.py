@@ -100,6 +100,23 @@ def profile(scores: np.ndarray, levels: np.ndarray) -> np.ndarray:
     return (scores.reshape(-1, 1) > levels).mean(0)
 
 
+def profile_band(
+    scores: np.ndarray, levels: np.ndarray, resamples: int = RESAMPLES
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return the 95 % interval of a performance profile at each of ``levels``, (L,) and (L,).
+
+    It holds level by level; its bootstrap is stratified by task as in ``iqm``. A single seed shows
+    no spread: then it is nan.
+    """
+    if len(scores) < 2:
+        nothing = np.full(len(levels), np.nan)
+        return nothing, nothing
+    drawn = np.sort(_resampled(scores, resamples).reshape(resamples, -1), axis=1)
+    shares = np.stack([1 - np.searchsorted(d, levels, side="right") / d.size for d in drawn])
+    low, high = np.percentile(shares, _PERCENTILES, axis=0)
+    return low, high
+
+
 def normalised(family: str, task: int, returns: np.ndarray) -> np.ndarray:
     """Return returns where 0 is the random behaviour policy and 1 the expert, on the same task.
 

@@ -25,7 +25,7 @@ def ranking(table: pd.DataFrame) -> pd.DataFrame:
     """
     table = table.assign(
         settings=[
-            _differing(method, json.loads(text))
+            differing(method, json.loads(text))
             for method, text in zip(table["method"], table["settings"], strict=True)
         ]
     )
@@ -37,7 +37,7 @@ def ranking(table: pd.DataFrame) -> pd.DataFrame:
     found = found.sort_values("mean", ascending=False, kind="stable").reset_index()
     found = found.sort_values(place[:2], kind="stable", ignore_index=True)
     chosen = {
-        (key.partition("/")[0], _differing(key.partition("/")[0], settings), updates)
+        (key.partition("/")[0], differing(key.partition("/")[0], settings), updates)
         for key, (settings, updates) in CHOSEN.items()
     }
     triples = zip(found["method"], found["settings"], found["updates"], strict=True)
@@ -45,7 +45,7 @@ def ranking(table: pd.DataFrame) -> pd.DataFrame:
     return found.rename_axis(columns=None)
 
 
-def _differing(method: str, settings: dict[str, object]) -> str:
+def differing(method: str, settings: dict[str, object]) -> str:
     """Return ``name value`` of the settings that differ from the method's defaults."""
     defaults = {f.name: f.default for f in dataclasses.fields(METHODS[method])}
     pairs = sorted((n, v) for n, v in settings.items() if defaults.get(n) != v)

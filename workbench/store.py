@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
 from workbench.diffusion import DenoisingTrace
+from workbench.locks import held
 from workbench.methods import Snapshot
 from workbench.model import PromptDT, PromptedPolicy
 from workbench.rollout import Evaluation
@@ -20,6 +22,11 @@ from workbench.tasks import find
 from workbench.trajectory import Segment, Trajectory
 from workbench.tune import RunSpec, TuneStep
 
+FORMAT = 2
+"""Of what is written. 1 had no number and is read; a higher one than this is refused."""
+MADE = "made.json"
+"""Beside a run that a sweep made: where, by which code and how fast."""
+_PATIENCE = 5.0  # seconds that another writer of the same run has to end
 _TRACE = ("x", "x0_hat", "y")
 _PROMPT = ("returns_to_go", "observations", "actions", "rewards", "timesteps", "mask")
 _EPISODE = ("observations", "actions", "rewards", "states")
@@ -30,8 +37,13 @@ class RunStore:
 
     * ``spec.json``: what determines the result,
     * ``steps.jsonl``: one line per update, appended as they come,
-    * ``evaluated/<update>.safetensors``: prompts, denoising trace and first episode,
+    * ``evaluated/<update>.safetensors``: prompts, denoising trace (halves) and first episode,
+    * ``traces/<update>.safetensors``: the first prompt's denoising, halves, in between,
     * ``result.json``: written last, so its presence means complete.
+
+    All but the tensors is JSON: ``pandas.read_json(path, lines=True)`` reads the updates. A kill
+    at any moment leaves no run that reads as complete and is not, and costs at most the update in
+    flight. Several processes may share a folder; one at a time writes a run.
     """
 
     def __init__(self, root: Path | str):
@@ -47,24 +59,54 @@ class RunStore:
 
         A stream that is closed early leaves a folder without a result: an incomplete run,
         which the next recording of the same spec replaces.
+
+        Raises:
+            ValueError: if another process is writing this run.
         """
         folder = self.root / spec.id
-        (folder / "evaluated").mkdir(parents=True, exist_ok=True)
-        (folder / "result.json").unlink(missing_ok=True)
-        _write(folder / "spec.json", spec.canonical)
-        evaluations, seconds = [], 0.0
+        # the lock is on the very file that two writers would mix up
+        with held(folder / "steps.jsonl", _PATIENCE) as ours:
+            if not ours:
+                raise ValueError(
+                    f"Run {spec.id} in {self.root} is being written by another process. "
+                    "Wait until it ends, or choose another folder."
+                )
+            _empty(folder)
+            _write(folder / "spec.json", spec.canonical)
+            yield from self._written(spec, steps)
+
+    def _written(self, spec: RunSpec, steps: Iterable[TuneStep]) -> Iterator[TuneStep]:
+        """Write the steps of a run into its empty folder, then its result."""
+        folder, evaluations, seconds = self.root / spec.id, [], 0.0
         with open(folder / "steps.jsonl", "w") as file:
             for step in steps:
-                file.write(json.dumps(_line(step)) + "\n")
-                file.flush()
                 seconds += step.seconds
                 if step.evaluation is not None:
-                    _save_evaluated(folder / "evaluated" / f"{step.update}.safetensors", step)
+                    _save_evaluated(_made(folder / "evaluated") / _name(step), step)
                     evaluations.append({"update": step.update, **step.evaluation.summary()})
+                elif step.trace is not None:
+                    _save_trace(_made(folder / "traces") / _name(step), step.trace)
+                # after the files that it stands for: a line promises them
+                file.write(json.dumps(_line(step)) + "\n")
+                file.flush()
                 yield step
-        result = {"id": spec.id, "evaluations": evaluations}
+        result = {"format": FORMAT, "id": spec.id, "evaluations": evaluations}
         result |= {"n_trainable": step.n_trainable, "update_seconds": round(seconds, 3)}
+        for path in [*folder.rglob("*"), folder, self.root]:
+            _sync(path)  # a power cut must not leave a result without what it sums up
         _write(folder / "result.json", result)
+        _sync(folder)
+
+    def folder(self, run_id: str) -> Path:
+        """Return where the files of a run can be read."""
+        return self.root / run_id
+
+    def settled(self, run_id: str) -> bool:
+        """Return whether a run is complete and where it belongs, so that nothing is left to do."""
+        return run_id in self
+
+    def deliver(self, run_id: str) -> None:
+        """Bring what there is of a run to where it belongs; a folder of this machine is there."""
 
     def __contains__(self, run_id: str) -> bool:
         return (self.root / run_id / "result.json").exists()
@@ -73,13 +115,34 @@ class RunStore:
         """Make a run incomplete, so that it is run anew."""
         (self.root / run_id / "result.json").unlink(missing_ok=True)
 
+    def result(self, run_id: str) -> dict:
+        """Return ``result.json`` of a complete run.
+
+        Raises:
+            ValueError: if it is not there, cannot be read, or is of a later workbench.
+        """
+        try:
+            result = json.loads((self.folder(run_id) / "result.json").read_text())
+            written = int(result.get("format", 1))
+        except (OSError, ValueError, TypeError, AttributeError) as error:
+            raise ValueError(f"Run {run_id!r} in {self.root} is not complete: {error}.") from error
+        if written > FORMAT:
+            raise ValueError(
+                f"Run {run_id!r} in {self.root} has format {written}, this workbench reads up to "
+                f"{FORMAT}: update it (`git pull`, `make install`) to read the run."
+            )
+        return result
+
     def spec(self, run_id: str) -> RunSpec:
         """Return the spec of a run.
 
         Raises:
-            ValueError: if the store has no such run or the spec cannot be read.
+            ValueError: if the store has no such run, the spec cannot be read, or a later
+                workbench wrote it.
         """
-        path = self.root / run_id / "spec.json"
+        path = self.folder(run_id) / "spec.json"
+        if run_id in self:
+            self.result(run_id)  # says so if the format is a later one
         try:
             plain = json.loads(path.read_text())
             plain.pop("assets", None)
@@ -100,12 +163,17 @@ class RunStore:
     def lines(self, run_id: str) -> list[dict]:
         """Return the lines of ``steps.jsonl``: what is known of every update.
 
+        The last one of an incomplete run is left out where a crash tore it.
+
         Raises:
             ValueError: if they cannot be read.
         """
         try:
-            text = (self.root / run_id / "steps.jsonl").read_text()
-            return [json.loads(line) for line in text.splitlines()]
+            text = (self.folder(run_id) / "steps.jsonl").read_text()
+            whole, _, torn = text.rpartition("\n")
+            if torn and run_id in self:
+                whole = text
+            return [json.loads(line) for line in whole.splitlines()]
         except (OSError, ValueError) as error:
             raise ValueError(f"Run {run_id!r} in {self.root} is damaged: {error!r}.") from error
 
@@ -116,19 +184,51 @@ class RunStore:
             run_id: Id of the run.
             model: The frozen model that it acts with, as ``tune.acting_model`` gives it.
         """
-        spec, folder = self.spec(run_id), self.root / run_id
+        spec, folder = self.spec(run_id), self.folder(run_id)
         try:
             lines = self.lines(run_id)
-            return [_step(line, spec, folder / "evaluated", model) for line in lines]
+            return [_step(line, spec, folder, model) for line in lines]
         except (OSError, KeyError, TypeError, SafetensorError) as error:
             raise ValueError(f"Run {run_id!r} in {self.root} is damaged: {error!r}.") from error
 
 
+def _empty(folder: Path) -> None:
+    """Take away an earlier attempt: its result first and for good, then lines, then files."""
+    (folder / "result.json").unlink(missing_ok=True)
+    _sync(folder)
+    os.truncate(folder / "steps.jsonl", 0)
+    for name in ("evaluated", "traces"):
+        shutil.rmtree(folder / name, ignore_errors=True)
+    (folder / MADE).unlink(missing_ok=True)
+
+
+def _made(folder: Path) -> Path:
+    folder.mkdir(exist_ok=True)
+    return folder
+
+
+def _name(step: TuneStep) -> str:
+    return f"{step.update}.safetensors"
+
+
 def _write(path: Path, value: object) -> None:
-    """Write JSON so that a reader sees all of it or nothing."""
+    """Write JSON so that a reader sees all of it or nothing, whatever fails."""
     partial = path.with_suffix(f".{os.getpid()}.partial")
     partial.write_text(json.dumps(value, indent=1, sort_keys=True) + "\n")
+    _sync(partial)
     partial.replace(path)
+
+
+def _sync(path: Path) -> None:
+    """Wait until a file, or the names in a folder, are on the disk."""
+    try:
+        file = os.open(path, os.O_RDONLY)
+    except OSError:  # Windows opens no folders; a neighbour's partial file may just have gone
+        return
+    try:
+        os.fsync(file)
+    finally:
+        os.close(file)
 
 
 def _line(step: TuneStep) -> dict:
@@ -144,10 +244,14 @@ def _save_evaluated(path: Path, step: TuneStep) -> None:
     tensors = {f"prompt.{n}": getattr(prompt, n) for n in _PROMPT}
     tensors |= {f"weights.{n}": w for n, w in step.snapshot.weights.items()}
     if trace is not None:
-        tensors |= {f"trace.{n}": getattr(trace, n) for n in _TRACE}
+        tensors |= {f"trace.{n}": getattr(trace, n).half() for n in _TRACE}
     first = step.evaluation.trajectories[0]
     tensors |= {f"episode.{n}": torch.from_numpy(getattr(first, n)) for n in _EPISODE}
     save_file({n: t.contiguous() for n, t in tensors.items()}, path)
+
+
+def _save_trace(path: Path, trace: DenoisingTrace) -> None:
+    save_file({n: getattr(trace, n).half().contiguous() for n in _TRACE}, path)
 
 
 def _step(line: dict, spec: RunSpec, folder: Path, model: PromptDT) -> TuneStep:
@@ -155,12 +259,15 @@ def _step(line: dict, spec: RunSpec, folder: Path, model: PromptDT) -> TuneStep:
     update, seconds = line.pop("update"), line.pop("seconds")
     returns, seeds = line.pop("returns", None), line.pop("seeds", ())
     if returns is None:
-        return TuneStep(update, line, seconds)
-    tensors = load_file(folder / f"{update}.safetensors")
+        path, trace = folder / "traces" / f"{update}.safetensors", None
+        if path.exists():
+            trace = DenoisingTrace(**{n: t.float() for n, t in load_file(path).items()})
+        return TuneStep(update, line, seconds, trace=trace)
+    tensors = load_file(folder / "evaluated" / f"{update}.safetensors")
     prompt = Segment(**{n: tensors[f"prompt.{n}"] for n in _PROMPT})
     trace = None
     if "trace.x" in tensors:
-        trace = DenoisingTrace(**{n: tensors[f"trace.{n}"] for n in _TRACE})
+        trace = DenoisingTrace(**{n: tensors[f"trace.{n}"].float() for n in _TRACE})
     task = find(spec.family).task(spec.task)
     episode = {n: tensors[f"episode.{n}"].numpy() for n in _EPISODE}
     evaluation = Evaluation(
@@ -168,7 +275,8 @@ def _step(line: dict, spec: RunSpec, folder: Path, model: PromptDT) -> TuneStep:
     )
     weights = _below(tensors, "weights.")
     policy = PromptedPolicy(model.with_weights(weights) if weights else model, prompt)
-    return TuneStep(update, line, seconds, Snapshot(policy, trace, weights), evaluation)
+    snapshot = Snapshot(policy, trace, weights)
+    return TuneStep(update, line, seconds, snapshot, evaluation, trace=trace)
 
 
 def _below(tensors: Mapping[str, torch.Tensor], prefix: str) -> dict[str, torch.Tensor]:

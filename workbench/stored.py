@@ -8,7 +8,7 @@ from typing import Any, ClassVar, Self
 
 from torch import nn
 
-from workbench.model import read_checkpoint, write_checkpoint
+from workbench.checkpoint import read_checkpoint, write_checkpoint
 from workbench.tasks import Family, find
 
 

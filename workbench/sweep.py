@@ -1,4 +1,4 @@
-"""Many runs: those that the store lacks, in this process or in several. Killed, it goes on."""
+"""Many runs: those that the store lacks, on any engine. Killed, it goes on."""
 
 from __future__ import annotations
 
@@ -8,20 +8,28 @@ import json
 import os
 import platform
 import signal
+import threading
 import time
 import traceback
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path
+from typing import Protocol
 
 import torch
 
 from workbench import assets
-from workbench.store import RunStore
+from workbench.locks import held
+from workbench.store import MADE, RunStore
 from workbench.tune import RunSpec, run
 
-MADE, ERROR = "made.json", "error.txt"
-"""Beside a run: where, by which code and how fast it was made; why it failed."""
+ERROR = "error.txt"
+"""Beside a run: why it failed."""
+RETRIES = 2
+
+
+Due = tuple[str, RunSpec]
+"""A run that is to be made: the id that the sweep knows it by, and its spec."""
 
 
 @dataclass(frozen=True)
@@ -33,12 +41,28 @@ class Done:
         spec: What was run.
         seconds: Wall time; 0 where another process made the run meanwhile.
         error: Why it failed, one line; None if it did not. All of it is in ``<id>/error.txt``.
+        again: Whether to come back to it: it failed, but not for bad input, or, without an error,
+            another process is at it.
     """
 
     run: str
     spec: RunSpec
     seconds: float
     error: str | None = None
+    again: bool = False
+
+
+class Engine(Protocol):
+    """What runs specs.
+
+    Attributes:
+        workers: Runs at the same time.
+    """
+
+    workers: int
+
+    def outcomes(self, attempt: Attempt, due: Sequence[Due]) -> Iterator[Done]:
+        """Call ``attempt`` on each, in any order; closing this stream ends what runs."""
 
 
 def missing(specs: Iterable[RunSpec], store: RunStore) -> list[RunSpec]:
@@ -47,127 +71,197 @@ def missing(specs: Iterable[RunSpec], store: RunStore) -> list[RunSpec]:
     A process keeps the networks it has loaded, so neighbours should share a family.
     """
     lacking = {spec.id: spec for spec in specs}
-    lacking = [spec for run_id, spec in lacking.items() if run_id not in store]
+    lacking = [spec for run_id, spec in lacking.items() if not store.settled(run_id)]
     families = list(dict.fromkeys(spec.family for spec in lacking))
     return sorted(lacking, key=lambda spec: families.index(spec.family))
 
 
-def sweep(specs: Iterable[RunSpec], store: RunStore, *, workers: int = 1) -> Iterator[Done]:
+def sweep(
+    specs: Iterable[RunSpec],
+    store: RunStore,
+    *,
+    workers: int = 1,
+    engine: Engine | None = None,
+    retries: int = RETRIES,
+) -> Iterator[Done]:
     """Run what ``store`` lacks of ``specs``, in any order, and yield each as it ends.
 
-    A failing spec does not end the sweep. An incomplete run is made anew. Several sweeps may
-    share a store: they share the work.
+    A failing spec does not end the sweep: it is tried again after the others, unless its input is
+    bad. An incomplete run is made anew. Several sweeps may share a store: they share the work.
 
     Args:
         specs: What to run; equal ones are run once.
         store: Where runs are kept.
         workers: Processes; 1 is this one. Each computes in one thread.
+        engine: What runs them; ``Processes(workers)`` by default.
+        retries: Further attempts at a run that failed.
 
     Raises:
-        ValueError: if ``workers`` is not positive.
-        ChildProcessError: if a worker process was killed.
+        ValueError: if ``workers`` is not positive or ``retries`` is negative.
+        ChildProcessError: if worker processes are killed again and again.
     """
     if workers < 1:
         raise ValueError(f"`workers` must be a whole number from 1 up: got {workers}.")
-    made = {"commit": assets.commit(), "machine": machine()}
-    due, wait = missing(specs, store), False
-    while due:
-        attempt = functools.partial(_attempt, root=store.root, made=made, wait=wait)
+    if retries < 0:
+        raise ValueError(f"`retries` must be a whole number from 0 up: got {retries}.")
+    engine = engine or Processes(workers, retries)
+    specs, wait, tried = missing(specs, store), False, Counter()
+    while specs:
+        failed: list[RunSpec] = []
         busy: list[RunSpec] = []
-        results = map(attempt, due) if workers == 1 else _in_processes(attempt, due, workers)
-        for result in results:
-            if isinstance(result, Done):
-                yield result
+        attempt = Attempt(store, wait, os.getpid())
+        for done in engine.outcomes(attempt, [(spec.id, spec) for spec in specs]):
+            if done.again and done.error is None:
+                busy.append(done.spec)
+            elif done.again and tried[done.run] < retries:
+                tried[done.run] += 1
+                failed.append(done.spec)
             else:
-                busy.append(result)
-        # another process is making these: wait for it, and take over where it failed
-        due, wait = busy, True
+                yield done
+        # another process is making the busy ones: wait for it, and take over where it failed
+        specs, wait = failed + busy, True
 
 
+@functools.cache
 def machine() -> str:
     """Return what this machine computes with, in words."""
     name = platform.processor() or platform.machine()
     return f"{name}, {os.cpu_count()} CPUs, torch {torch.__version__}"
 
 
-def _attempt(spec: RunSpec, *, root: Path, made: Mapping[str, str], wait: bool) -> Done | RunSpec:
-    """Run one spec in one thread; return the spec itself if another process is at it."""
-    store, run_id, threads = RunStore(root), spec.id, torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        with _claim(store.root / run_id, wait) as ours:
-            if not ours:
-                return spec
-            if run_id in store:
-                return Done(run_id, spec, 0.0)
-            return _recorded(spec, store, made)
-    finally:
-        torch.set_num_threads(threads)
+@functools.cache
+def _commit() -> str:
+    return assets.commit()
 
 
-def _recorded(spec: RunSpec, store: RunStore, made: Mapping[str, str]) -> Done:
-    run_id, began = spec.id, time.perf_counter()
-    folder = store.root / run_id
-    try:
-        for step in store.record(spec, run(spec)):
-            if step.update == spec.updates:  # before the result, whose presence means complete
-                seconds = round(time.perf_counter() - began, 2)
-                (folder / MADE).write_text(json.dumps({**made, "seconds": seconds}) + "\n")
-    except Exception as error:
-        (folder / ERROR).write_text(traceback.format_exc())
-        text = f"{type(error).__name__}: {error}".splitlines()[0]
-        return Done(run_id, spec, time.perf_counter() - began, text)
-    (folder / ERROR).unlink(missing_ok=True)
-    return Done(run_id, spec, time.perf_counter() - began)
+@dataclass(frozen=True)
+class Attempt:
+    """One try at a run, wherever an engine calls it: plain data, so that it travels.
 
-
-def _in_processes(
-    attempt: Callable[[RunSpec], Done | RunSpec], specs: Sequence[RunSpec], workers: int
-) -> Iterator[Done | RunSpec]:
-    """Call ``attempt`` in processes of their own; closing this stream ends them."""
-    from joblib import Parallel, delayed, parallel_config
-    from joblib.externals.loky.process_executor import TerminatedWorkerError
-
-    with parallel_config(backend="loky", inner_max_num_threads=1):
-        parallel = Parallel(n_jobs=workers, return_as="generator_unordered", batch_size=1)
-    try:
-        yield from parallel(delayed(_uninterrupted)(attempt, spec) for spec in specs)
-    except TerminatedWorkerError as error:
-        raise ChildProcessError(
-            "A worker process was killed, perhaps for want of memory. What was finished is kept: "
-            f"start again, with fewer workers than {workers}."
-        ) from error
-
-
-def _uninterrupted(attempt: Callable[[RunSpec], Done | RunSpec], spec: RunSpec) -> Done | RunSpec:
-    """Leave Ctrl-C, which reaches every process of a terminal, to the one that began the sweep."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    return attempt(spec)
-
-
-@contextlib.contextmanager
-def _claim(folder: Path, wait: bool) -> Iterator[bool]:
-    """Hold a run's folder against other processes; its end, however it comes, gives it free.
-
-    Yields:
-        False if another one holds it and we do not ``wait``.
+    Attributes:
+        store: Where the run is kept.
+        wait: Whether to wait for another process that is at the same run.
+        parent: The process that began the sweep.
     """
-    folder.mkdir(parents=True, exist_ok=True)
-    try:
-        import fcntl
 
-        lock = os.open(folder, os.O_RDONLY)
-    except (ImportError, OSError):  # Windows, which locks otherwise: one sweep at a time there
-        yield True
-        return
-    try:
-        fcntl.flock(lock, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
-        ours = True
-    except BlockingIOError:
-        ours = False
-    except OSError:  # a file system without locks
-        ours = True
-    try:
-        yield ours
-    finally:
-        os.close(lock)
+    store: RunStore
+    wait: bool
+    parent: int
+
+    def __call__(self, due: Due) -> Done:
+        """Run a spec in one thread."""
+        (run_id, spec), threads = due, torch.get_num_threads()
+        torch.set_num_threads(1)
+        try:
+            if spec.id != run_id:
+                return self.failed(due, 0.0, _other_files(spec), again=False)
+            folder = self.store.root / run_id
+            with held(folder / "lock", None if self.wait else 0.0) as ours:
+                if not ours:
+                    return Done(run_id, spec, 0.0, again=True)
+                if self.store.settled(run_id):
+                    return Done(run_id, spec, 0.0)
+                return self._recorded(due)
+        finally:
+            torch.set_num_threads(threads)
+
+    def _recorded(self, due: Due) -> Done:
+        (run_id, spec), began = due, time.perf_counter()
+        folder = self.store.root / run_id
+        try:
+            for step in self.store.record(spec, run(spec)):
+                if step.update == spec.updates:  # before the result, which means complete
+                    seconds = round(time.perf_counter() - began, 2)
+                    made = {"commit": _commit(), "machine": machine(), "seconds": seconds}
+                    (folder / MADE).write_text(json.dumps(made) + "\n")
+        except Exception as error:
+            again, spent = not isinstance(error, ValueError), time.perf_counter() - began
+            return self.failed(due, spent, traceback.format_exc(), again, error)
+        (folder / ERROR).unlink(missing_ok=True)
+        return Done(run_id, spec, time.perf_counter() - began)
+
+    def failed(
+        self, due: Due, seconds: float, text: str, again: bool, error: Exception | None = None
+    ) -> Done:
+        """Keep the error beside the spec, also where that cannot be delivered."""
+        run_id, spec = due
+        path = self.store.root / run_id / ERROR
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+        with contextlib.suppress(Exception):  # the run's own error is the one to tell
+            self.store.deliver(run_id)
+        said = text if error is None else f"{type(error).__name__}: {error}"
+        return Done(run_id, spec, seconds, said.splitlines()[0], again)
+
+
+def _other_files(spec: RunSpec) -> str:
+    return (
+        f"This machine holds other files of {spec.family} than the one that began the sweep. "
+        "Put the same version of the workbench and its assets on all of them."
+    )
+
+
+@dataclass(frozen=True)
+class Processes:
+    """Processes of this machine, by joblib; 1 is this very process.
+
+    Attributes:
+        workers: How many. Each computes in one thread.
+        retries: How often to go on after worker processes were killed, none finishing between.
+    """
+
+    workers: int = 1
+    retries: int = RETRIES
+
+    def outcomes(self, attempt: Attempt, due: Sequence[Due]) -> Iterator[Done]:
+        """See ``Engine``.
+
+        Raises:
+            ChildProcessError: if worker processes are killed again and again.
+        """
+        if self.workers == 1:
+            yield from map(attempt, due)
+            return
+        from joblib.externals.loky.process_executor import TerminatedWorkerError
+
+        left, killed = dict(due), 0
+        while left:
+            try:
+                for done in self._in_parallel(attempt, list(left.items())):
+                    del left[done.run]
+                    killed = 0
+                    yield done
+            except TerminatedWorkerError as error:
+                killed += 1
+                if killed > self.retries:
+                    raise ChildProcessError(
+                        "Worker processes were killed, perhaps for want of memory. What was "
+                        f"finished is kept: start again, with fewer workers than {self.workers}."
+                    ) from error
+
+    def _in_parallel(self, attempt: Attempt, due: Sequence[Due]) -> Iterator[Done]:
+        """Call ``attempt`` in processes of their own; closing this stream ends them."""
+        from joblib import Parallel, delayed, parallel_config
+
+        with parallel_config(backend="loky", inner_max_num_threads=1):
+            parallel = Parallel(n_jobs=self.workers, return_as="generator_unordered", batch_size=1)
+        yield from parallel(delayed(_in_worker)(attempt, one) for one in due)
+
+
+def _in_worker(attempt: Attempt, due: Due) -> Done:
+    # Ctrl-C reaches every process of a terminal: leave it to the one that began the sweep
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    _end_with(attempt.parent)
+    return attempt(due)
+
+
+@functools.cache
+def _end_with(parent: int) -> None:
+    """End this process soon after its parent: one killed by force takes nobody along."""
+
+    def watch() -> None:
+        while os.getppid() == parent:
+            time.sleep(0.5)
+        os._exit(1)  # a run in flight stays incomplete, as after any kill
+
+    threading.Thread(target=watch, daemon=True).start()

@@ -18,6 +18,8 @@ from safetensors.torch import save_file
 from torch import Tensor
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
+from workbench.parallel import ALONE, World
+
 _LOSSES = "losses"
 
 
@@ -69,12 +71,13 @@ class Training:
         # In evaluation mode: without dropout.
         self.averaged = AveragedModel(network, multi_avg_fn=get_ema_multi_avg_fn(average)).eval()
 
-    def descend(self, loss: Tensor, clip: float) -> None:
-        """Take one clipped gradient step and move the average."""
+    def descend(self, loss: Tensor, clip: float, world: World = ALONE) -> None:
+        """Take one clipped gradient step, of all processes of ``world``, and move the average."""
         self.optimizer.zero_grad()
         loss.backward()
-        groups = self.optimizer.param_groups
-        torch.nn.utils.clip_grad_norm_([p for group in groups for p in group["params"]], clip)
+        parameters = [p for group in self.optimizer.param_groups for p in group["params"]]
+        world.agree(parameters)
+        torch.nn.utils.clip_grad_norm_(parameters, clip)
         self.optimizer.step()
         self.schedule.step()
         self.averaged.update_parameters(self.network)

@@ -16,7 +16,7 @@ from typing import Annotated
 from tyro.conf import Positional, arg
 
 from workbench import assets
-from workbench.commands.output import Data, Json, command, print_result
+from workbench.commands.output import Data, Json, command, duration, print_result
 from workbench.doctor import examine
 from workbench.recipes import Verb, Words
 from workbench.reproduce import Outcome, Place, Reproduction, Step
@@ -174,9 +174,9 @@ def _lines(plan: list[Step]) -> list[str]:
     known, rough = (
         sum(s.recipe.seconds for s in due if s.recipe.measured is b) for b in (True, False)
     )
-    parts = [f"{_time(known)} as the recording machine took"] if known else []
-    parts += [f"{_time(rough)} by rough numbers"] if rough else []
-    total = f"In all about {_time(known + rough)} on one core: {', '.join(parts)}."
+    parts = [f"{duration(known)} as the recording machine took"] if known else []
+    parts += [f"{duration(rough)} by rough numbers"] if rough else []
+    total = f"In all about {duration(known + rough)} on one core: {', '.join(parts)}."
     readers = [s for s in plan if not s.due and s.recipe.verb not in ("behaviour", "collect")]
     more = " What reads a file that comes out different is made again as well." if readers else ""
     return [*lines, total + more]
@@ -184,15 +184,7 @@ def _lines(plan: list[Step]) -> list[str]:
 
 def _expected(step: Step) -> str:
     how = "measured" if step.recipe.measured else "rough"
-    return f"about {_time(step.recipe.seconds)} ({how})"
-
-
-def _time(seconds: float) -> str:
-    if seconds < 90:
-        return f"{seconds:.0f} s"
-    if seconds < 90 * 60:
-        return f"{seconds / 60:.0f} min"
-    return f"{seconds / 3600:.1f} h"
+    return f"about {duration(step.recipe.seconds)} ({how})"
 
 
 def _command(words: Words) -> str:
@@ -212,7 +204,7 @@ def _tell(item: Step | Outcome) -> None:
         return
     same = sum(f.same for f in item.files)
     print(
-        f"{name}: {_time(item.seconds)}; {same} of {len(item.files)} files came out the same",
+        f"{name}: {duration(item.seconds)}; {same} of {len(item.files)} files came out the same",
         file=sys.stderr,
     )
     for file in item.files:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import shutil
 import time
+from collections import deque
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated
@@ -33,6 +34,7 @@ from workbench.generators import GANConfig, GeneratorConfig, VAEConfig
 from workbench.hyper import HyperConfig, HyperPretrainConfig, pretrain_hyper
 from workbench.informed import InformedConfig
 from workbench.model import ModelConfig
+from workbench.parallel import Device, joined
 from workbench.presets import RECORDED
 from workbench.pretrain import PretrainConfig, identity
 from workbench.pretrain import pretrain as pretrain_steps
@@ -103,6 +105,9 @@ def pretrain(
     out: Out = None,
     split: Split = TEST,
     work: Work = Path("build/pretrain"),
+    device: Annotated[Device, arg(help="Where to compute; auto is CUDA where there is one.")] = (
+        "auto"
+    ),
     seed: Seed = 0,
     as_json: Json = False,
 ) -> None:
@@ -110,10 +115,19 @@ def pretrain(
 
     The default size is the released code's (3 layers of 128). The paper's is
     `--n-layers 4 --n-heads 4 --width 512`. Keeps a checkpoint below WORK and resumes from it.
+
+    Several GPUs or nodes: `torchrun --nproc-per-node 2 -m workbench pretrain FAMILY`; each process
+    takes `--batch-size` sequences a step, the first one writes.
     """
     pool = making.load_pool(find(family), data, split=split)
-    kept = Checkpoint(work, identity(pool, config, sizes, seed))
-    step = _train(kept, pretrain_steps(pool, config, sizes, seed, kept.state), config.steps)
+    with joined(device) as world:
+        kept = Checkpoint(work, identity(pool, config, sizes, seed, processes=world.size))
+        resume = world.shared(kept.state)
+        steps = pretrain_steps(pool, config, sizes, seed, resume, world)
+        if world.rank:
+            deque(steps, maxlen=0)
+            return
+        step = _train(kept, steps, config.steps)
     name = "prompt-dt" if sizes.prompt_length else "mt-orl"
     path = out or assets.pretrained_path(family, name, split)
     _finish(kept, step.model, path, config, seed, as_json)

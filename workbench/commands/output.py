@@ -30,7 +30,10 @@ Seed = Annotated[int, arg(help="Seed of everything random.")]
 
 def command() -> str:
     """Return the command line that runs, as the manifest keeps it."""
-    return shlex.join(["python", "-m", "workbench", *sys.argv[1:]])
+    begin = ["python"]
+    if (size := os.environ.get("WORLD_SIZE", "1")) != "1":
+        begin = ["torchrun", "--nproc-per-node", size]
+    return shlex.join([*begin, "-m", "workbench", *sys.argv[1:]])
 
 
 def peak_memory() -> float:
@@ -64,6 +67,27 @@ def entries_of(paths: Iterable[Path]) -> list[dict]:
 def records(table: pd.DataFrame) -> list[dict]:
     """Return a table as plain JSON, one object per row, numbers to two digits."""
     return json.loads(table.round(2).to_json(orient="records"))
+
+
+def number(value: float, digits: int = 0) -> str:
+    """Return a number as people read it, a dash where there is none."""
+    return "–" if pd.isna(value) else f"{value:,.{digits}f}".replace("-", "−")
+
+
+def interval(value: float, low: float, high: float, digits: int) -> str:
+    """Return a number with its interval as people read it."""
+    if pd.isna(low):
+        return number(value, digits)
+    return f"{number(value, digits)} [{number(low, digits)}, {number(high, digits)}]"
+
+
+def duration(seconds: float) -> str:
+    """Return a time as people say it."""
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    if seconds < 90 * 60:
+        return f"{seconds / 60:.0f} min"
+    return f"{seconds / 3600:.1f} h"
 
 
 def print_result(value: object, as_json: bool) -> None:

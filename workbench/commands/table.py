@@ -3,26 +3,31 @@
 from __future__ import annotations
 
 import json
-import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Literal
 
 import pandas as pd
-from tqdm import tqdm
 from tyro.conf import Positional, arg
 
 from workbench import assets
-from workbench.assembled import ALL, Runs, assemble, beside_shipped
+from workbench.assembled import ALL, Runs, assemble
 from workbench.behaviour import QUALITIES
-from workbench.commands.output import Json, command, print_result, records
+from workbench.commands.output import (
+    Json,
+    command,
+    interval,
+    number,
+    print_result,
+    records,
+)
+from workbench.commands.sweeping import compare_anew, run_missing
 from workbench.findings import findings as judged
 from workbench.presets import search
 from workbench.results import COLUMNS, load_results, results_path, rows, save_results
 from workbench.scores import RESAMPLES
 from workbench.search import ranking
 from workbench.store import RunStore
-from workbench.sweep import missing, sweep
 from workbench.tables import SEEDS, Cells, TableName, cells, runs_of
 from workbench.tune import RunSpec
 
@@ -80,11 +85,11 @@ def table(
         _quick(name, families, methods, seeds, data, store or QUICK, workers, as_json)
         return
     chosen = cells(name, families=families, methods=methods, seeds=seeds, data=data)
-    wanted, failed = runs_of(chosen), 0
+    wanted, failed = runs_of(chosen), []
     if run or keep:
         store = store or TABLES
     if run:
-        failed = _sweep(wanted, RunStore(store), workers)
+        failed = run_missing(wanted, RunStore(store), workers)
     if store is None:
         there = _shipped(name)
     else:
@@ -101,9 +106,9 @@ def _search(run: bool, keep: bool, store: Path | None, workers: int, as_json: bo
     """Print the candidates of the validation search, best first; run and keep them if asked."""
     if run or keep:
         store = store or SEARCH
-    failed, wanted = 0, search()
+    failed, wanted = [], search()
     if run:
-        failed = _sweep(wanted, RunStore(store), workers)
+        failed = run_missing(wanted, RunStore(store), workers)
     if store is None:
         there = load_results(results_path("search"))
     else:
@@ -122,23 +127,6 @@ def _search(run: bool, keep: bool, store: Path | None, workers: int, as_json: bo
 def _shipped(name: str) -> pd.DataFrame:
     path = results_path(name)
     return load_results(path) if path.exists() else pd.DataFrame(columns=list(COLUMNS))
-
-
-def _sweep(specs: Iterable[RunSpec], store: RunStore, workers: int) -> int:
-    """Run what is missing, say on stderr what failed, and return how many did."""
-    due, failed = missing(specs, store), []
-    with tqdm(total=len(due), unit="run", smoothing=0.1, disable=not due) as bar:
-        for done in sweep(due, store, workers=workers):
-            bar.set_postfix_str(f"{done.spec.family} {done.spec.method}")
-            bar.update()
-            if done.error is not None:
-                failed.append(done)
-                what = f"{done.spec.family} {done.spec.task} {done.spec.method}"
-                bar.write(f"failed: {what}: {done.error}", file=sys.stderr)
-    if failed:
-        text = f"{len(failed)} of {len(due)} runs failed; each has {store.root}/ID/error.txt"
-        print(text, file=sys.stderr)
-    return len(failed)
 
 
 def _keep(name: TableName, there: pd.DataFrame) -> None:
@@ -199,36 +187,26 @@ def _people(part: pd.DataFrame) -> pd.DataFrame:
     for _, r in part.iterrows():
         line = {
             "": r["row"],
-            "IQM [95 %]": _interval(r["iqm"], r["iqm_low"], r["iqm_high"], digits),
+            "IQM [95 %]": interval(r["iqm"], r["iqm_low"], r["iqm_high"], digits),
             "mean ± sd": _with_sd(r["mean"], r["sd"], digits),
             "published": _with_sd(r["published"], r["published_sd"], 1),
-            "P(better than Prompt-DT)": _interval(
+            "P(better than Prompt-DT)": interval(
                 r["improvement"], r["improvement_low"], r["improvement_high"], 2
             ),
             "trainable": _trainable(r["trainable"], r["share"]),
-            "s/run": _number(r["seconds"], 1),
-            "seeds × tasks × episodes": f"{r['seeds']} × {r['tasks']} × {_number(r['episodes'])}",
+            "s/run": number(r["seconds"], 1),
+            "seeds × tasks × episodes": f"{r['seeds']} × {r['tasks']} × {number(r['episodes'])}",
             "runs": f"{r['runs']}/{r['of']}",
         }
         if part["env_steps"].notna().any():
-            line["steps in the task"] = _number(r["env_steps"])
+            line["steps in the task"] = number(r["env_steps"])
         lines.append(line)
     table = pd.DataFrame(lines)
     return table.loc[:, [c for c in table if c in ("", "IQM [95 %]") or (table[c] != "–").any()]]
 
 
-def _number(value: float, digits: int = 0) -> str:
-    return "–" if pd.isna(value) else f"{value:,.{digits}f}".replace("-", "−")
-
-
-def _interval(value: float, low: float, high: float, digits: int) -> str:
-    if pd.isna(low):
-        return _number(value, digits)
-    return f"{_number(value, digits)} [{_number(low, digits)}, {_number(high, digits)}]"
-
-
 def _with_sd(mean: float, sd: float, digits: int) -> str:
-    return _number(mean, digits) + ("" if pd.isna(sd) else f" ± {_number(sd, digits)}")
+    return number(mean, digits) + ("" if pd.isna(sd) else f" ± {number(sd, digits)}")
 
 
 def _trainable(number: float, share: float) -> str:
@@ -257,22 +235,7 @@ def _quick(
             name, families=families, methods=methods, seeds=seeds[:1], data=data
         ).items()
     }
-    wanted, store = [spec for cell in few.values() for spec in cell], RunStore(folder)
-    for spec in wanted:
-        store.forget(spec.id)
-    failed = _sweep(wanted, store, workers)
-    there = rows(store, [i for i in dict.fromkeys(s.id for s in wanted) if i in store])
-    result = beside_shipped(few, Runs.of(there), whole, Runs.of(_shipped(name)))
-    if as_json:
-        print_result(json.loads(result.to_json(orient="records")), True)
-    else:
-        print(
-            "fresh: mean return of the fresh runs. same: of the shipped runs of the same seed and "
-            "tasks, lowest and highest. IQM: of the whole shipped cell."
-        )
-        for column, part in result.groupby("column", sort=False):
-            print(f"\n{column}")
-            print_result(_quick_people(part), False)
+    failed = compare_anew(few, whole, _shipped(name), RunStore(folder), workers, as_json)
     if failed:
         raise SystemExit(1)
 
@@ -282,22 +245,6 @@ def _first_tasks(cell: Sequence[RunSpec]) -> list[RunSpec]:
     for spec in cell:
         tasks.setdefault(spec.family, {}).setdefault(spec.task)
     return [s for s in cell if s.task in list(tasks[s.family])[:QUICK_TASKS]]
-
-
-def _quick_people(part: pd.DataFrame) -> pd.DataFrame:
-    words = {True: "yes", False: "no"}
-    return pd.DataFrame(
-        {
-            "": r["row"],
-            "fresh": _number(r["fresh"], 1),
-            "same [lowest, highest]": _interval(r["same"], r["same_low"], r["same_high"], 1),
-            "within": words.get(r["within_same"], "–"),
-            "IQM [95 %]": _interval(r["iqm"], r["iqm_low"], r["iqm_high"], 1),
-            "within it": words.get(r["within_iqm"], "–"),
-            "runs": r["runs"],
-        }
-        for _, r in part.iterrows()
-    )
 
 
 def findings(
@@ -333,8 +280,8 @@ def _judged_people(part: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame(
         {
             "": r["comparison"],
-            "difference [95 %]": _interval(r["difference"], r["low"], r["high"], 1),
-            "published": _number(r["published"], 1),
+            "difference [95 %]": interval(r["difference"], r["low"], r["high"], 1),
+            "published": number(r["published"], 1),
             "holds": r["verdict"],
             "pairs": r["pairs"],
         }

@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import streamlit as st
 
-from workbench import assets, own
+from workbench import assets
 from workbench.behaviour import QUALITIES
+from workbench.pages.demos import show_coverage, show_replays
+from workbench.pages.guard import guarded
+from workbench.pages.own_sets import manage
 from workbench.pages.sets import compare_sets, sets_of
 from workbench.pages.upload import bring
 from workbench.tasks import FAMILIES, Family, Task, find
 from workbench.views import goal_words
 
-_STYLE = "<style>.stMainBlockContainer{padding:2.2rem 2rem 3rem}</style>"
+_STYLE = "<style>.stMainBlockContainer{padding:3.4rem 2rem 3rem}</style>"
 
 
+@guarded
 def page(explore) -> None:
     """Draw the page.
 
@@ -27,9 +31,11 @@ def page(explore) -> None:
         "A few recorded episodes are all that a tuning sees of its task. Look at those that ship, "
         "or **bring your own** and tune on them instead."
     )
-    look, hand_over = st.tabs(["What there is", "Bring your own"])
+    look, hand_over = st.tabs(
+        ["What there is", "Bring your own"], key="data-tab", bind="query-params"
+    )
     with look:
-        _there_is(task)
+        _there_is(task, explore)
     with hand_over:
         bring(task, explore)
 
@@ -64,8 +70,9 @@ def _ships(family: Family) -> bool:
     return any(assets.demos_path(t, q).exists() for t in family.tasks("test") for q in QUALITIES)
 
 
-def _there_is(task: Task) -> None:
+def _there_is(task: Task, explore) -> None:
     st.subheader(f"{find(task.family).label}: {goal_words(task)}")
+    manage(task, explore)
     sets = sets_of(task)
     if not sets:
         st.info(
@@ -73,4 +80,6 @@ def _there_is(task: Task) -> None:
             f"`python -m workbench demos {task.family}`."
         )
         return
-    compare_sets(sets, frozenset(own.qualities(task)), "sets")
+    compare_sets(sets, "sets")
+    show_replays(task, list(sets))
+    show_coverage(task, list(sets))

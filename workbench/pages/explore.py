@@ -1,343 +1,193 @@
-"""The first page: tune a prompt for one task and watch noise become a trajectory that runs."""
+"""The first page: two ways to a prompt beside each other, from noise to a robot that runs."""
 
 from __future__ import annotations
 
-import threading
-
 import streamlit as st
-import torch
 
-from workbench import assets, figures, player, render, replay
-from workbench.compare import Comparison, compare
-from workbench.job import Job
-from workbench.pages.controls import choose_run
-from workbench.presets import RECORDED
-from workbench.store import RunStore
+from workbench import figures, player
+from workbench.compare import paired, prompt_distance
+from workbench.pages import shown
+from workbench.pages.controls import (
+    Setting,
+    choose_setting,
+    choose_sides,
+    labels_of,
+    words_of,
+)
+from workbench.pages.gradient import show_gradients
+from workbench.pages.guard import guarded
+from workbench.pages.jobs import show_queue, warm_up
+from workbench.pages.link import broken_choices
+from workbench.pages.progress import show_state, start_and_stop
+from workbench.pages.sets import plain
+from workbench.pages.shown import Column, column_of
+from workbench.pages.video import offer_videos
+from workbench.presets import Side
 from workbench.tasks import find
-from workbench.tune import RunSpec, TuneStep, load_diffuser, load_model
+from workbench.tune import load_model
 from workbench.views import goal_words
 
-SHIPPED = RunStore(assets.ROOT / "runs")
-OWN = RunStore("runs")
-MAX_JOBS = 2
 # The robots belong above the fold: Streamlit leaves 6 rem above the first line and 5 beside it.
-_STYLE = "<style>.stMainBlockContainer{padding:2.2rem 2rem 3rem}</style>"
-_RENDERERS = {"egl": "EGL", "osmesa": "OSMesa", "ray": "the ray-caster, without OpenGL"}
+_STYLE = "<style>.stMainBlockContainer{padding:3.4rem 2rem 3rem}</style>"
 
 
-class _Slot:
-    """What one browser session is doing: its job and the run it shows."""
-
-    def __init__(self):
-        self.job: Job | None = None
-        self.spec: RunSpec | None = None
-
-    def release(self) -> None:
-        """Stop the job when the tab has closed."""
-        if self.job is not None:
-            self.job.stop()
-
-
-@st.cache_resource(scope="session", on_release=_Slot.release, show_spinner=False)
-def _slot() -> _Slot:
-    return _Slot()
-
-
-@st.cache_resource(show_spinner=False)
-def _jobs() -> tuple[threading.Lock, list[Job]]:
-    return threading.Lock(), []
-
-
-@st.cache_resource(show_spinner=False)
-def _warm_up(family: str) -> threading.Thread:
-    """Load behind the first paint what the first press of Tune would wait for, once a process."""
-
-    def load() -> None:
-        load_diffuser(family)
-        torch.optim.AdamW([torch.zeros(1, requires_grad=True)])  # the first one imports for 2 s
-
-    thread = threading.Thread(target=load, daemon=True)
-    thread.start()
-    return thread
-
-
+@guarded
 def page() -> None:
     """Draw the page."""
-    slot, spec = _slot(), choose_run()
-    _start_and_stop(slot, spec)
+    broken = broken_choices()
+    setting = choose_setting()
+    family = find(setting.task.family)
     st.html(_STYLE)
     st.header("Watch a prompt come out of noise")
     st.markdown(
-        f"{find(spec.family).hint} **Five recorded runs** and a short *prompt* are all it gets. "
-        "Prompt Diffuser turns noise into that prompt, and tunes it while the transformer stays "
-        "as it is."
+        f"{family.hint} **Five recorded runs** and a short *prompt* are all it gets. Two ways to "
+        "that prompt, **A** and **B**, with the same task, seed and noise: what differs is what "
+        "was changed."
     )
-    running = slot.job is not None and slot.job.running
-    st.fragment(_live, run_every=0.5 if running else None)(spec)
-    _warm_up(spec.family)
+    sides = choose_sides(setting)
+    _show_notes(broken, (setting, sides))
+    columns = _columns(setting, sides)
+    words = [
+        f"{family.label}, {goal_words(setting.task)}: {' · '.join(words_of(side, setting))}"
+        for side in sides
+    ]
+    start_and_stop(columns, words, shown.OWN)
+    active = any(column.active for column in columns)
+    st.session_state["was-active"] = active
+    st.fragment(guarded(_live), run_every=1.0 if active else None)(setting, sides)
+    warm_up(family.name)
 
 
-def _start_and_stop(slot: _Slot, spec: RunSpec) -> None:
-    """Draw the two buttons under the controls."""
-    running = slot.job is not None and slot.job.running
-    left, right = st.sidebar.columns(2)
-    if left.button(
-        "Tune",
-        type="primary",
-        icon=":material/play_arrow:",
-        disabled=running,
-        width="stretch",
-        key="tune",
-        help="Start tuning with these settings.",
-    ):
-        _begin(slot, spec)
-        st.rerun()
-    if right.button(
-        "Stop",
-        icon=":material/stop:",
-        disabled=not running,
-        width="stretch",
-        key="stop",
-        help="Stop now and keep what was done.",
-    ):
-        slot.job.stop()
-        st.rerun()
-
-
-def _begin(slot: _Slot, spec: RunSpec) -> None:
-    lock, jobs = _jobs()
-    with lock:
-        jobs[:] = [job for job in jobs if job.running]
-        if len(jobs) >= MAX_JOBS:
-            st.session_state.notice = (
-                f"{len(jobs)} tunings are running on this machine already. "
-                "Wait for one to end, or stop it, then press Tune again."
-            )
-            return
-        slot.job, slot.spec = Job(lambda: compare(spec, OWN)), spec
-        jobs.append(slot.job)
-
-
-def _shown(slot: _Slot, wanted: RunSpec) -> tuple[Comparison, str]:
-    """Return what to draw and where it comes from: ``job``, ``own`` or ``recorded``."""
-    if slot.job is not None and (slot.spec.id == wanted.id or slot.job.running):
-        return Comparison.of(slot.spec, slot.job.items), "job"
-    for store, origin in ((OWN, "own"), (SHIPPED, "recorded")):
-        found = _stored(store, wanted)
-        if found is not None:
-            return found, origin
-    if slot.job is not None:
-        return Comparison.of(slot.spec, slot.job.items), "job"
-    return _recorded(wanted) or Comparison(wanted, None, None, ()), "recorded"
-
-
-def _recorded(wanted: RunSpec) -> Comparison | None:
-    """Return the shipped run that is most like what is asked for: same robot, same data."""
-    shipped = sorted(RECORDED.get(wanted.family, ()), key=lambda s: s.quality != wanted.quality)
-    return next(filter(None, (_stored(SHIPPED, spec) for spec in shipped)), None)
-
-
-def _stored(store: RunStore, spec: RunSpec) -> Comparison | None:
-    if spec.id not in store:
-        return None
-    return _read(str(store.root), spec.id, spec)
-
-
-@st.cache_resource(max_entries=16, show_spinner=False)
-def _read(root: str, run_id: str, _spec: RunSpec) -> Comparison | None:
-    try:
-        return Comparison.stored(_spec, RunStore(root))
-    except ValueError:
-        return None  # a damaged run is no run: pressing Tune records it again
-
-
-def _live(wanted: RunSpec) -> None:
-    """Draw the run, again and again while it grows."""
-    slot = _slot()
-    comparison, origin = _shown(slot, wanted)
-    running = origin == "job" and slot.job.running
-    if slot.job is not None and not slot.job.running and st.session_state.get("was_running"):
-        st.session_state.was_running = False
-        st.rerun()
-    st.session_state.was_running = running
-    if notice := st.session_state.pop("notice", None):
-        st.warning(notice, icon=":material/hourglass_top:")
-    if origin == "job" and slot.job.error is not None:
-        st.error(f"The run ended early: {slot.job.error}", icon=":material/error:")
-    if comparison.steps or comparison.preview is not None or running:
-        _status(comparison, origin, wanted, slot)
-    step = _choose(comparison, running)
-    model = load_model(comparison.spec.family)
-    if step is not None or comparison.preview is not None:
-        player.player(_payload(comparison, step, model), key="player")
-    elif running:
-        st.info("Loading the transformer and the five recorded runs …", icon=":material/sync:")
-    else:
-        st.info(
-            f"There is no recorded run of {find(wanted.family).label} to show. "
-            "Press **Tune** to make one."
+def _show_notes(broken: list[str], chosen: tuple[Setting, tuple[Side, ...]]) -> None:
+    """Say what a link could not have, until the reader chooses something else."""
+    if broken:
+        st.session_state["broken"] = (broken, chosen)
+    notes, then = st.session_state.get("broken", ([], chosen))
+    if then == chosen and notes:
+        st.warning(
+            f"The link asks for what is not offered here: {plain('; '.join(notes))}. "
+            "The usual choice stands in its place.",
+            icon=":material/link_off:",
         )
+
+
+def _columns(setting: Setting, sides: tuple[Side, ...]) -> list[Column]:
+    labels = labels_of(sides, setting)
+    return [
+        column_of(name, label, colour, setting.spec(side))
+        for name, label, colour, side in zip("ABCD", labels, figures.COLUMNS, sides, strict=False)
+    ]
+
+
+def _live(setting: Setting, sides: tuple[Side, ...]) -> None:
+    """Draw the runs, again and again while they grow."""
+    columns = _columns(setting, sides)
+    active = any(column.active for column in columns)
+    if st.session_state.get("was-active") and not active:
+        st.session_state["was-active"] = False
+        st.rerun()
+    for place, column in zip(st.columns(2, gap="medium"), columns, strict=True):
+        with place:
+            show_state(column)
+    show_queue()
+    payload = shown.payload_of(columns, load_model(setting.task.family))
+    if payload is None:
+        st.info("Neither column has anything to show. Choose another method or other data.")
         return
-    if step is not None:
-        _numbers(comparison, step)
-    _charts(comparison)
-    if step is not None:
-        _video(comparison, step)
+    player.player(payload, key="player", link="look")
+    st.subheader("What differs")
+    _numbers(columns, setting)
+    _curves(columns)
+    show_gradients(columns)
+    offer_videos(columns)
     with st.expander("Run this on the command line", icon=":material/terminal:"):
-        st.code(comparison.spec.command, language="sh", wrap_lines=True)
+        for column in columns:
+            st.markdown(f"**{column.name}** · {column.label}")
+            if column.spec.updates:
+                st.code(column.spec.command, language="sh", wrap_lines=True)
+            else:
+                st.caption("Nothing is tuned: every `tune` of this task runs it for comparison.")
 
 
-def _status(comparison: Comparison, origin: str, wanted: RunSpec, slot: _Slot) -> None:
-    spec = comparison.spec
-    family = find(spec.family)
-    settings = spec.canonical["settings"]
-    words = (
-        f"{family.label}: {goal_words(family.task(spec.task))} · {spec.quality} data · "
-        f"λ = {settings['lam']:g} · "
-        f"projection {'off' if settings['projection'] == 'none' else settings['projection']} · "
-        f"seed {spec.seed}"
-    )
-    done = comparison.steps[-1].update if comparison.steps else 0
-    if origin == "job" and slot.job.running:
-        what = "Tuning" if comparison.steps else "Running the untuned prompt for comparison"
-        st.progress(
-            done / max(1, spec.updates), f"{what}: update {done} of {spec.updates} · {words}"
-        )
-        return
-    kind = {
-        "recorded": "Recorded run, shipped with the workbench",
-        "own": "Your run, read back",
-        "job": f"Stopped after {done} of {spec.updates} updates"
-        if slot.job is not None and slot.job.stopped
-        else "Your run",
-    }[origin]
-    hint = "" if spec.id == wanted.id else " Press **Tune** to run the settings on the left."
-    st.caption(f"**{kind}** · {words}.{hint}")
-
-
-def _choose(comparison: Comparison, running: bool) -> TuneStep | None:
-    """Let the reader choose an evaluated step; the newest while running."""
-    evaluated = comparison.evaluated
-    if len(evaluated) < 2 or running:
-        return evaluated[-1] if evaluated else None
-    by_update = {step.update: step for step in evaluated}
-    chosen = st.select_slider(
-        "Look at the prompt after this many updates",
-        list(by_update),
-        value=evaluated[-1].update,
-        key=f"update-{comparison.spec.id}-{len(evaluated)}",
-        help="The same noise, denoised by the diffuser as it was then.",
-    )
-    return by_update[chosen]
-
-
-def _numbers(comparison: Comparison, step: TuneStep) -> None:
-    family = find(comparison.spec.family)
-    before = comparison.untuned.evaluation.summary()
-    after = step.evaluation.summary()
-    mean, half = comparison.difference(step)
-    columns = st.columns(3)
-    columns[0].metric(
-        "Untuned prompt: mean return",
-        f"{before['return_mean']:.1f}",
-        f"± {before['return_sd']:.1f} sd over {before['episodes']} episodes",
-        delta_color="off",
-        delta_arrow="off",
+def _numbers(columns: list[Column], setting: Setting) -> None:
+    """Draw the returns, their paired difference, and the distance of the prompts."""
+    family = find(setting.task.family)
+    places = st.columns(4)
+    for place, column in zip(places, columns, strict=False):
+        _number(place, column, family.target_return == 0)
+    a, b = (column.newest for column in columns)
+    if a is None or b is None:
+        value, note, mood, arrow = "–", "run both first", "off", "off"
+    else:
+        mean, half = paired(a.evaluation, b.evaluation)
+        verdict = "B is better" if mean > half else "A is better" if -mean > half else "undecided"
+        value, arrow = f"{mean:+.1f}", "off"
+        note = f"{mean - half:+.1f} … {mean + half:+.1f}: {verdict}"
+        mood = {"B is better": "normal", "A is better": "inverse"}.get(verdict, "off")
+    places[2].metric(
+        "Difference B − A",
+        value,
+        note,
+        delta_color=mood,
+        delta_arrow=arrow,
         border=True,
-        help="Rows cut from the five recorded runs are the prompt. The higher the return the "
-        f"better{'; 0 would be perfect' if family.target_return == 0 else ''}.",
-    )
-    columns[1].metric(
-        f"Generated prompt after {step.update} updates",
-        f"{after['return_mean']:.1f}",
-        f"± {after['return_sd']:.1f} sd over {after['episodes']} episodes",
-        delta_color="off",
-        delta_arrow="off",
-        border=True,
-        help="The same transformer in the same episodes, with prompts out of the diffuser.",
-    )
-    verdict = "better" if mean - half > 0 else "worse" if mean + half < 0 else "unclear"
-    columns[2].metric(
-        "Difference in the same episodes",
-        f"{mean:+.1f}",
-        f"95 %: {mean - half:+.1f} to {mean + half:+.1f}, {verdict}",
-        delta_color={"better": "normal", "worse": "inverse"}.get(verdict, "off"),
-        delta_arrow="off",
-        border=True,
-        help="Tuned minus untuned with its 95 % interval, paired over episodes, for this one "
+        help="Mean difference over the same episodes with its 95 % interval, paired, for this one "
         "seed. Other seeds vary.",
     )
-
-
-def _payload(comparison: Comparison, step: TuneStep | None, model) -> dict:
-    """Pack the player's data once per shown step."""
-    shown = step or comparison.preview
-    key = (comparison.spec.id, shown.update, step is None, comparison.untuned is None)
-    cache = st.session_state.setdefault("payloads", {})
-    if key not in cache:
-        while len(cache) >= 16:
-            cache.pop(next(iter(cache)))
-        cache[key] = replay.payload_of(comparison, step, model, autoplay=True)
-    return cache[key]
-
-
-def _charts(comparison: Comparison) -> None:
-    updates = comparison.spec.updates
-    left, middle, right = st.columns(3)
-    charts = (
-        (
-            left,
-            "returns",
-            figures.returns(comparison.evaluated, comparison.untuned, updates),
-            "Return per episode over updates, with the untuned prompt as a dashed line.",
-            "Higher is better; bars and band are 95 % intervals over the episodes.",
-        ),
-        (
-            middle,
-            "losses",
-            figures.losses(comparison.steps, updates),
-            "Diffusion loss and downstream loss over updates.",
-            "Both are measured at every update; the thick lines are running means.",
-        ),
-        (
-            right,
-            "gradients",
-            figures.gradients(comparison.steps, updates),
-            "Cosine between the two gradients at every update.",
-            "Below 0 the downstream gradient would undo the diffusion gradient.",
-        ),
+    apart = _distance(columns)
+    places[3].metric(
+        "Distance of the prompts",
+        "–" if apart is None else f"{apart:.2f} sd",
+        "per number of a prompt",
+        delta_color="off",
+        delta_arrow="off",
+        border=True,
+        help="How far the numbers of A's prompts lie from those of B's, in standard deviations of "
+        "the training data, over all rows, observations and actions. 0: the same prompt.",
     )
-    for column, key, figure, alt, caption in charts:
-        column.plotly_chart(figure, key=key, alt=alt, config={"displaylogo": False})
-        column.caption(caption)
 
 
-def _video(comparison: Comparison, step: TuneStep) -> None:
-    """Offer the rollouts as mp4 files, rendered on demand."""
-    with st.expander("Rollout video (mp4)", icon=":material/movie:"):
-        st.caption(
-            "The replay above is drawn by your browser. A video is rendered on the machine that "
-            "runs this page; it takes some seconds and needs no graphics card."
-        )
-        episodes = {
-            "untuned prompt": (comparison.untuned.evaluation.trajectories[0], "untuned"),
-            f"generated prompt, {step.update} updates": (
-                step.evaluation.trajectories[0],
-                f"{comparison.spec.id}-{step.update}",
-            ),
-        }
-        for column, (label, (episode, name)) in zip(st.columns(2), episodes.items(), strict=True):
-            videos = st.session_state.setdefault("videos", {})
-            while len(videos) > 4:
-                videos.pop(next(iter(videos)))
-            key = (comparison.spec.id, name)
-            if column.button(f"Render: {label}", key=f"render-{name}", help="Make the mp4 now."):
-                bar = column.progress(0.0, "Rendering …")
-                videos[key] = render.video(episode.task, episode.states, progress=bar.progress)
-                bar.empty()
-            if key in videos:
-                column.video(videos[key])
-                column.caption(f"Rendered with {_RENDERERS.get(render.backend(), 'OpenGL')}.")
-                column.download_button(
-                    "Download mp4", videos[key], f"{name}.mp4", "video/mp4", key=f"save-{name}"
-                )
+def _number(place, column: Column, zero_is_perfect: bool) -> None:
+    newest, summary = column.newest, {}
+    if newest is not None:
+        summary = newest.evaluation.summary()
+    place.metric(
+        f"{column.name}: mean return",
+        f"{summary['return_mean']:.1f}" if summary else "–",
+        f"± {summary['return_sd']:.1f} sd, {summary['episodes']} episodes"
+        if summary
+        else "not run yet",
+        delta_color="off",
+        delta_arrow="off",
+        border=True,
+        help=f"{column.label}. The return is the sum of all rewards of an episode: higher is "
+        f"better{'; 0 would be perfect' if zero_is_perfect else ''}.",
+    )
+
+
+def _distance(columns: list[Column]) -> float | None:
+    """Return how far the newest prompts of two columns are apart, or None."""
+    snapshots = [
+        next((step.snapshot for step in reversed(column.steps) if step.snapshot), None)
+        for column in columns
+    ]
+    if None in snapshots:
+        return None
+    a, b = (snapshot.policy.prompt for snapshot in snapshots)
+    return prompt_distance(a, b, load_model(columns[0].spec.family).normalizer)
+
+
+def _curves(columns: list[Column]) -> None:
+    """Draw the return of both over updates."""
+    lines = [
+        figures.Line(f"{column.name}: {column.label}", column.colour, column.steps)
+        for column in columns
+    ]
+    updates = max(1, *(column.spec.updates for column in columns))
+    st.plotly_chart(
+        figures.curves(lines, shown.untuned_of(columns), updates),
+        key="returns",
+        alt="Return per episode over updates, of A and of B.",
+        config={"displaylogo": False},
+    )
+    st.caption("Higher is better. Bars and bands are 95 % intervals over the episodes.")

@@ -43,11 +43,11 @@ def sets_of(task: Task) -> dict[str, np.ndarray]:
     return found
 
 
-def compare_sets(sets: dict[str, np.ndarray], yours: frozenset[str], key: str) -> None:
+def compare_sets(sets: dict[str, np.ndarray], key: str) -> None:
     """Draw the returns of sets beside their numbers, and say how they compare."""
     left, right = st.columns([4, 3], gap="large")
     left.plotly_chart(
-        return_strips(sets, yours),
+        return_strips(sets),
         key=f"strips-{key}",
         config={"displaylogo": False},
         alt="Return of every episode, one row for each set of demonstrations.",

@@ -11,6 +11,7 @@ import pandas as pd
 import streamlit as st
 
 from workbench import assets, own, received
+from workbench.colours import YOUR_FILE
 from workbench.formats import PUBLISHED
 from workbench.pages.sets import compare_sets, plain, sets_of, show_returns
 from workbench.pickled import MAX_FILE_BYTES
@@ -19,7 +20,6 @@ from workbench.report import Report, return_summary
 from workbench.tasks import Task, find
 from workbench.views import goal_words
 
-YOUR_FILE = "your file"
 _FORMS = ("safetensors", "pkl", "zip", "hdf5")
 
 
@@ -145,8 +145,7 @@ def _returns(report: Report, task: Task, kept: str | None) -> None:
     there = sets_of(shown.fit.task)
     there.pop(f"{own.PREFIX}{kept}", None)  # the file itself, kept a moment ago
     sets = {YOUR_FILE: shown.returns, **there}
-    yours = frozenset((YOUR_FILE, *own.qualities(shown.fit.task)))
-    compare_sets(sets, yours, "upload")
+    compare_sets(sets, "upload")
     if len(report.sets) > 1:
         st.markdown("**All tasks in the file**")
         rows = [
@@ -248,5 +247,5 @@ def link(task: Task, quality: str) -> dict[str, str]:
     return {
         "robot": find(task.family).label,
         f"{task.family}-task": goal_words(task),
-        f"{task}-quality": quality,
+        "quality": quality,
     }

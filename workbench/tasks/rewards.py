@@ -6,6 +6,8 @@ reward that produced it. Each function returns its terms by name; their sum is t
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 
 CONTROL_COST = 0.05
@@ -89,3 +91,17 @@ def reach(measured: np.ndarray, actions: np.ndarray, goal: tuple[float, ...]):
     distance = np.linalg.norm(measured - np.asarray(goal), axis=-1)
     outside = np.maximum(distance - 0.05, 0) / np.linalg.norm(HAND_START - np.asarray(goal))
     return {"near": 10 * (1 / ((outside * np.sqrt(1 / 0.1 - 1)) ** 2 + 1))}
+
+
+def reach_at(tip: np.ndarray, goal: tuple[float, float, float], span: float) -> float:
+    """Return ``reach`` of one step in plain floats: every bit is the same, at less cost.
+
+    Args:
+        tip: Position of the fingertips after the step, (3,) metres.
+        goal: The point, in metres.
+        span: Distance of the goal from ``HAND_START``, in metres.
+    """
+    x, y, z = tip.tolist()
+    x, y, z = x - goal[0], y - goal[1], z - goal[2]
+    outside = max(math.sqrt(x * x + y * y + z * z) - 0.05, 0) / span
+    return 10 * (1 / ((outside * 3.0) ** 2 + 1))

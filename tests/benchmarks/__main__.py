@@ -1,0 +1,103 @@
+"""``make bench``: run everything interleaved, print it, keep it in ``docs/bench.json``."""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import json
+import sys
+import warnings
+from collections.abc import Callable, Iterator
+from functools import partial
+from pathlib import Path
+
+import torch
+
+from benchmarks import cases, figure, growth
+from benchmarks.timing import Result
+from workbench.sweep import machine
+
+DOCS = Path(__file__).resolve().parents[2] / "docs"
+
+
+def parts(repeats: int) -> dict[str, Callable[[], Iterator[Result]]]:
+    """Return what is measured, by name."""
+    cheetah = {"exact fp32": 5.0, "exact bf16": 8.0, "block fp32": 20.0}
+    ant = {"exact bf16": 6.0, "block fp32": 10.0}
+    return {
+        "cheetah": partial(cases.evaluation, "cheetah-vel", cheetah, repeats),
+        "ant": partial(cases.evaluation, "ant-dir", ant, repeats),
+        "training": partial(cases.training, repeats),
+        "tuning": partial(cases.tuning, repeats),
+        "workers": partial(cases.processes, max(1, repeats // 2)),
+        "cold-start": partial(cases.cold_start, max(1, repeats // 2)),
+        "sweep": partial(cases.sweeping, repeats),
+        "block": cases.block_difference,
+    }
+
+
+def plain(result: Result) -> dict[str, object]:
+    """Return a result as plain JSON."""
+    rest = {k: v for k, v in dataclasses.asdict(result).items() if k != "value"}
+    spread = {k: float(f"{v:.4g}") for k, v in dataclasses.asdict(result.value).items()}
+    return {**rest, **spread, "reached": result.reached}
+
+
+def line(result: dict) -> str:
+    """Return a result as a line for people."""
+    spread = f"{result['median']:>8.4g} {result['unit']:<8} [{result['low']:.4g}, "
+    spread += f"{result['high']:.4g}]"
+    goal = ""
+    if result["goal"] is not None:
+        sign, verdict = "≤" if result["at_most"] else "≥", "yes" if result["reached"] else "NO"
+        goal = f"{sign} {result['goal']:g}: {verdict}"
+    return f"{result['name']:<68} {spread:<38} {goal}"
+
+
+def keep(measured: dict, path: Path) -> None:
+    """Write what is measured so far, and the figures of it."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(measured, indent=1, ensure_ascii=False) + "\n")
+    results = [result for part in measured["parts"].values() for result in part]
+    figure.draw_ratios(results, path.with_name("bench.png"))
+    figure.draw_growth(measured["growth"], path.with_name("growth.png"))
+
+
+def main() -> None:
+    """Measure, print, and keep."""
+    known = (*parts(1), "growth")
+    parser = argparse.ArgumentParser(prog="make bench", description=__doc__)
+    parser.add_argument("--json", action="store_true", help="print one JSON value on stdout")
+    parser.add_argument("--repeats", type=int, default=5, help="rounds that count (default: 5)")
+    parser.add_argument("--only", nargs="+", choices=known, default=known, help="parts to run")
+    parser.add_argument("--out", type=Path, default=DOCS, help="folder of bench.json and figures")
+    asked = parser.parse_args()
+    if asked.repeats < 1:
+        parser.error(f"--repeats must be a whole number from 1 up: got {asked.repeats}.")
+    warnings.filterwarnings("ignore")
+    torch.set_num_threads(1)
+    path = asked.out / "bench.json"
+    kept = json.loads(path.read_text()) if path.exists() else {"parts": {}, "growth": []}
+    kept |= {"machine": machine(), "repeats": asked.repeats}
+    print(f"{machine()}; median [range] over {asked.repeats} interleaved repeats", file=sys.stderr)
+    for name, part in parts(asked.repeats).items():
+        if name in asked.only:
+            kept["parts"][name] = []
+            for result in part():
+                kept["parts"][name].append(plain(result))
+                print(line(kept["parts"][name][-1]), file=sys.stderr, flush=True)
+            keep(kept, path)
+    if "growth" in asked.only:
+        kept["growth"] = []
+        for measure in growth.PARTS:
+            for point in measure():
+                kept["growth"].append(dataclasses.asdict(point))
+                text = f"{point.axis:<20} {point.size:>4} {point.line:<16} {point.value:>10.4g}"
+                print(text, point.unit, file=sys.stderr, flush=True)
+        keep(kept, path)
+    if asked.json:
+        print(json.dumps(kept))
+
+
+if __name__ == "__main__":
+    main()

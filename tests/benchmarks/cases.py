@@ -1,0 +1,272 @@
+"""What is compared: each function measures one goal and returns its results."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from benchmarks import peers
+from benchmarks.published import PublishedModel, evaluate_published, gpt2
+from benchmarks.timing import Result, Spread, interleaved, ratio
+from workbench import assets
+from workbench.methods import METHODS
+from workbench.model import ModelConfig, PromptedPolicy
+from workbench.pretrain import Pool, PretrainConfig, pretrain
+from workbench.projection import MODES
+from workbench.prompts import draw
+from workbench.rollout import evaluate, half_width
+from workbench.store import RunStore
+from workbench.sweep import sweep
+from workbench.tasks import Task, find
+from workbench.tune import EVALUATION_SEED, RunSpec, load_diffuser, load_model, run
+
+EPISODES = 20
+VARIANTS = {
+    "exact fp32": {},
+    "exact bf16": {"precision": "bf16"},
+    "block fp32": {"mode": "block"},
+    "block bf16": {"mode": "block", "precision": "bf16"},
+}
+
+
+def prompted(task: Task, n: int = 5, **how: str) -> PromptedPolicy:
+    """Return the shipped model of a task's family under ``n`` expert prompts."""
+    family, model = find(task.family), load_model(task.family)
+    prompt = draw(family, task, "expert", n, model.config.prompt_length, 0)
+    return PromptedPolicy(model, prompt, **how)
+
+
+def seeds(n: int) -> range:
+    """Return evaluation seeds."""
+    return range(EVALUATION_SEED, EVALUATION_SEED + n)
+
+
+def steps_of(policy: PromptedPolicy, task: Task, n: int, **how: object) -> int:
+    """Evaluate ``n`` episodes and return their environment steps."""
+    return sum(len(t) for t in evaluate(policy, task, seeds(n), **how).trajectories)
+
+
+def checked_reference(task: Task) -> PublishedModel:
+    """Return the published pattern, after seeing that it acts as our exact mode does."""
+    policy = prompted(task, 1)
+    # eager as released; it is also the faster one here
+    published = PublishedModel(policy.model, gpt2(policy.model, "eager"))
+    ours = evaluate(policy, task, seeds(1)).trajectories[0]
+    with torch.inference_mode():
+        _, theirs = evaluate_published(published, policy.prompt, task, EVALUATION_SEED, 30)
+    error = float(np.abs(theirs - ours.actions[: len(theirs)]).max())
+    if error > 1e-3:  # a closed loop amplifies rounding; a wrong pattern is off by tenths
+        raise AssertionError(f"the published pattern acts otherwise: {error:.1e} after 30 steps")
+    return published
+
+
+def evaluation(family: str, goals: dict[str, float], repeats: int) -> Iterator[Result]:
+    """Compare the whole evaluation loop with the published pattern and d3rlpy's wrapper."""
+    task = find(family).tasks("test")[0]
+    reference, one = checked_reference(task), prompted(task, 1).prompt
+
+    @torch.inference_mode()
+    def published() -> int:
+        return len(evaluate_published(reference, one, task, EVALUATION_SEED, 200)[1])
+
+    cases: dict[str, Callable[[], float]] = {"published": published}
+    if family == "cheetah-vel":
+        episode = peers.d3rlpy_episode(task)
+        cases["d3rlpy"] = lambda: episode(200)
+    for name, how in VARIANTS.items():
+        policy = prompted(task, **how)
+        cases[name] = lambda policy=policy: steps_of(policy, task, EPISODES)
+    costs = interleaved(cases, repeats)
+    label, note = find(family).label, f"whole loop, {EPISODES} episodes in lock-step, one core"
+    speed = Spread.of([1 / cost for cost in costs["published"]])
+    yield Result(f"{label}: published pattern", speed, "steps/s", note="one environment")
+    for name in VARIANTS:
+        value = ratio(costs["published"], costs[name])
+        title = f"{label}: {name} against the published pattern"
+        yield Result(title, value, "×", goals.get(name), note=note)
+    if "d3rlpy" in costs:
+        value = ratio(costs["d3rlpy"], costs["exact fp32"])
+        yield Result(f"{label}: exact fp32 against d3rlpy's wrapper", value, "×", 8, note=note)
+
+
+def block_difference(episodes: int = 100) -> Iterator[Result]:
+    """Pair block with exact evaluation: same task, prompts and initial states."""
+    for family in ("cheetah-vel", "ant-dir"):
+        task = find(family).tasks("test")[0]
+        exact, block = (
+            evaluate(prompted(task, mode=mode), task, seeds(episodes)).returns
+            for mode in ("exact", "block")
+        )
+        mean, half = float((block - exact).mean()), half_width(block - exact)
+        yield Result(
+            f"{find(family).label}: return of block less exact, paired",
+            Spread(mean, mean - half, mean + half),
+            "return",
+            note=f"95 % interval over {episodes} episodes; "
+            f"{'it contains 0' if abs(mean) <= half else 'it does NOT contain 0'}",
+        )
+
+
+def training(repeats: int) -> Iterator[Result]:
+    """Compare a pretraining step with that of ``transformers``, same shapes and batches."""
+    family, config = find("cheetah-vel"), PretrainConfig(steps=10**6, batch_size=32)
+    demos = [
+        (quality, assets.demos(task, quality))
+        for task in family.tasks("test")
+        for quality in ("expert", "medium", "random")
+    ]
+    data = Pool(demos)
+    theirs = peers.transformers_step(family, data, config)
+
+    def ours(precision: str) -> Callable[[], float]:
+        precise = PretrainConfig(steps=10**6, batch_size=32, precision=precision)
+        stream = pretrain(data, precise, ModelConfig(), 0)
+        return lambda: sum(next(stream) is not None for _ in range(6))
+
+    def peer() -> int:
+        for _ in range(6):
+            theirs()
+        return 6
+
+    costs = interleaved({"peer": peer, "bf16": ours("bf16"), "fp32": ours("fp32")}, repeats)
+    note = "batch 32, 25 rows, 3 × 128; ours with batches, clipping and averaging"
+    for name, goal in (("bf16", 2.0), ("fp32", None)):
+        title = f"Pretraining step: {name} against transformers' Decision Transformer"
+        yield Result(title, ratio(costs["peer"], costs[name]), "×", goal, note=note)
+
+
+def tuning(repeats: int) -> Iterator[Result]:
+    """Compare a tuning update with the same algorithm on the published model's pattern."""
+    task = find("cheetah-vel").tasks("test")[0]
+    model, demos = load_model(task.family), assets.demos(task, "medium")
+    # "sdpa": with gradients it is the faster one
+    models = {
+        "published": PublishedModel(model, gpt2(model, "sdpa")).requires_grad_(False).eval(),
+        "bf16": model.computing("bf16"),
+        "fp32": model,
+    }
+
+    def updates(network, **settings) -> Callable[[], float]:
+        method = METHODS["prompt-diffuser"](diffuser=load_diffuser(task.family), **settings)
+        learner = method.start(network, demos, torch.Generator().manual_seed(0))
+        return lambda: sum(bool(learner.update()) for _ in range(5))
+
+    costs = interleaved({name: updates(network) for name, network in models.items()}, repeats)
+    note = "Prompt Diffuser, N = 20, batch 32"
+    for name, goal in (("bf16", 2.0), ("fp32", None)):
+        title = f"Tuning update: {name} against the published model's pattern"
+        yield Result(title, ratio(costs["published"], costs[name]), "×", goal, note=note)
+    milliseconds = Spread.of([1e3 * cost for cost in costs["bf16"]])
+    yield Result("Tuning update, bf16", milliseconds, "ms", note=note)
+    for mode in MODES:
+        yield projection_share(model.computing("bf16"), demos, mode, repeats)
+
+
+def projection_share(model, demos, mode: str, repeats: int) -> Result:
+    """Return which share of a tuning update the projection takes, in percent."""
+    method = METHODS["prompt-diffuser"](diffuser=load_diffuser("cheetah-vel"), projection=mode)
+    learner = method.start(model, demos, torch.Generator().manual_seed(0))
+    combine, spent = learner.combiner.combine, [0.0]
+
+    def timed(*gradients):
+        began = time.process_time()
+        combined = combine(*gradients)
+        spent[0] += time.process_time() - began
+        return combined
+
+    learner.combiner.combine = timed
+    for _ in range(learner.combiner.refresh):  # fills the memory
+        learner.update()
+    shares = []
+    for _ in range(repeats):
+        spent[0], began = 0.0, time.process_time()
+        for _ in range(learner.combiner.refresh):
+            learner.update()
+        shares.append(100 * spent[0] / (time.process_time() - began))
+    title = f"Share of the update spent in projection: {mode}"
+    return Result(title, Spread.of(shares), "%", 3, at_most=True, note="of CPU time")
+
+
+def processes(repeats: int) -> Iterator[Result]:
+    """Compare two worker processes with one, and time a whole family's evaluation."""
+    tasks, load = find("cheetah-vel").tasks("test"), busy()
+    policy = prompted(tasks[0])
+    cases = {
+        workers: lambda workers=workers: steps_of(policy, tasks[0], 40, workers=workers)
+        for workers in (1, 2)
+    }
+    costs = interleaved(cases, repeats, time.perf_counter)
+    note = f"40 episodes, workers warm, {load}"
+    yield Result("Two workers against one", ratio(costs[1], costs[2]), "×", 1.8, note=note)
+    began = time.perf_counter()
+    for task in tasks:
+        evaluate(prompted(task), task, seeds(50), workers=2)
+    seconds = time.perf_counter() - began
+    title = "Cheetah-vel: 5 tasks × 50 episodes, exact fp32, two workers"
+    yield Result(title, Spread(seconds, seconds, seconds), "s", 25, at_most=True, note=load)
+
+
+COLD = (
+    "tune cheetah-vel 2 --quality expert --method informed-diffuser --n-candidates 16 --updates 0"
+)
+
+
+def cold_start(repeats: int) -> Iterator[Result]:
+    """Time the command line from nothing to a useful prompt; it evaluates the expert one too."""
+    wall, cpu, gaps = [], [], []
+    for _ in range(repeats):
+        with tempfile.TemporaryDirectory() as folder:
+            began, before = time.perf_counter(), os.times()
+            command = [sys.executable, "-m", "workbench", *COLD.split(), "--json"]
+            done = subprocess.run([*command, "--store", folder], check=True, capture_output=True)
+            wall.append(time.perf_counter() - began)
+            after = os.times()
+            cpu.append(sum(after[2:4]) - sum(before[2:4]))
+        found = json.loads(done.stdout)
+        gaps.append(found["before"]["return_mean"] - found["after"]["return_mean"])
+    note = f"`python -m workbench {COLD}`, {busy()}"
+    yield Result("First useful prompt, cold start", Spread.of(wall), "s", 30, True, note)
+    yield Result("First useful prompt, cold start, CPU time", Spread.of(cpu), "s", note=note)
+    title = "Its return, below that of the expert prompt by"
+    yield Result(title, Spread.of(gaps), "return", 10, True, "20 episodes each")
+
+
+def sweeping(repeats: int) -> Iterator[Result]:
+    """Measure what a sweep adds to a run, beside folding the run's own stream."""
+    specs = [
+        RunSpec("cheetah-vel", 2, method="soft-prompt", updates=2, eval_every=0, episodes=1, seed=s)
+        for s in range(4)
+    ]
+
+    def plain() -> int:
+        for spec in specs:
+            list(run(spec))
+        return len(specs)
+
+    def swept() -> int:
+        with tempfile.TemporaryDirectory() as folder:
+            done = list(sweep(specs, RunStore(Path(folder))))
+        if any(d.error for d in done):
+            raise AssertionError(f"a run failed: {next(d.error for d in done if d.error)}")
+        return len(specs)
+
+    costs = interleaved({"plain": plain, "swept": swept}, repeats)
+    added = [b - a for a, b in zip(costs["plain"], costs["swept"], strict=True)]
+    note = "CPU time of recording, claiming and bookkeeping, against 10 s"
+    value = Spread.of([100 * seconds / 10 for seconds in added])
+    yield Result("What a sweep adds to a run of 10 s, one worker", value, "%", 2, True, note)
+
+
+def busy() -> str:
+    """Say how busy the machine is, for notes beside wall times."""
+    load = os.getloadavg()[0] if hasattr(os, "getloadavg") else float("nan")
+    return f"wall time on {os.cpu_count()} cores with {load:.1f} other programs running"

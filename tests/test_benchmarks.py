@@ -1,0 +1,129 @@
+"""The benchmark harness on toy sizes: what it times is what it says, and nothing is timed here."""
+
+import itertools
+import json
+
+import numpy as np
+import pytest
+import torch
+from benchmarks import __main__ as command
+from benchmarks import figure, growth
+from benchmarks.published import PublishedModel, evaluate_published
+from benchmarks.timing import Result, Spread, interleaved, ratio
+from conftest import record
+
+from workbench.model import PromptedPolicy
+from workbench.rollout import evaluate
+from workbench.trajectory import Trajectories
+
+
+def plain_encoder(model):
+    """Return our own blocks as an encoder of whole, masked sequences."""
+
+    def encode(tokens, mask):
+        # Padding is on the left and real tokens follow the prompt: dropping it is masking it.
+        keep = mask[0].bool()
+        x = tokens[:, keep]
+        for block in model.blocks:
+            x, _ = block(x)
+        out = torch.zeros_like(tokens)
+        out[:, keep] = model.norm_out(x)
+        return out
+
+    return encode
+
+
+@torch.no_grad()
+def test_the_published_pattern_acts_as_the_exact_mode(toy, model):
+    task = toy.task(5)
+    prompt = Trajectories(record(task, 1)).segments(np.array([0]), np.array([2]), 3)
+    published = PublishedModel(model, plain_encoder(model))
+    ours = evaluate(PromptedPolicy(model, prompt), task, [4]).trajectories[0]
+    seen, done = evaluate_published(published, prompt, task, 4, toy.horizon)
+    np.testing.assert_allclose(done, ours.actions, atol=1e-5)
+    np.testing.assert_allclose(seen, ours.observations, atol=1e-5)
+    assert np.std(done) > 0.01
+    assert len(evaluate_published(published, prompt, task, 4, 5)[1]) == 5
+
+
+@torch.no_grad()
+def test_the_published_model_predicts_what_the_plain_one_does(toy, model):
+    data = Trajectories(record(toy.task(5), 2))
+    prompt = data.segments(np.arange(2), np.array([0, 4]), 3)
+    context = data.segments(np.arange(2), np.array([1, 3]), 4)
+    got = PublishedModel(model, plain_encoder(model))(prompt, context)
+    torch.testing.assert_close(got, model(prompt, context), atol=1e-5, rtol=0)
+
+
+def test_cases_take_turns_and_the_first_round_does_not_count():
+    clock, order = itertools.count(), []
+
+    def case(name, units):
+        def run():
+            order.append(name)
+            for _ in range(units):
+                next(clock)
+            return units
+
+        return run
+
+    costs = interleaved({"a": case("a", 1), "b": case("b", 3)}, 2, lambda: next(clock))
+    assert order == ["a", "b"] * 3
+    assert costs == {"a": [2.0, 2.0], "b": [4 / 3, 4 / 3]}
+
+
+def test_ratios_are_taken_pair_by_pair():
+    assert ratio([2, 40, 9], [1, 10, 1]) == Spread(4, 2, 9)
+
+
+@pytest.mark.parametrize(
+    ("goal", "at_most", "reached"),
+    [
+        (5.0, False, True),
+        (5.1, False, False),
+        (5.0, True, True),
+        (4.9, True, False),
+        (None, 0, None),
+    ],
+)
+def test_a_goal_is_reached_by_the_median(goal, at_most, reached):
+    result = Result("x", Spread(5, 1, 9), "×", goal, at_most)
+    assert result.reached is reached
+    verdict = {True: "yes", False: "NO", None: ""}[reached]
+    assert command.line(command.plain(result)).rstrip().endswith(verdict)
+
+
+def test_results_are_kept_part_by_part_with_their_figures(tmp_path, monkeypatch, capsys):
+    made = iter(range(1, 9))
+
+    def part():
+        yield Result("speed", Spread(next(made), 1, 9), "×", 2)
+
+    point = growth.Point("batch", "update", 8, 1.5, "ms")
+    monkeypatch.setattr(command, "parts", lambda repeats: {"one": part, "two": part})
+    monkeypatch.setattr(growth, "PARTS", (lambda: iter([point]),))
+    threads = torch.get_num_threads()
+
+    def run(*words):
+        monkeypatch.setattr("sys.argv", ["bench", "--out", str(tmp_path), *words])
+        command.main()
+        torch.set_num_threads(threads)
+        return json.loads((tmp_path / "bench.json").read_text())
+
+    first = run()
+    assert [first["parts"][n][0]["median"] for n in ("one", "two")] == [1, 2]
+    assert first["growth"][0]["value"] == 1.5
+    second = run("--only", "two", "--json")
+    assert [second["parts"][n][0]["median"] for n in ("one", "two")] == [1, 3]
+    assert json.loads(capsys.readouterr().out) == second
+    assert {p.name for p in tmp_path.iterdir()} == {"bench.json", "bench.png", "growth.png"}
+
+
+def test_a_figure_can_be_drawn_before_anything_is_measured(tmp_path):
+    figure.draw_ratios([], tmp_path / "a.png")
+    figure.draw_growth([], tmp_path / "b.png")
+    assert all((tmp_path / n).stat().st_size > 0 for n in ("a.png", "b.png"))
+
+
+def test_the_bare_simulator_has_a_rate():
+    assert growth.simulator_limit("cheetah-vel", steps=5) > 0

@@ -1,0 +1,121 @@
+"""Finished films → a GIF, or several films beside each other."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import imageio.v2 as imageio
+import numpy as np
+from PIL import Image, ImageDraw, ImageFont
+
+_BAND = 28  # pixels above each film, for its label
+
+
+def gif(film: bytes, *, fps: float = 10, width: int = 480) -> bytes:
+    """Turn an mp4 into a GIF that plays for ever, at its own pace.
+
+    Args:
+        film: An mp4.
+        fps: Pictures per second, at most; a GIF counts in hundredths of a second.
+        width: Pixels, at most.
+
+    Raises:
+        ValueError: if ``film`` holds no pictures.
+    """
+    with tempfile.TemporaryDirectory(prefix="workbench-clip-") as name:
+        source, made = Path(name) / "film.mp4", Path(name) / "film.gif"
+        source.write_bytes(film)
+        rate, pictures = _opened(source)
+        every = max(1, round(rate / fps))
+        kept = [_shrunk(picture, width) for i, picture in enumerate(pictures) if i % every == 0]
+        if not kept:
+            raise ValueError("The film holds no pictures: render it again.")
+        # one palette for all pictures, so that still things do not flicker
+        some = kept[:: max(1, len(kept) // 6)]
+        palette = Image.fromarray(np.concatenate([np.asarray(p) for p in some])).quantize(128)
+        first, *others = (picture.quantize(palette=palette, dither=0) for picture in kept)
+        first.save(
+            made,
+            save_all=True,
+            append_images=others,
+            duration=round(100 * every / rate) * 10,
+            loop=0,
+            optimize=False,
+        )
+        return made.read_bytes()
+
+
+def beside(films: Sequence[bytes], labels: Sequence[str]) -> bytes:
+    """Put mp4s of equal size and pace beside each other; one that ends earlier stands still.
+
+    Args:
+        films: The mp4s, from left to right.
+        labels: What to write above each.
+
+    Raises:
+        ValueError: if there is nothing to show, or the films differ in size or pace.
+    """
+    if not films or len(films) != len(labels):
+        raise ValueError(
+            f"There must be films and one label for each: got {len(films)} and {len(labels)}."
+        )
+    with tempfile.TemporaryDirectory(prefix="workbench-clip-") as name:
+        opened = []
+        for i, film in enumerate(films):
+            (Path(name) / f"{i}.mp4").write_bytes(film)
+            rate, pictures = _opened(Path(name) / f"{i}.mp4")
+            opened.append((rate, _labelled(pictures, labels[i])))
+        rates = {round(rate, 3) for rate, _ in opened}
+        if len(rates) > 1:
+            raise ValueError(f"Films must have one pace: got {sorted(rates)} pictures a second.")
+        made = Path(name) / "film.mp4"
+        with imageio.get_writer(
+            made,
+            fps=opened[0][0],
+            codec="libx264",
+            pixelformat="yuv420p",
+            macro_block_size=2,
+            output_params=["-movflags", "+faststart", "-threads", "1"],
+        ) as writer:
+            for row in _together([pictures for _, pictures in opened]):
+                writer.append_data(row)
+        return made.read_bytes()
+
+
+def _opened(path: Path) -> tuple[float, Iterator[np.ndarray]]:
+    """Return pictures per second, and the pictures, (H, W, 3) uint8 each."""
+    reader = imageio.get_reader(path, "ffmpeg")
+    return float(reader.get_meta_data()["fps"]), reader.iter_data()
+
+
+def _together(films: Sequence[Iterator[np.ndarray]]) -> Iterator[np.ndarray]:
+    """Yield rows of pictures until the last film has ended."""
+    last = [next(film, None) for film in films]
+    if len({None if picture is None else picture.shape for picture in last}) > 1:
+        raise ValueError("Films must have one size: render all of them with the same size.")
+    while True:
+        yield np.concatenate(last, 1)
+        following = [next(film, None) for film in films]
+        if all(picture is None for picture in following):
+            return
+        last = [b if a is None else a for a, b in zip(following, last, strict=True)]
+
+
+def _labelled(pictures: Iterator[np.ndarray], label: str) -> Iterator[np.ndarray]:
+    band = None
+    for picture in pictures:
+        if band is None:
+            image = Image.new("RGB", (picture.shape[1], _BAND), "white")
+            font = ImageFont.load_default(size=15)
+            ImageDraw.Draw(image).text((8, 5), label, fill="black", font=font)
+            band = np.asarray(image)
+        yield np.concatenate([band, picture])
+
+
+def _shrunk(picture: np.ndarray, width: int) -> Image.Image:
+    image = Image.fromarray(picture)
+    if image.width <= width:
+        return image
+    return image.resize((width, round(image.height * width / image.width)))

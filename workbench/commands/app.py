@@ -1,0 +1,45 @@
+"""The verb that opens the pages."""
+
+from __future__ import annotations
+
+import os
+import socket
+import sys
+from pathlib import Path
+from typing import Annotated
+
+from tyro.conf import arg
+
+from workbench.commands.output import Json, print_result
+
+_APP = Path(__file__).resolve().parents[2] / "app.py"
+
+
+def app(
+    port: Annotated[int, arg(help="Port of the pages.")] = 8501,
+    address: Annotated[
+        str, arg(help="Address to listen at; 0.0.0.0 lets other machines in, without a password.")
+    ] = "127.0.0.1",
+    browser: Annotated[bool, arg(help="Open a browser.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Open the workbench's pages on http://127.0.0.1:8501; Ctrl-C ends them."""
+    if not _APP.exists():
+        raise ValueError(f"There is no {_APP}: run this from a clone of the repository.")
+    if not 1 <= port <= 65535:
+        raise ValueError(f"`port` must be from 1 to 65535: got {port}.")
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((address, port))
+        except OSError as error:
+            raise ValueError(
+                f"Nothing can listen at {address}:{port} ({error.strerror}). Choose another --port."
+            ) from error
+    shown = "127.0.0.1" if address == "0.0.0.0" else address
+    print_result({"url": f"http://{shown}:{port}"}, as_json)
+    sys.stdout.flush()
+    os.dup2(2, 1)  # what the server says is no result
+    words = ["--server.port", str(port), "--server.address", address]
+    words += ["--server.headless", "false" if browser else "true"]
+    os.execv(sys.executable, [sys.executable, "-m", "streamlit", "run", str(_APP), *words])

@@ -1,0 +1,189 @@
+"""The verb that writes the measured tables of the README, so that none is typed by hand."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+from typing import Annotated
+
+import pandas as pd
+from tyro.conf import arg
+
+from workbench import ablation, assets
+from workbench.assembled import Runs, assemble
+from workbench.behaviour import QUALITIES
+from workbench.commands.output import Json, interval, number, print_result
+from workbench.findings import findings
+from workbench.results import COLUMNS, load_results, results_path
+from workbench.tables import TableName, cells
+from workbench.tasks import FAMILIES
+
+README = assets.ROOT.parent / "README.md"
+_BLOCK = re.compile(r"(<!-- measured: (.+?) -->\n).*?(<!-- end -->)", re.S)
+
+
+def readme(
+    write: Annotated[bool, arg(help="Write them; without it, only say which are old.")] = False,
+    file: Annotated[Path, arg(help="The file whose marked blocks are meant.")] = README,
+    as_json: Json = False,
+) -> None:
+    """Write the tables of the README anew from the runs that ship.
+
+    A block stands between `<!-- measured: NAME -->` and `<!-- end -->`. Exit status 1: some block
+    is old and was not written.
+    """
+    try:
+        text = file.read_text()
+    except OSError as error:
+        raise ValueError(f"{file} cannot be read: {error}. Name another with --file.") from error
+    fresh, old = refreshed(text)
+    if write:
+        file.write_text(fresh)
+    result = {"blocks": len(_BLOCK.findall(text)), "old": old, "written": write}
+    print_result(result, as_json)
+    if old and not write:
+        raise SystemExit(1)
+
+
+def refreshed(text: str) -> tuple[str, list[str]]:
+    """Return a text with its blocks made anew, and the names of those that were old.
+
+    Raises:
+        ValueError: if a block has a name that nobody knows.
+    """
+    old = []
+
+    def block(found: re.Match) -> str:
+        name = found[2]
+        if name not in BLOCKS:
+            raise ValueError(f"There is no block {name!r}: it must be one of {', '.join(BLOCKS)}.")
+        new = f"{found[1]}{BLOCKS[name]()}\n{found[3]}"
+        if new != found[0]:
+            old.append(name)
+        return new
+
+    return _BLOCK.sub(block, text), old
+
+
+def _markdown(head: Sequence[str], lines: Iterable[Sequence[str]]) -> str:
+    rows = [head, ["---"] * len(head), *lines]
+    return "\n".join("| " + " | ".join(row) + " |" for row in rows)
+
+
+def _runs(name: str) -> Runs:
+    path = results_path(name)
+    there = load_results(path) if path.exists() else pd.DataFrame(columns=list(COLUMNS))
+    return Runs.of(there)
+
+
+def _assembled(name: TableName) -> pd.DataFrame:
+    chosen = cells(name, data=QUALITIES) if name == "guidance" else cells(name)
+    return assemble(name, chosen, _runs(name)).set_index(["row", "column"])
+
+
+def _cell(r: pd.Series, digits: int = 1) -> str:
+    return interval(r["iqm"], r["iqm_low"], r["iqm_high"], digits)
+
+
+def _published(r: pd.Series) -> str:
+    if pd.isna(r["published"]):
+        return ""
+    return f"<br>*{number(r['published'], 1)}*"
+
+
+def _trainable(r: pd.Series) -> str:
+    if pd.isna(r["trainable"]) or not r["trainable"]:
+        return "–"
+    return f"{r['trainable']:,.0f} ({100 * r['share']:.3g} %)"
+
+
+def _table_1() -> str:
+    table = _assembled("1")
+    rows = list(dict.fromkeys(table.index.get_level_values("row")))
+    head = ["", "trainable", *(FAMILIES[f].label for f in FAMILIES)]
+    return _markdown(
+        head,
+        [
+            [
+                row,
+                _trainable(table.loc[row, "cheetah-vel"]),
+                *(_cell(r := table.loc[row, f]) + _published(r) for f in FAMILIES),
+            ]
+            for row in rows
+        ],
+    )
+
+
+def _table_2() -> str:
+    table, lines = _assembled("2"), []
+    for data in QUALITIES:
+        for prompt in QUALITIES:
+            row = f"{data} data, {prompt} prompt"
+            sides = [table.loc[row, m] for m in ("Prompt-Tuning DT", "Prompt Diffuser")]
+            lines.append([row, *(t for r in sides for t in (_cell(r), number(r["published"], 1)))])
+    head = ["learned from, initial prompt", "Prompt-Tuning DT", "published"]
+    return _markdown([*head, "Prompt Diffuser", "published"], lines)
+
+
+_OTHERS = ("Soft Prompt", "Prompt Diffuser, best of 8", "Prompt Diffuser, informed")
+
+
+def _by_quality() -> str:
+    table = _assembled("2")
+    lines = [
+        [f"{q} data", *(_cell(table.loc[f"{q} data, {q} prompt", m]) for m in _OTHERS)]
+        for q in QUALITIES
+    ]
+    return _markdown(["learned from, and initial prompt", *_OTHERS], lines)
+
+
+def _plain(name: TableName) -> str:
+    table = _assembled(name)
+    rows, columns = (list(dict.fromkeys(table.index.get_level_values(i))) for i in (0, 1))
+    columns = [c for c in columns if not c.startswith("all families")]
+    lines = [
+        [row, *(_cell(r := table.loc[row, c]) + _published(r) for c in columns)] for row in rows
+    ]
+    return _markdown(["", *columns], lines)
+
+
+def _findings() -> str:
+    judged = pd.DataFrame(findings(_runs))
+    lines = []
+    for claim, part in judged.groupby("claim", sort=False):
+        lines.append(
+            [claim, *("<br>".join(_of(part, v)) or "–" for v in ("yes", "no", "undecided"))]
+        )
+    return _markdown(["claim", "holds for", "does not hold for", "undecided for"], lines)
+
+
+def _of(part: pd.DataFrame, verdict: str) -> list[str]:
+    """Return the comparisons with a verdict, in words: raw difference and its interval."""
+    return [
+        f"{r['comparison']} {interval(r['difference'], r['low'], r['high'], 1)}"
+        for _, r in part[part["verdict"] == verdict].iterrows()
+    ]
+
+
+def _ablation() -> str:
+    """Return IQM by λ and projection of Cheetah-vel, one line per quality and projection."""
+    table = ablation.folded(_runs(ablation.NAME), ablation.WHOLE[:1])
+    head = ["data", "projection", *(f"λ = {lam:g}" for lam in ablation.LAMBDAS)]
+    lines = [
+        [quality, projection, *(_cell(r) for _, r in part.sort_values("lam").iterrows())]
+        for (quality, projection), part in table.groupby(["quality", "projection"], sort=False)
+    ]
+    return _markdown(head, lines)
+
+
+BLOCKS: dict[str, Callable[[], str]] = {
+    "table 1": _table_1,
+    "table 2": _table_2,
+    "table 2, other methods": _by_quality,
+    "table 3": lambda: _plain("3"),
+    "guidance": lambda: _plain("guidance"),
+    "findings": _findings,
+    "ablation": _ablation,
+}
+"""The name of a block → how its text is made from what ships."""

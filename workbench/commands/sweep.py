@@ -1,0 +1,267 @@
+"""The verb that runs a grid, or a named set of runs, on this machine or a cluster."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import pandas as pd
+from tyro.conf import OmitArgPrefixes, Positional, arg
+
+from workbench import ablation, assets
+from workbench.assembled import Runs
+from workbench.commands.output import Json, command, duration, print_result, records
+from workbench.commands.settings import HELP, Settings
+from workbench.commands.sweeping import compare_anew, run_missing
+from workbench.expected import Expected, expected, known_runs
+from workbench.grid import specs as grid_specs
+from workbench.grid import value_of, varied
+from workbench.remote import CACHE, open_store
+from workbench.results import COLUMNS, load_results, results_path, rows, save_results
+from workbench.store import RunStore
+from workbench.sweep import RETRIES, Done, Engine, Processes
+from workbench.tables import Cells
+from workbench.tasks import did_you_mean
+from workbench.tune import RunSpec
+
+PRESETS = (ablation.NAME,)
+_FIELD_HELP = {
+    "family": "Task families.",
+    "task": "Indices of tasks; every test task of the family if left out.",
+    "quality": "Few-shot trajectories: expert, medium, random, own:NAME.",
+    "method": "Ways of adapting; `methods` lists them.",
+    "updates": "Optimisation steps; as in the tables if left out.",
+    "seed": "Seeds of the adaptation.",
+    "eval_every": "Updates between two evaluations; 0 evaluates at the end alone.",
+    "episodes": "Episodes per evaluation.",
+    "prompts": "Qualities of the initial prompt's trajectories, where it is another one.",
+    "split": "Which tasks are held back: test, validation, out-of-distribution.",
+    "precision": "What tuning computes in: fp32, bf16.",
+}
+_DEFAULTS = {"quality": ("medium",), "method": ("prompt-diffuser",), "seed": ("0",)}
+
+
+def _axes() -> list[tuple[str, Any, Any]]:
+    texts = _FIELD_HELP | {f.name: HELP[f.name] for f in dataclasses.fields(Settings)}
+    return [
+        (name, Annotated[tuple[str, ...], _said(text, _DEFAULTS.get(name, ()))],
+         _DEFAULTS.get(name, ()))
+        for name, text in texts.items()
+    ]  # fmt: skip
+
+
+def _said(text: str, default: tuple[str, ...]) -> Any:
+    hint = f"(default: {' '.join(default)})" if default else ""
+    return arg(help=text, metavar="VALUE ...", help_behavior_hint=hint)
+
+
+Axes = dataclasses.make_dataclass("Axes", _axes(), frozen=True)
+"""Values of each field and setting, as words; a grid is every combination."""
+ALL_DEFAULTS = Axes()
+
+
+def sweep(
+    preset: Positional[
+        Annotated[
+            str, arg(metavar="[PRESET]", help=f"A named set of runs instead: {', '.join(PRESETS)}.")
+        ]
+    ] = "",
+    axes: OmitArgPrefixes[Axes] = ALL_DEFAULTS,
+    dry_run: Annotated[
+        bool, arg(help="Say what is there, what is lacking and how long it will take; run nothing.")
+    ] = False,
+    untuned: Annotated[
+        bool, arg(help="Add the untuned run that each is compared with, as the pages need it.")
+    ] = True,
+    store: Annotated[
+        str,
+        arg(help="Folder or URL (s3://, …) of runs; left out: runs/, of a preset build/PRESET."),
+    ] = "",
+    cache: Annotated[
+        Path, arg(help="With a URL: folder of each machine where runs are recorded.")
+    ] = CACHE,
+    engine: Annotated[
+        Literal["process", "ray"], arg(help="Processes of this machine, or a Ray cluster.")
+    ] = "process",
+    address: Annotated[
+        str, arg(help="Of the Ray cluster; a small one is started here if left out.")
+    ] = "",
+    workers: Annotated[
+        int | None, arg(help="Runs at the same time: 1, or all CPUs of the cluster, if left out.")
+    ] = None,
+    retries: Annotated[int, arg(help="Further attempts at a run that fails.")] = RETRIES,
+    out: Annotated[
+        Path | None, arg(help="Write the runs as a Parquet table: one row each.")
+    ] = None,
+    quick: Annotated[
+        bool, arg(help="Of a preset: run a few cells anew and compare with what ships.")
+    ] = False,
+    keep: Annotated[bool, arg(help="Of a preset: enter its runs into assets/results.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Run every combination of some values, or a preset; only what the store lacks.
+
+    Every flag of a field or setting takes several values, `0..9` is a range of whole numbers.
+    Left out, a field is as the tables run it, and a setting the method's own. Stopped or killed,
+    the same command goes on where it was. A run that fails keeps its error as ID/error.txt.
+
+      python -m workbench sweep --family cheetah-vel --lam 0 0.1 1 10 --projection none subspace \\
+          --seed 0..2 --workers 2 --dry-run
+      python -m workbench sweep ablation --quick --workers 2
+      python -m workbench sweep ablation --engine ray --address auto --store s3://bucket/runs
+    """
+    if preset and preset not in PRESETS:
+        raise ValueError(f"There is no preset {preset!r}.{did_you_mean(preset, list(PRESETS))}")
+    if preset and axes != ALL_DEFAULTS:
+        raise ValueError(f"The preset {preset} is a grid by itself: leave out what names values.")
+    if (quick or keep) and not preset:
+        raise ValueError("`--quick` and `--keep` are of a preset, such as `sweep ablation`.")
+    if quick and (keep or engine == "ray" or dry_run):
+        raise ValueError("`--quick` keeps nothing and runs here: leave out the others.")
+    if engine == "process" and address:
+        raise ValueError("`--address` is of a Ray cluster: add `--engine ray`.")
+    if workers is not None and workers < 1:
+        raise ValueError(f"`workers` must be a whole number from 1 up: got {workers}.")
+    place = open_store(store or (f"build/{preset}" if preset else "runs"), cache)
+    if engine == "ray" and type(place) is RunStore:
+        place = RunStore(place.root.resolve())  # workers have folders of their own
+    if quick:
+        place = open_store(store or "build/quick", cache)
+        _quick(place, workers or 1, as_json)
+        return
+    wanted = ablation.specs() if preset else grid_specs(dataclasses.asdict(axes), untuned=untuned)
+    if dry_run:
+        _plan(wanted, place, workers or 1, as_json)
+        return
+    began, before = time.perf_counter(), sum(place.settled(spec.id) for spec in wanted)
+    try:
+        with _engine(engine, address, workers, retries) as running:
+            failed = run_missing(wanted, place, running.workers, running, retries)
+    except KeyboardInterrupt:
+        print(f"\nGo on with: {command()}", file=sys.stderr)
+        raise
+    there = [spec for spec in wanted if spec.id in place]
+    table = rows(place, [spec.id for spec in there])
+    if out is not None:
+        save_results(out, table)
+    if keep:
+        _keep(preset, wanted, table)
+    result = {
+        "store": getattr(place, "url", str(place.root)),
+        "runs": len(wanted),
+        "made": len(there) - before,
+        "lacking": len(wanted) - len(there),
+        "seconds": round(time.perf_counter() - began, 1),
+    }
+    _print(result, _summary(wanted, table), failed, as_json)
+    if failed:
+        raise SystemExit(1)
+
+
+@contextlib.contextmanager
+def _engine(name: str, address: str, workers: int | None, retries: int) -> Iterator[Engine]:
+    if name == "process":
+        yield Processes(workers or 1, retries)
+        return
+    from workbench.cluster import RayCluster
+
+    cluster = RayCluster(address or None, workers, retries)
+    try:
+        yield cluster
+    finally:
+        cluster.close()
+
+
+def _plan(wanted: Sequence[RunSpec], store: RunStore, workers: int, as_json: bool) -> None:
+    """Print what is there, what is lacking and what that will take."""
+    lacking = [spec for spec in wanted if spec.id not in store]
+    guess: Expected = expected(lacking, known_runs(store))
+    known = guess.known > 0
+    plan = {
+        "runs": len(wanted),
+        "there": len(wanted) - len(lacking),
+        "lacking": len(lacking),
+        "seconds": round(guess.seconds / workers, 1) if known else None,
+        "workers": workers,
+        "alike": guess.alike,
+        "known": guess.known,
+    }
+    if as_json:
+        print_result(plan, True)
+        return
+    print(f"{plan['runs']} runs: {plan['there']} are there, {plan['lacking']} are lacking.")
+    if not lacking:
+        return
+    if not known:
+        print("Nothing is known of how long they take: no run like them was timed.")
+        return
+    people = "1 worker" if workers == 1 else f"{workers} workers"
+    print(
+        f"About {duration(guess.seconds / workers)} on {people}, from {guess.known} timed runs; "
+        f"{guess.alike} of the {len(lacking)} share family and method with one of them."
+    )
+
+
+def _summary(wanted: Sequence[RunSpec], table: pd.DataFrame) -> pd.DataFrame:
+    """Return mean returns by what varies, over tasks and seeds."""
+    by_id = {spec.id: spec for spec in wanted}
+    names = varied(wanted) or ["method"]
+    if table.empty:
+        return pd.DataFrame(columns=[*names, "return_mean", "sd_over_seeds", "runs"])
+    values = [{n: value_of(by_id[run], n) for n in names} for run in table["run"]]
+    frame = pd.DataFrame(values).astype(object).where(lambda f: f.notna(), None)
+    frame = frame.assign(value=table["return_mean"].to_numpy(), seed=table["seed"].to_numpy())
+    groups = frame.groupby(names, sort=False, dropna=False)
+    found = groups["value"].agg(return_mean="mean", runs="size")
+    seeds = frame.groupby([*names, "seed"], sort=False, dropna=False)["value"].mean()
+    found["sd_over_seeds"] = seeds.groupby(names, sort=False, dropna=False).std()
+    return found.reset_index()[[*names, "return_mean", "sd_over_seeds", "runs"]]
+
+
+def _print(result: dict, summary: pd.DataFrame, failed: list[Done], as_json: bool) -> None:
+    if as_json:
+        errors = [{"run": d.run, "error": d.error} for d in failed]
+        print_result({**result, "failed": errors, "rows": records(summary)}, True)
+        return
+    print_result(result, False)
+    print()
+    print_result(summary.round(2), False)
+
+
+def _quick(store: RunStore, workers: int, as_json: bool) -> None:
+    """Run the few cells of the ablation anew and compare them with what ships."""
+    few, whole = _cells(ablation.QUICK), _cells(ablation.WHOLE)
+    path = results_path(ablation.NAME)
+    shipped = load_results(path) if path.exists() else pd.DataFrame(columns=list(COLUMNS))
+    if compare_anew(few, whole, shipped, store, workers, as_json):
+        raise SystemExit(1)
+
+
+def _cells(grids: Sequence[ablation.Grid]) -> Cells:
+    """Return the runs of every cell: (λ and projection, family and data)."""
+    return {
+        (f"λ {lam:g}, {projection}", f"{grid.family}, {quality} data"): grid.cell(
+            quality, projection, lam
+        )
+        for grid in grids
+        for quality, projection, lam in grid.cells()
+    }
+
+
+def _keep(name: str, wanted: Sequence[RunSpec], there: pd.DataFrame) -> None:
+    """Enter runs into the shipped results; of those there before, what the preset still needs."""
+    if there.empty:
+        raise ValueError(f"There is nothing to keep: the store has no run of {name}.")
+    path, parts = results_path(name), [there]
+    if path.exists():
+        before = Runs.of(load_results(path)).find(wanted)
+        parts.insert(0, before[~Runs.of(before).keys.isin(Runs.of(there).keys)])
+    table = pd.concat([part for part in parts if len(part)])
+    table = table.sort_values(["family", "method", "task", "seed", "run"], ignore_index=True)
+    save_results(path, table)
+    assets.record(path, command=command(), seed=0, runs=len(table))

@@ -1,0 +1,25 @@
+"""A choice that several pages have: the robot."""
+
+from __future__ import annotations
+
+import streamlit as st
+
+from workbench import assets
+from workbench.tasks import FAMILIES, Family
+
+
+def choose_family(key: str) -> Family:
+    """Let the reader choose, in the sidebar, among the families whose models ship.
+
+    Args:
+        key: Of the choice, and its name in the address.
+    """
+    labels = {f.label: f for f in FAMILIES.values() if assets.has_models(f.name)}
+    label = st.sidebar.selectbox(
+        "Robot",
+        list(labels),
+        key=key,
+        bind="query-params",
+        help="A family of tasks: one robot that is rewarded for different things.",
+    )
+    return labels[label]

@@ -1,0 +1,59 @@
+"""What a link asks for and cannot have: said before the controls forget it."""
+
+from __future__ import annotations
+
+from collections.abc import Container
+
+import streamlit as st
+
+from workbench import assets, own
+from workbench.behaviour import QUALITIES
+from workbench.pages.controls import GUIDANCE, LAMBDAS, SHARED, methods_of
+from workbench.presets import first_task, method_label
+from workbench.projection import MODES
+from workbench.tasks import FAMILIES
+from workbench.views import goal_words
+
+VIEWS = ("Losses", "Conflict", "Per layer", "In the plane")
+"""Of the gradients, in the order of their tabs."""
+
+
+def broken_choices() -> list[str]:
+    """Return what of the address cannot be had, such as ``robot “Dog”``.
+
+    To be called before the controls are drawn: each of them drops what it does not know.
+    """
+    offers = _offers()
+    return [
+        f"{offers[name][0]} “{value[:60]}”"
+        for name, value in st.query_params.items()
+        if name in offers and value not in offers[name][1]
+    ]
+
+
+def _offers() -> dict[str, tuple[str, Container[str]]]:
+    """Return for each parameter of the address what it is, and what it may say."""
+    labels = {f.label: f for f in FAMILIES.values() if assets.has_models(f.name)}
+    family = labels.get(st.query_params.get("robot", ""), next(iter(labels.values())))
+    tasks = {goal_words(task): task for task in family.tasks("test")}
+    task = tasks.get(st.query_params.get(f"{family.name}-task", ""))
+    sets = (*QUALITIES, *own.qualities(task or family.task(first_task(family.name))))
+    offers = {
+        "robot": ("robot", labels),
+        f"{family.name}-task": ("task", tasks),
+        "quality": ("data", sets),
+        "updates": ("updates", [str(n) for n in range(50, 501)]),
+        "seed": ("seed", [str(n) for n in range(10_000)]),
+        "view": ("view", VIEWS),
+    }
+    methods = [method_label(method) for method in methods_of(family)[0]]
+    for side in "ab":
+        of = f"of {side.upper()}"
+        offers |= {
+            f"{side}-method": (f"method {of}", methods),
+            f"{side}-lam": (f"λ {of}", [f"{v:g}" for v in LAMBDAS]),
+            f"{side}-projection": (f"projection {of}", MODES),
+            f"{side}-guidance": (f"guidance {of}", tuple(GUIDANCE.values())),
+            f"{side}-data": (f"data {of}", (SHARED, *sets)),
+        }
+    return offers
