@@ -74,7 +74,8 @@ def test_a_run_is_read_back_with_equal_numbers(store, spec, recorded, model):
         for name in ("observations", "actions", "rewards", "states"):
             np.testing.assert_array_equal(getattr(other, name), getattr(first, name))
         for name, value in vars(a.snapshot.trace).items():
-            torch.testing.assert_close(getattr(b.snapshot.trace, name), value, **HALVES)
+            first = value[:1] if name == "y" else value[:, :1]
+            torch.testing.assert_close(getattr(b.snapshot.trace, name), first, **HALVES)
 
 
 def test_the_first_chain_of_every_tenth_update_is_kept(shipped, store, model):
@@ -89,7 +90,7 @@ def test_the_first_chain_of_every_tenth_update_is_kept(shipped, store, model):
             for name, value in vars(a.trace).items():
                 torch.testing.assert_close(getattr(b.trace, name), value, **HALVES)
         elif a.trace is not None:
-            torch.testing.assert_close(b.trace.x, a.trace.x, **HALVES)
+            torch.testing.assert_close(b.trace.x, a.trace.x[:, :1], **HALVES)
             assert a.trace is a.snapshot.trace
 
 

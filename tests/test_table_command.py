@@ -11,8 +11,8 @@ import torch
 
 import workbench.__main__ as command
 from workbench import assets, tables
-from workbench.commands import sweeping
 from workbench.assembled import ALL, Runs, assemble
+from workbench.commands import sweeping
 from workbench.figures_tables import intervals, profiles
 from workbench.presets import CHOSEN
 from workbench.results import load_results, results_path, save_results

@@ -37,8 +37,8 @@ class RunStore:
 
     * ``spec.json``: what determines the result,
     * ``steps.jsonl``: one line per update, appended as they come,
-    * ``evaluated/<update>.safetensors``: prompts, denoising trace (halves) and first episode,
-    * ``traces/<update>.safetensors``: the first prompt's denoising, halves, in between,
+    * ``evaluated/<update>.safetensors``: prompts, the first one's denoising and first episode,
+    * ``traces/<update>.safetensors``: the first prompt's denoising, in between,
     * ``result.json``: written last, so its presence means complete.
 
     All but the tensors is JSON: ``pandas.read_json(path, lines=True)`` reads the updates. A kill
@@ -178,7 +178,9 @@ class RunStore:
             raise ValueError(f"Run {run_id!r} in {self.root} is damaged: {error!r}.") from error
 
     def load(self, run_id: str, model: PromptDT) -> list[TuneStep]:
-        """Return the steps of a run, evaluated ones with their policy, trace and first episode.
+        """Return the steps of a run, evaluated ones with their policy, first chain and first episode.
+
+        Of a denoising trace the first prompt's chain is kept, in halves: enough to draw it.
 
         Args:
             run_id: Id of the run.
@@ -244,14 +246,20 @@ def _save_evaluated(path: Path, step: TuneStep) -> None:
     tensors = {f"prompt.{n}": getattr(prompt, n) for n in _PROMPT}
     tensors |= {f"weights.{n}": w for n, w in step.snapshot.weights.items()}
     if trace is not None:
-        tensors |= {f"trace.{n}": getattr(trace, n).half() for n in _TRACE}
+        tensors |= {f"trace.{n}": t for n, t in _drawn(trace).items()}
     first = step.evaluation.trajectories[0]
     tensors |= {f"episode.{n}": torch.from_numpy(getattr(first, n)) for n in _EPISODE}
     save_file({n: t.contiguous() for n, t in tensors.items()}, path)
 
 
 def _save_trace(path: Path, trace: DenoisingTrace) -> None:
-    save_file({n: getattr(trace, n).half().contiguous() for n in _TRACE}, path)
+    save_file(_drawn(trace), path)
+
+
+def _drawn(trace: DenoisingTrace) -> dict[str, torch.Tensor]:
+    """Return the chain of the first prompt in halves: it is drawn, not computed with."""
+    first = {"x": trace.x[:, :1], "x0_hat": trace.x0_hat[:, :1], "y": trace.y[:1]}
+    return {n: t.half().contiguous() for n, t in first.items()}
 
 
 def _step(line: dict, spec: RunSpec, folder: Path, model: PromptDT) -> TuneStep:
