@@ -178,7 +178,7 @@ class RunStore:
             raise ValueError(f"Run {run_id!r} in {self.root} is damaged: {error!r}.") from error
 
     def load(self, run_id: str, model: PromptDT) -> list[TuneStep]:
-        """Return the steps of a run, evaluated ones with their policy, first chain and first episode.
+        """Return the steps of a run, evaluated ones with policy, first chain and first episode.
 
         Of a denoising trace the first prompt's chain is kept, in halves: enough to draw it.
 
