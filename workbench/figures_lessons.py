@@ -244,9 +244,8 @@ def bootstrap(samples: np.ndarray, value: float, low: float, high: float, unit: 
             end,
             line={"color": DIFFUSION, "dash": "dash"},
             annotation_text=f"{end:.1f}",
-            annotation_position=f"bottom {side}",
+            annotation_position=f"top {side}",
         )
-    figure.add_vline(0, line={"color": UNTUNED, "width": 1})
     return _dressed(figure, "Where 95 % of the resamples lie", unit, "resamples", 340)
 
 
