@@ -49,6 +49,14 @@ def test_the_map_has_every_cell_in_its_place(table):
     assert not figures_ablation.heat_map(table, ("vector", 1.0)).layout.shapes
 
 
+def test_text_is_legible_on_the_dark_end_of_the_map(table):
+    """A single cell has the dark end's colour, whatever its value."""
+    one = table[(table.projection == "none") & (table.lam == 1.0)]
+    assert figures_ablation.heat_map(one).data[1].textfont.color == ("white",)
+    colours = figures_ablation.heat_map(table).data[1].textfont.color
+    assert (colours[0], colours[4]) == ("white", "#222222")
+
+
 def test_an_empty_map_says_so(table):
     marks = figures_ablation.heat_map(table.assign(iqm=np.nan, runs=0)).data[1]
     assert set(marks.text) == {"not run"}

@@ -101,3 +101,30 @@ def test_runs_decide_a_claim(monkeypatch):
 def test_near_is_measured_on_the_normalised_scale():
     gap = scores.normalised("cheetah-vel", 2, np.array([-20.0, -25.0]))
     assert 0 < gap[0] - gap[1] < NEAR
+
+
+def test_differences_on_tasks_without_a_recorded_behaviour_are_judged_raw(monkeypatch):
+    assert scores.can_normalise("ant-dir", [6])
+    assert not scores.can_normalise("ant-dir", [6, 3]), "of the split out of distribution"
+    far = [c for _, c in COMPARISONS if c.table == "3"]
+    table = cells("3")
+    made = [
+        (spec, -10.0 + spec.seed + (5.0 if place[0] == "Prompt Diffuser" else 0.0))
+        for place, cell in table.items()
+        for spec in cell
+    ]
+
+    class Every:
+        @staticmethod
+        def find(specs):
+            wanted = list(specs)
+            return pd.DataFrame(
+                [{"seed": s.seed, "task": s.task, "return_mean": r} for s, r in made if s in wanted]
+            ).drop_duplicates(["seed", "task"])
+
+    nothing = Runs.of(pd.DataFrame(columns=list(COLUMNS)))
+    rows = list(findings.findings(lambda name: Every if name == "3" else nothing))
+    decided = [r for r in rows if r["verdict"] != "not run"]
+    assert len(decided) == len(far)
+    assert {r["verdict"] for r in decided} == {"yes"}
+    assert np.isnan(decided[0]["scaled"])

@@ -1,5 +1,6 @@
 """Many runs: the store's gaps are filled, whatever happens on the way."""
 
+import contextlib
 import fcntl
 import importlib
 import json
@@ -57,7 +58,7 @@ def test_a_swept_run_is_the_run(specs, store, tmp_path):
     list(sweep(specs[:1], store))
     assert store.returns(specs[0].id)[0].tolist() == other.returns(specs[0].id)[0].tolist()
     made = json.loads((store.root / specs[0].id / "made.json").read_text())
-    assert made["commit"] == assets.commit()
+    assert made["commit"] == sweeping.commit()
     assert made["machine"] == sweeping.machine()
     assert made["seconds"] >= 0
 
@@ -255,3 +256,64 @@ def test_a_killed_sweep_leaves_whole_runs_alone(tmp_path, workers, kill):
     )
     assert again.id == first[0]
     assert list(sweep([again], store)) == []
+
+
+def test_an_interrupt_that_ends_a_starting_worker_is_no_killed_worker(specs, store, monkeypatch):
+    """It must stop the sweep, and not be taken for a want of memory and tried again."""
+    from joblib.externals.loky.process_executor import TerminatedWorkerError
+
+    rounds = []
+
+    def broken(self, attempt, due):
+        rounds.append(due)
+        with contextlib.suppress(KeyboardInterrupt):  # as if it came within a callback
+            signal.raise_signal(signal.SIGINT)
+        raise TerminatedWorkerError("a worker ended")
+        yield
+
+    monkeypatch.setattr(sweeping.Processes, "_in_parallel", broken)
+    with pytest.raises(KeyboardInterrupt):
+        list(sweep(specs, store, workers=2))
+    assert len(rounds) == 1
+
+
+def test_killed_workers_are_replaced_so_often_and_no_more(specs, store, monkeypatch):
+    from joblib.externals.loky.process_executor import TerminatedWorkerError
+
+    rounds = []
+
+    def dying(self, attempt, due):
+        rounds.append(len(due))
+        if len(due) > 2:
+            yield attempt(due[0])
+        raise TerminatedWorkerError("killed")
+
+    monkeypatch.setattr(sweeping.Processes, "_in_parallel", dying)
+    with pytest.raises(ChildProcessError, match="fewer workers than 2"):
+        list(sweep(specs, store, workers=2))
+    assert rounds == [4, 3, 2, 2], "what was finished is not run again"
+    assert len(store.ids()) == 2
+
+
+def test_what_may_pass_is_tried_again_after_the_others(specs, store, monkeypatch):
+    tries = []
+
+    def flaky(spec):
+        tries.append(spec.id)
+        if spec == specs[0] and tries.count(spec.id) < 3:
+            raise RuntimeError("the disk was away")
+        yield from run(spec)
+
+    monkeypatch.setattr(sweeping, "run", flaky)
+    done = list(sweep(specs, store, retries=2))
+    assert [d.run for d in done] == [specs[i].id for i in (1, 2, 3, 0)]
+    assert [d.error for d in done] == [None] * 4
+    assert tries.count(specs[0].id) == 3
+    assert not (store.root / specs[0].id / "error.txt").exists()
+
+
+def test_other_files_than_those_of_the_sweep_are_told(specs, store):
+    attempt = sweeping.Attempt(store, False, os.getpid())
+    done = attempt(("0123456789abcdef", specs[0]))
+    assert "holds other files of toy" in done.error
+    assert not done.again

@@ -17,6 +17,7 @@ from workbench.figures_tables import intervals, profiles
 from workbench.presets import CHOSEN
 from workbench.results import load_results, results_path, save_results
 from workbench.store import RunStore
+from workbench.sweep import commit
 from workbench.tables import PUBLISHED, cells
 
 FEW = ("--families", "toy", "--methods", "prompt-dt", "prompt-diffuser")
@@ -108,7 +109,7 @@ def test_run_fills_the_store_and_prints_it(call, tmp_path):
     cell = cells("1", families=["toy"])["Prompt Diffuser", "toy"]
     returns = [store.returns(s.id)[-1].mean() for s in cell]
     assert tuned["mean"] == pytest.approx(np.mean(returns))
-    assert answer["commit"] == [assets.commit()]
+    assert answer["commit"] == [commit()]
     # a second time nothing is left to do
     times = {p: p.stat().st_mtime_ns for p in store.root.rglob("result.json")}
     call("1", *FEW, "--run")

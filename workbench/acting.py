@@ -20,15 +20,25 @@ def has_bf16() -> bool:
     return torch.backends.mkldnn.is_available() and torch.ops.mkldnn._is_mkldnn_bf16_supported()
 
 
+def _has_onednn() -> bool:
+    return _onednn is not None and torch.backends.mkldnn.is_available()
+
+
 class Product:
     """x Wᵀ + b of a frozen layer, (..., n_in) to (..., n_out), by the fastest of equal ways.
 
     torch gives float32 products to MKL, which has half of oneDNN's speed on some processors.
     Where oneDNN returns torch's very bits (``_summed`` tries) it is taken instead, so that no
     result depends on the choice. In bfloat16 torch takes oneDNN itself.
+
+    Args:
+        layer: The layer.
+        dtype: What is computed in.
+        same_bits: False takes oneDNN wherever there is one.
     """
 
-    def __init__(self, layer: nn.Linear, dtype: torch.dtype):
+    def __init__(self, layer: nn.Linear, dtype: torch.dtype, *, same_bits: bool = True):
+        self.same_bits = same_bits
         self.weight, self.bias = layer.weight.detach().to(dtype), layer.bias.detach().to(dtype)
         self._parts: dict[int, list[Tensor]] = {}
 
@@ -36,8 +46,10 @@ class Product:
         """Return the product, or its positive part."""
         n_out, n_in = self.weight.shape
         summed = 0
-        if x.dtype == torch.float32:
+        if x.dtype == torch.float32 and self.same_bits:
             summed = _summed(x.numel() // n_in, n_in, n_out, torch.get_num_threads())
+        elif x.dtype == torch.float32 and _has_onednn():
+            summed = n_in
         if not summed:
             y = F.linear(x, self.weight, self.bias)
             return y.relu_() if relu else y
@@ -69,7 +81,7 @@ def _summed(rows: int, n_in: int, n_out: int, threads: int) -> int:
 
     Tried once for each shape and number of ``threads``, on which the order of a sum may depend.
     """
-    if _onednn is None or not torch.backends.mkldnn.is_available():
+    if not _has_onednn():
         return 0
     rng = torch.Generator().manual_seed(0)
     some = torch.randn(min(rows, 61), n_in, generator=rng)
@@ -85,10 +97,14 @@ def _summed(rows: int, n_in: int, n_out: int, threads: int) -> int:
 class _Layer:
     """One block of the transformer, and the keys and values of the tokens it has seen."""
 
-    def __init__(self, block: nn.Module, dtype: torch.dtype, n: int, capacity: int):
+    def __init__(
+        self, block: nn.Module, dtype: torch.dtype, n: int, capacity: int, same_bits: bool
+    ):
         self.block = block
-        names = ("qkv", "out", "up", "down")
-        self.qkv, self.out, self.up, self.down = (Product(getattr(block, n), dtype) for n in names)
+        self.qkv, self.out, self.up, self.down = (
+            Product(getattr(block, name), dtype, same_bits=same_bits)
+            for name in ("qkv", "out", "up", "down")
+        )
         width = block.qkv.in_features
         shape = (n, block.n_heads, capacity, width // block.n_heads)
         self.keys, self.values = torch.empty(shape, dtype=dtype), torch.empty(shape, dtype=dtype)
@@ -125,10 +141,19 @@ class Layers:
         dtype: What is computed in.
         n: Episodes, B.
         capacity: The most tokens that an episode may have at once.
+        same_bits: See ``Product``.
     """
 
-    def __init__(self, blocks: Sequence[nn.Module], dtype: torch.dtype, n: int, capacity: int):
-        self.layers = [_Layer(block, dtype, n, capacity) for block in blocks]
+    def __init__(
+        self,
+        blocks: Sequence[nn.Module],
+        dtype: torch.dtype,
+        n: int,
+        capacity: int,
+        *,
+        same_bits: bool,
+    ):
+        self.layers = [_Layer(block, dtype, n, capacity, same_bits) for block in blocks]
         self.dtype = dtype
 
     def newest(self, x: Tensor, after: int) -> Tensor:

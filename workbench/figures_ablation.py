@@ -113,7 +113,7 @@ def _on(value: float, low: float, high: float) -> str:
     """Return a colour of text that is legible on a cell of the map."""
     if not np.isfinite(value):
         return INK
-    return "white" if value < (low + high) / 2 else "#222222"
+    return "white" if value <= (low + high) / 2 else "#222222"
 
 
 def curves(table: pd.DataFrame) -> go.Figure:

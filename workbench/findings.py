@@ -202,7 +202,8 @@ def findings(
     """Yield one row per comparison: the paired difference, what was published, and the verdict.
 
     ``family``: whose returns these are. ``difference``, ``low``, ``high``: raw, ``scaled``,
-    ``scaled_low``, ``scaled_high``: normalised task by task. ``limit``: where "near" ends for the
+    ``scaled_low``, ``scaled_high``: normalised task by task, nan on tasks without a recorded
+    behaviour (table 3's). ``limit``: where "near" ends for the
     average task, raw; nan where something better is claimed. ``pairs``: seeds times tasks.
 
     Args:
@@ -239,12 +240,16 @@ def _measured(
     if not len(seeds):
         return row | {"pairs": 0, "verdict": "not run"}
     raw = [side.loc[seeds] for side in sides]
-    scaled = [np.stack([scores.normalised(family, t, side[t]) for t in tasks], 1) for side in raw]
     found = scores.difference(*(side.to_numpy() for side in raw), resamples)
     row |= {"difference": found.value, "low": found.low, "high": found.high, "pairs": raw[0].size}
-    other = scores.difference(*scaled, resamples)
-    row |= {"scaled": other.value, "scaled_low": other.low, "scaled_high": other.high}
-    judged = other if comparison.kind == "near" else found
+    judged = found
+    if scores.can_normalise(family, tasks):
+        scaled = [
+            np.stack([scores.normalised(family, t, side[t]) for t in tasks], 1) for side in raw
+        ]
+        other = scores.difference(*scaled, resamples)
+        row |= {"scaled": other.value, "scaled_low": other.low, "scaled_high": other.high}
+        judged = other if comparison.kind == "near" else found
     return row | {"verdict": verdict(comparison.kind, judged)}
 
 

@@ -285,8 +285,9 @@ class PromptedPolicy:
         prompt: B prompts.
         target_return: Return asked for at the start, raw; the family's by default.
         mode: ``"exact"`` reads the last K rows at each step: what every result is made with.
-            ``"block"`` is for screening and live views, several times as fast: the context grows
-            to K rows, is cut to its newer half, and grows again; what was encoded is kept.
+            ``"block"`` is for screening and live views, several times as fast: what was encoded
+            is kept, and the context is cut every K / 2 steps only, so that it has K rows on
+            average (for K = 20 it grows from 16 to 25).
         precision: ``"bf16"`` acts in bfloat16 with 8 episodes or more, where the processor has
             it; elsewhere that would be slower, and is float32.
 
@@ -322,14 +323,19 @@ class _Prompted:
 
     def __init__(self, policy: PromptedPolicy, n: int):
         self.model, self.mode = policy.model, policy.mode
-        family, self.length = self.model.family, self.model.config.context_length
+        family, k = self.model.family, self.model.config.context_length
+        # fewest and most rows of a context; more than K are new to the model, fewer lack news
+        cut = max(1, k // 2) if self.mode == "block" else 1
+        self.fewest = k - (cut - 1) // 2
+        self.most = self.fewest + cut - 1
         target = family.target_return if policy.target_return is None else policy.target_return
         half = policy.precision == "bf16" and n >= 8 and has_bf16()
         with torch.inference_mode():
             prompt = policy.prompt[torch.arange(n) % len(policy.prompt)]
             dtype, self.prompted = torch.bfloat16 if half else torch.float32, 3 * prompt.length
-            capacity = self.prompted + 3 * self.length
-            self.layers = Layers(self.model.blocks, dtype, n, capacity)
+            capacity = self.prompted + 3 * self.most
+            same_bits = policy.mode == "exact"
+            self.layers = Layers(self.model.blocks, dtype, n, capacity, same_bits=same_bits)
             if prompt.length:
                 self.layers.newest(self.model._tokens(self.model.prompt_embedding, prompt), 0)
         shape = (n, family.horizon)
@@ -354,14 +360,13 @@ class _Prompted:
 
     @torch.inference_mode()
     def act(self, observations: np.ndarray) -> np.ndarray:
-        t, k = self.t, self.length
+        t = self.t
         self.observations[:, t] = torch.from_numpy(np.asarray(observations, np.float32))
-        if self.mode == "block" and t and t - self.begin < k:
+        if self.mode == "block" and t and t - self.begin < self.most:
             # what follows the known tokens: the last action, the return-to-go, the observation
             new, known = self._tokens(t - 1)[:, 2:], 3 * (t - self.begin) - 1
         else:
-            kept = k if self.mode == "exact" else k - max(1, k // 2) + 1
-            self.begin = max(0, t + 1 - kept)
+            self.begin = max(0, t + 1 - self.fewest)
             new, known = self._tokens(self.begin), 0
         encoded = self.layers.newest(new, self.prompted + known)
         action = torch.tanh(self.model.head(self.model.norm_out(encoded)))

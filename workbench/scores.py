@@ -117,24 +117,38 @@ def profile_band(
     return low, high
 
 
+def can_normalise(family: str, tasks: Sequence[int]) -> bool:
+    """Return whether the manifest says what the behaviour policies earn on all of ``tasks``."""
+    return all(_bounds(family, task) is not None for task in tasks)
+
+
 def normalised(family: str, task: int, returns: np.ndarray) -> np.ndarray:
     """Return returns where 0 is the random behaviour policy and 1 the expert, on the same task.
 
     Raises:
         ValueError: if the manifest says nothing of the behaviour policies on that task.
     """
+    bounds = _bounds(family, task)
+    if bounds is None:
+        raise ValueError(
+            f"assets/manifest.json has no return of {family}'s behaviour policies on task {task}: "
+            f"scores of {family} cannot be normalised there."
+        )
+    low, high = bounds
+    return (np.asarray(returns, float) - low) / (high - low)
+
+
+def _bounds(family: str, task: int) -> tuple[float, float] | None:
+    """Return what the random and the expert behaviour policy earn on a task, None if unknown."""
     entries, bounds = assets.manifest(), []
     for quality in ("random", "expert"):
         name = assets.policy_path(family, quality).relative_to(assets.ROOT).as_posix()
         known = entries.get(name, {}).get("measured", {}).get("return_by_test_task", {})
         if str(task) not in known:
-            raise ValueError(
-                f"assets/manifest.json has no return of {name} on task {task}: "
-                f"scores of {family} cannot be normalised there."
-            )
+            return None
         bounds.append(known[str(task)])
     low, high = bounds
-    return (np.asarray(returns, float) - low) / (high - low)
+    return low, high
 
 
 def _resampled(scores: np.ndarray, resamples: int, stream: int = 0) -> np.ndarray:

@@ -130,7 +130,8 @@ def machine() -> str:
 
 
 @functools.cache
-def _commit() -> str:
+def commit() -> str:
+    """Return the commit of the code when this process began, as what it runs is of."""
     return assets.commit()
 
 
@@ -172,7 +173,7 @@ class Attempt:
             for step in self.store.record(spec, run(spec)):
                 if step.update == spec.updates:  # before the result, which means complete
                     seconds = round(time.perf_counter() - began, 2)
-                    made = {"commit": _commit(), "machine": machine(), "seconds": seconds}
+                    made = {"commit": commit(), "machine": machine(), "seconds": seconds}
                     (folder / MADE).write_text(json.dumps(made) + "\n")
         except Exception as error:
             again, spent = not isinstance(error, ValueError), time.perf_counter() - began
@@ -227,11 +228,14 @@ class Processes:
         left, killed = dict(due), 0
         while left:
             try:
-                for done in self._in_parallel(attempt, list(left.items())):
-                    del left[done.run]
-                    killed = 0
-                    yield done
+                with _interrupts() as interrupted:
+                    for done in self._in_parallel(attempt, list(left.items())):
+                        del left[done.run]
+                        killed = 0
+                        yield done
             except TerminatedWorkerError as error:
+                if interrupted:  # Ctrl-C, which ended workers that were just starting
+                    raise KeyboardInterrupt from error
                 killed += 1
                 if killed > self.retries:
                     raise ChildProcessError(
@@ -246,6 +250,26 @@ class Processes:
         with parallel_config(backend="loky", inner_max_num_threads=1):
             parallel = Parallel(n_jobs=self.workers, return_as="generator_unordered", batch_size=1)
         yield from parallel(delayed(_in_worker)(attempt, one) for one in due)
+
+
+@contextlib.contextmanager
+def _interrupts() -> Iterator[list[int]]:
+    """Note the interrupts that come, besides what is done about them; in the main thread alone."""
+    seen: list[int] = []
+    before = signal.getsignal(signal.SIGINT)
+    if threading.current_thread() is not threading.main_thread() or not callable(before):
+        yield seen
+        return
+
+    def note(number, frame):
+        seen.append(number)
+        before(number, frame)
+
+    signal.signal(signal.SIGINT, note)
+    try:
+        yield seen
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def _in_worker(attempt: Attempt, due: Due) -> Done:

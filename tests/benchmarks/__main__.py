@@ -22,14 +22,14 @@ DOCS = Path(__file__).resolve().parents[2] / "docs"
 
 def parts(repeats: int) -> dict[str, Callable[[], Iterator[Result]]]:
     """Return what is measured, by name."""
-    cheetah = {"exact fp32": 5.0, "exact bf16": 8.0, "block fp32": 20.0}
+    cheetah = {"exact fp32": 5.0, "exact bf16": 8.0, "block bf16": 20.0}
     ant = {"exact bf16": 6.0, "block fp32": 10.0}
     return {
         "cheetah": partial(cases.evaluation, "cheetah-vel", cheetah, repeats),
         "ant": partial(cases.evaluation, "ant-dir", ant, repeats),
         "training": partial(cases.training, repeats),
         "tuning": partial(cases.tuning, repeats),
-        "workers": partial(cases.processes, max(1, repeats // 2)),
+        "workers": partial(cases.processes, repeats),
         "cold-start": partial(cases.cold_start, max(1, repeats // 2)),
         "sweep": partial(cases.sweeping, repeats),
         "block": cases.block_difference,

@@ -10,7 +10,7 @@ from typing import Annotated
 import pandas as pd
 from tyro.conf import arg
 
-from workbench import ablation, assets
+from workbench import assets
 from workbench.assembled import Runs, assemble
 from workbench.behaviour import QUALITIES
 from workbench.commands.output import Json, interval, number, print_result
@@ -166,17 +166,6 @@ def _of(part: pd.DataFrame, verdict: str) -> list[str]:
     ]
 
 
-def _ablation() -> str:
-    """Return IQM by λ and projection of Cheetah-vel, one line per quality and projection."""
-    table = ablation.folded(_runs(ablation.NAME), ablation.WHOLE[:1])
-    head = ["data", "projection", *(f"λ = {lam:g}" for lam in ablation.LAMBDAS)]
-    lines = [
-        [quality, projection, *(_cell(r) for _, r in part.sort_values("lam").iterrows())]
-        for (quality, projection), part in table.groupby(["quality", "projection"], sort=False)
-    ]
-    return _markdown(head, lines)
-
-
 BLOCKS: dict[str, Callable[[], str]] = {
     "table 1": _table_1,
     "table 2": _table_2,
@@ -184,6 +173,5 @@ BLOCKS: dict[str, Callable[[], str]] = {
     "table 3": lambda: _plain("3"),
     "guidance": lambda: _plain("guidance"),
     "findings": _findings,
-    "ablation": _ablation,
 }
 """The name of a block → how its text is made from what ships."""
