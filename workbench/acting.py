@@ -29,12 +29,12 @@ class Product:
 
     torch gives float32 products to MKL, which has half of oneDNN's speed on some processors.
     Where oneDNN returns torch's very bits (``_summed`` tries) it is taken instead, so that no
-    result depends on the choice. In bfloat16 torch takes oneDNN itself.
+    result depends on the choice. In bfloat16 torch takes oneDNN itself, with more passes.
 
     Args:
         layer: The layer.
         dtype: What is computed in.
-        same_bits: False takes oneDNN wherever there is one.
+        same_bits: False takes oneDNN wherever there is one, as bfloat16 does.
     """
 
     def __init__(self, layer: nn.Linear, dtype: torch.dtype, *, same_bits: bool = True):
@@ -48,7 +48,7 @@ class Product:
         summed = 0
         if x.dtype == torch.float32 and self.same_bits:
             summed = _summed(x.numel() // n_in, n_in, n_out, torch.get_num_threads())
-        elif x.dtype == torch.float32 and _has_onednn():
+        elif _has_onednn() and (x.dtype == torch.float32 or has_bf16()):
             summed = n_in
         if not summed:
             y = F.linear(x, self.weight, self.bias)
