@@ -55,7 +55,7 @@ def test_a_killed_writer_never_leaves_a_false_result(spec, synthetic, model, tmp
     store, draw, usual = RunStore(tmp_path / "runs"), random.Random(5), 0.1
     seen = {"complete": 0, "incomplete": 0}
     for kill in range(KILLS):
-        if kill % 2:
+        if kill % 2 and store.root.exists():  # an early kill may have left nothing
             shutil.rmtree(store.root)
         ready, begin = os.pipe()
         child = os.fork()
