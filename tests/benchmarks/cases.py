@@ -98,7 +98,7 @@ def evaluation(family: str, goals: dict[str, float], repeats: int) -> Iterator[R
         yield Result(f"{label}: exact fp32 against d3rlpy's wrapper", value, "×", 8, note=note)
 
 
-def block_difference(episodes: int = 20) -> Iterator[Result]:
+def block_difference(episodes: int = 40) -> Iterator[Result]:
     """Pair block with exact evaluation: same tasks, prompts and initial states."""
     for family in ("cheetah-vel", "ant-dir"):
         tasks = find(family).tasks("test")
