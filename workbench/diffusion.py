@@ -206,12 +206,14 @@ class PromptDiffuser(Stored):
         self.out = nn.Linear(config.width, config.prompt_length * self.d)
         make = NoiseSchedule.cosine if config.schedule == "cosine" else NoiseSchedule.linear
         self.schedule = make(config.n_diffusion_steps)
+        share = torch.arange(config.n_diffusion_steps + 1)[:, None] / config.n_diffusion_steps
+        angles = share * math.pi * 2.0 ** torch.arange(_STEP_FEATURES // 2) / 2
+        told = torch.cat([angles.sin(), angles.cos()], 1)
+        self.register_buffer("step_features", told, persistent=False)
 
     def forward(self, x: Tensor, y: Tensor, k: Tensor) -> Tensor:
         """Predict the noise in ``x``, (B, K*, D), at diffusion steps ``k``, (B,) 1..N."""
-        share = k.to(x.dtype)[:, None] / self.config.n_diffusion_steps
-        angles = share * math.pi * 2.0 ** torch.arange(_STEP_FEATURES // 2, dtype=x.dtype) / 2
-        h = torch.cat([x.flatten(1), y.flatten(1), angles.sin(), angles.cos()], 1)
+        h = torch.cat([x.flatten(1), y.flatten(1), self.step_features[k].to(x.dtype)], 1)
         for layer in self.hidden:
             h = nn.functional.mish(layer(h))
         return self.out(h).view_as(x)

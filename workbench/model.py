@@ -19,7 +19,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from workbench.acting import Layers, has_bf16
+from workbench.acting import Layers, has_bf16, rows_stand_alone
 from workbench.checkpoint import read_checkpoint, write_checkpoint
 from workbench.tasks import Family, find
 from workbench.trajectory import Normalizer, Segment
@@ -118,31 +118,26 @@ class _Block(nn.Module):
         b, n, w = x.shape
         return x.view(b, n, self.n_heads, w // self.n_heads).transpose(1, 2)
 
-    def forward(self, x: Tensor, past=None, last: int | None = None):
+    def forward(self, x: Tensor, asked: slice = slice(None)) -> Tensor:
         """Apply the block.
 
         Args:
             x: Tokens, (B, n, W).
-            past: Keys and values of tokens before these, each (B, H, p, W/H), or None.
-            last: Compute only the last ``last`` tokens (the others serve as keys).
+            asked: Which of them to compute; the others serve as keys and values alone.
 
         Returns:
-            Tokens (B, n or last, W) and the keys and values of all tokens so far.
+            The tokens asked for, (B, ·, W).
         """
         q, k, v = map(self._split, self.qkv(self.norm_attention(x)).chunk(3, -1))
-        if past is not None:
-            k, v = torch.cat([past[0], k], 2), torch.cat([past[1], v], 2)
-        if last is not None:
-            q, x = q[:, :, -last:], x[:, -last:]
-        n, m = q.shape[2], k.shape[2]
+        n = x.shape[1]
+        q, x = q[:, :, asked], x[:, asked]
         scores = q @ k.transpose(-1, -2) * k.shape[-1] ** -0.5
-        if n > 1:
-            future = torch.ones(n, m, dtype=torch.bool, device=x.device).triu(m - n + 1)
-            scores = scores.masked_fill(future, -torch.inf)
+        future = torch.ones(n, n, dtype=torch.bool, device=x.device).triu(1)[asked]
+        scores = scores.masked_fill(future, -torch.inf)
         weights = F.dropout(scores.softmax(-1), self.dropout, self.training)
         x = x + self.drop(self.out((weights @ v).transpose(1, 2).flatten(2)))
         x = x + self.drop(self.down(F.relu(self.up(self.norm_mlp(x)))))
-        return x if self.adapter is None else self.adapter(x), (k, v)
+        return x if self.adapter is None else self.adapter(x)
 
 
 class PromptDT(nn.Module):
@@ -209,11 +204,11 @@ class PromptDT(nn.Module):
             x = self._tokens(self.context_embedding, context)
             if prompt.length:
                 x = torch.cat([self._tokens(self.prompt_embedding, prompt), x], 1)
-            n_context = 3 * context.length
             for block in self.blocks[:-1]:
-                x, _ = block(x)
-            x, _ = self.blocks[-1](x, last=n_context)
-            return torch.tanh(self.head(self.norm_out(x[:, 1::3])))
+                x = block(x)
+            # the head reads the observations of the context: nothing else is asked of the last
+            x = self.blocks[-1](x, slice(3 * prompt.length + 1, None, 3))
+            return torch.tanh(self.head(self.norm_out(x)))
 
     def save(self, path: Path, *, half: bool = False, **metadata: object) -> None:
         """Write weights, normaliser, size and family as safetensors; see ``write_checkpoint``."""
@@ -338,6 +333,11 @@ class _Prompted:
             self.layers = Layers(self.model.blocks, dtype, n, capacity, same_bits=same_bits)
             if prompt.length:
                 self.layers.newest(self.model._tokens(self.model.prompt_embedding, prompt), 0)
+        # no result may depend on whether a token is multiplied once or with all of its context
+        size, threads = self.model.config.width, torch.get_num_threads()
+        self.slides = policy.mode == "exact" and rows_stand_alone(
+            3 * n, (3 * k - 1) * n, size, 3 * size, threads
+        )
         shape = (n, family.horizon)
         self.observations = torch.zeros(*shape, len(family.observations))
         self.actions = torch.zeros(*shape, len(family.actions))
@@ -364,11 +364,12 @@ class _Prompted:
         self.observations[:, t] = torch.from_numpy(np.asarray(observations, np.float32))
         if self.mode == "block" and t and t - self.begin < self.most:
             # what follows the known tokens: the last action, the return-to-go, the observation
-            new, known = self._tokens(t - 1)[:, 2:], 3 * (t - self.begin) - 1
+            known = 3 * (t - self.begin) - 1
+            encoded = self.layers.newest(self._tokens(t - 1)[:, 2:], self.prompted + known)
         else:
             self.begin = max(0, t + 1 - self.fewest)
-            new, known = self._tokens(self.begin), 0
-        encoded = self.layers.newest(new, self.prompted + known)
+            encode = self.layers.slide if self.slides else self.layers.newest
+            encoded = encode(self._tokens(self.begin), self.prompted)
         action = torch.tanh(self.model.head(self.model.norm_out(encoded)))
         self.actions[:, t] = action
         return action.numpy()

@@ -87,32 +87,29 @@ class Combined:
     tensors: tuple[Agreement, ...]
 
 
-def without(g: Tensor, direction: Tensor) -> Tensor:
-    """Return ``g`` minus its part along ``direction``: g - (g·d / ‖d‖²) d, any equal shapes."""
-    norm = direction.square().sum()
-    return g - (g * direction).sum() / norm * direction if norm > 0 else g
-
-
 def row_space(recent: Sequence[Tensor], energy: float) -> Tensor:
     """Return an orthonormal basis B of the row space of stacked matrices, (n, M).
 
     M is the smallest number of right singular vectors that keep the share ``energy`` of the
-    squared singular values.
+    squared singular values; those that are rounding beside the largest never count.
 
     Args:
         recent: Matrices of n columns; a vector counts as one row.
         energy: Share to keep, in (0, 1].
     """
     rows = torch.cat([g.reshape(-1, g.shape[-1]) for g in recent])
-    # The Gram matrix has the same right singular vectors and at most n x n numbers.
-    wide = rows.double()
-    values, vectors = torch.linalg.eigh(wide.T @ wide)
+    # The smaller of the two Gram matrices says it all: that of rows, or that of columns, which
+    # has the right singular vectors themselves.
+    few = len(rows) < rows.shape[1]
+    values, vectors = torch.linalg.eigh(rows @ rows.T if few else rows.T @ rows)
     values, vectors = values.flip(0).clamp(min=0), vectors.flip(1)
     if values[0] == 0:
-        return vectors[:, :0].to(rows.dtype)
-    share = values.cumsum(0) / values.sum()
-    m = min(int((share < energy - 1e-12).sum()) + 1, int((values > values[0] * 1e-12).sum()))
-    return vectors[:, :m].to(rows.dtype)
+        return rows.new_zeros(rows.shape[1], 0)
+    rounding = len(values) * torch.finfo(rows.dtype).eps
+    share = values.double().cumsum(0) / values.double().sum()
+    m = min(int((share < energy - rounding).sum()) + 1, int((values > values[0] * rounding).sum()))
+    basis = vectors[:, :m]
+    return rows.T @ basis / values[:m].sqrt() if few else basis
 
 
 class Projection:
@@ -154,32 +151,38 @@ class Projection:
 
     def combine(self, g_dm: Sequence[Tensor], g_dt: Sequence[Tensor]) -> Combined:
         """Combine the gradients of L_DM and L_DT, one tensor per parameter each (Eq. 8)."""
-        dot = sum((a * b).sum() for a, b in zip(g_dm, g_dt, strict=True))
-        norm_dm, norm_dt = _norm(g_dm), _norm(g_dt)
-        conflict = bool(dot < 0)
-        kept = self._projected(g_dm, g_dt, conflict)
-        lost = torch.zeros(())
-        if kept is not g_dt:
-            lost = _norm([a - b for a, b in zip(g_dt, kept, strict=True)])
-        products = _products(g_dm, g_dt, kept)
+        dm_dm, dm_dt, dt_dt = _dots(g_dm, g_dm), _dots(g_dm, g_dt), _dots(g_dt, g_dt)
+        dot, norm_dm, norm_dt = dm_dt.sum(), dm_dm.sum() ** 0.5, dt_dt.sum() ** 0.5
+        kept, lost = self._projected(g_dm, g_dt, dm_dm, dm_dt), np.zeros(len(g_dm))
+        dm_kept, dt_kept, kept_kept = dm_dt.copy(), dt_dt.copy(), dt_dt.copy()
+        changed = [i for i, (a, b) in enumerate(zip(g_dt, kept, strict=True)) if a is not b]
+        if changed:
+            a, b, c = ([g[i] for i in changed] for g in (g_dm, g_dt, kept))
+            away = [before - after for before, after in zip(b, c, strict=True)]
+            lost[changed] = _dots(away, away)
+            dm_kept[changed], dt_kept[changed] = _dots(a, c), _dots(b, c)
+            kept_kept[changed] = _dots(c, c)
+        sums = [float(d.sum()) for d in (dm_dm, dm_dt, dt_dt, dm_kept, dt_kept, kept_kept)]
         return Combined(
-            gradient=tuple(a + self.lam * b for a, b in zip(g_dm, kept, strict=True)),
-            cosine=float(dot / (norm_dm * norm_dt).clamp(min=1e-30)),
-            conflict=conflict,
-            removed=float(lost / norm_dt.clamp(min=1e-30)),
-            plane=_plane(products.sum(0)),
-            tensors=tuple(_agreement(row) for row in products),
+            gradient=tuple(
+                torch.add(a, b, alpha=self.lam) for a, b in zip(g_dm, kept, strict=True)
+            ),
+            cosine=float(dot / max(norm_dm * norm_dt, 1e-30)),
+            conflict=bool(dot < 0),
+            removed=float(lost.sum() ** 0.5 / max(norm_dt, 1e-30)),
+            plane=_plane(*sums, by_tensor=self.mode in ("tensor", "subspace")),
+            tensors=tuple(map(_agreement, dm_dm, dm_dt, dt_dt, lost)),
         )
 
-    def _projected(self, g_dm, g_dt, conflict: bool) -> Sequence[Tensor]:
-        """Return Proj(g_DT) where the rule asks for it (Eq. 9)."""
-        if self.mode == "vector" and conflict:
-            share = sum((a * b).sum() for a, b in zip(g_dm, g_dt, strict=True)) / _norm(g_dm) ** 2
-            return [b - share * a for a, b in zip(g_dm, g_dt, strict=True)]
-        if self.mode == "tensor":
-            return [
-                without(b, a) if (a * b).sum() < 0 else b for a, b in zip(g_dm, g_dt, strict=True)
-            ]
+    def _projected(self, g_dm, g_dt, dm_dm, dm_dt) -> Sequence[Tensor]:
+        """Return Proj(g_DT) where the rule asks for it (Eq. 9); ``g_dt`` itself where it does not.
+
+        ``dm_dm``, ``dm_dt``: the dot products of each tensor's gradients.
+        """
+        if self.mode == "vector" and dm_dt.sum() < 0:
+            return _without(g_dt, g_dm, np.full(len(g_dm), dm_dt.sum() / dm_dm.sum()))
+        if self.mode == "tensor" and (dm_dt < 0).any():
+            return _without(g_dt, g_dm, np.minimum(dm_dt, 0.0) / np.maximum(dm_dm, 1e-300))
         if self.mode == "subspace":
             self._recent.append(tuple(g.detach().clone() for g in g_dm))
             if self._updates % self.refresh == 0 or self._updates < self._recent.maxlen:
@@ -188,40 +191,54 @@ class Projection:
                 )
             self._updates += 1
             return [
-                b - (b @ basis) @ basis.T if (a * b).sum() < 0 else b
-                for a, b, basis in zip(g_dm, g_dt, self._bases, strict=True)
+                g - (g @ basis) @ basis.T if dot < 0 else g
+                for g, basis, dot in zip(g_dt, self._bases, dm_dt, strict=True)
             ]
         return g_dt
 
 
-def _products(g_dm: Sequence[Tensor], g_dt: Sequence[Tensor], kept: Sequence[Tensor]) -> np.ndarray:
-    """Return the dot products of each tensor's three gradients with each other, (tensors, 3, 3)."""
-    rows = [
-        torch.stack([g.reshape(-1) for g in three]).double()
-        for three in zip(g_dm, g_dt, kept, strict=True)
+def _without(
+    g: Sequence[Tensor], directions: Sequence[Tensor], shares: np.ndarray
+) -> Sequence[Tensor]:
+    """Return each tensor minus its share of a direction; the very tensor where that is 0."""
+    return [
+        torch.sub(a, d, alpha=float(share)) if share else a
+        for a, d, share in zip(g, directions, shares, strict=True)
     ]
-    return torch.stack([r @ r.T for r in rows]).numpy()
 
 
-def _agreement(products: np.ndarray) -> Agreement:
-    norm_dm, norm_dt = (float(np.sqrt(products[i, i])) for i in (0, 1))
-    lost = products[1, 1] + products[2, 2] - 2 * products[1, 2]
+def _dots(a: Sequence[Tensor], b: Sequence[Tensor]) -> np.ndarray:
+    """Return the dot product of each pair of tensors, (tensors,)."""
+    pairs = zip(a, b, strict=True)
+    return torch.stack([x.reshape(-1) @ y.reshape(-1) for x, y in pairs]).double().numpy()
+
+
+def _agreement(dm_dm: float, dm_dt: float, dt_dt: float, lost: float) -> Agreement:
+    norm_dm, norm_dt = float(dm_dm**0.5), float(dt_dt**0.5)
     return Agreement(
-        cosine=float(products[0, 1] / max(norm_dm * norm_dt, 1e-30)),
+        cosine=float(dm_dt / max(norm_dm * norm_dt, 1e-30)),
         norm_dm=norm_dm,
         norm_dt=norm_dt,
-        removed=float(np.sqrt(max(lost, 0.0)) / max(norm_dt, 1e-30)),
+        removed=float(lost**0.5 / max(norm_dt, 1e-30)),
     )
 
 
-def _plane(products: np.ndarray) -> Plane:
-    norm_dm = float(np.sqrt(products[0, 0]))
-    along, kept_along = (float(products[0, i]) / max(norm_dm, 1e-30) for i in (1, 2))
-    across = float(np.sqrt(max(products[1, 1] - along**2, 0.0)))
-    kept_across = float(products[1, 2] - along * kept_along) / max(across, 1e-30)
-    outside = float(products[2, 2]) - kept_along**2 - kept_across**2
-    return Plane(norm_dm, along, across, kept_along, kept_across, float(np.sqrt(max(outside, 0.0))))
-
-
-def _norm(gradients: Sequence[Tensor]) -> Tensor:
-    return torch.stack([g.square().sum() for g in gradients]).sum().sqrt()
+def _plane(
+    dm_dm: float,
+    dm_dt: float,
+    dt_dt: float,
+    dm_kept: float,
+    dt_kept: float,
+    kept_kept: float,
+    *,
+    by_tensor: bool,
+) -> Plane:
+    """Return where the gradients lie, from the dot products over all parameters."""
+    norm_dm = dm_dm**0.5
+    along, kept_along = dm_dt / max(norm_dm, 1e-30), dm_kept / max(norm_dm, 1e-30)
+    across = max(dt_dt - along**2, 0.0) ** 0.5
+    kept_across = (dt_kept - along * kept_along) / max(across, 1e-30)
+    outside = 0.0
+    if by_tensor:  # else it lies in the plane, and what is left of squares is rounding
+        outside = max(kept_kept - kept_along**2 - kept_across**2, 0.0) ** 0.5
+    return Plane(norm_dm, along, across, kept_along, kept_across, outside)
