@@ -13,7 +13,7 @@ ROOT = Path(workbench.__file__).parent
 # A module imports only from rows above it.
 ROWS = """
 tasks.family tasks.rewards tasks.inertia tasks.locomotion tasks.ant
-tasks.sawyer tasks.reach tasks splits
+tasks.sawyer tasks.reach tasks splits variants
 trajectory rollout behaviour dataset own assets full
 acting checkpoint model stored diffusion informed generators parallel training pretrain
 pretrain_generator hyper projection toy
@@ -22,7 +22,7 @@ methods.soft_prompt methods.adapter methods.hdt methods.fine_tuning methods.prom
 methods.generated methods.prompt_diffuser methods.informed_diffuser
 methods.prompt_vae methods.prompt_gan methods
 tune presets locks store remote compare prompts held_out making
-sweep cluster results scores search tables assembled ablation findings
+sweep cluster results scores search tables assembled ablation lengths findings
 grid expected
 standings background library export_run colours coverage
 pickled episodes fitting published hdf5 minari_io formats report received

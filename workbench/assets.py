@@ -16,6 +16,7 @@ from workbench.dataset import load_trajectories
 from workbench.splits import TEST
 from workbench.tasks import Task, find
 from workbench.trajectory import Trajectory
+from workbench.variants import variant_of
 
 _CODE = Path(__file__).resolve().parents[1]
 ROOT = Path(os.environ.get("WORKBENCH_ASSETS") or _CODE / "assets").resolve()
@@ -37,14 +38,17 @@ def root_of(split: str = TEST) -> Path:
     return (_CODE / "data" if split == "validation" else ROOT) / split
 
 
-def pretrained_path(family: str, name: str, split: str = TEST) -> Path:
+def pretrained_path(family: str, name: str, split: str = TEST, variant: str = "") -> Path:
     """Where a pretrained network is kept: ``prompt-dt``, ``diffuser``, ``mt-orl`` and so on."""
-    return root_of(split) / family / f"{name}.safetensors"
+    root = root_of(split)
+    if variant_of(variant).changes(name):
+        root = _CODE / "data" / "variants" / variant / ("" if split == TEST else split)
+    return root / family / f"{name}.safetensors"
 
 
-def model_path(family: str, split: str = TEST) -> Path:
+def model_path(family: str, split: str = TEST, variant: str = "") -> Path:
     """Where the pretrained Prompt-DT ships."""
-    return pretrained_path(family, "prompt-dt", split)
+    return pretrained_path(family, "prompt-dt", split, variant)
 
 
 def diffuser_path(family: str, split: str = TEST) -> Path:

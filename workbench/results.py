@@ -57,7 +57,7 @@ def _row(store: RunStore, run_id: str) -> dict[str, Any]:
         "returns": [float(r) for r in returns],
         "return_mean": float(np.mean(returns)),
         "n_trainable": result.get("n_trainable", np.nan),
-        "n_model": load_model(spec.family, spec.split).n_parameters,
+        "n_model": load_model(spec.family, spec.split, spec.variant).n_parameters,
         "update_seconds": float(result.get("update_seconds", np.nan)),
         "seconds": made.get("seconds", np.nan),
         "conflict_share": _mean(series["conflict"]),
@@ -92,6 +92,25 @@ def keys(table: pd.DataFrame) -> pd.Series:
     return table["spec"].map(lambda text: key(json.loads(text)))
 
 
+def made(store: RunStore, specs: Iterable[RunSpec], ships: pd.DataFrame) -> pd.DataFrame:
+    """Return the rows of those ``specs`` that ``store`` or, else, ``ships`` has, each once."""
+    ids = list(dict.fromkeys(spec.id for spec in specs))
+    own = rows(store, [run_id for run_id in ids if run_id in store])
+    other = ships[ships["run"].isin(ids) & ~ships["run"].isin(own["run"])]
+    parts = [part for part in (own, other) if len(part)]
+    return pd.concat(parts, ignore_index=True) if parts else own
+
+
+def shipped(ids: Iterable[str] = ()) -> pd.DataFrame:
+    """Return the rows of every table that ships, each run once; of some ids alone, if given."""
+    tables = [load_results(path) for path in sorted(results_path("*").parent.glob("*.parquet"))]
+    if not tables:
+        return pd.DataFrame(columns=list(COLUMNS))
+    table = pd.concat(tables, ignore_index=True).drop_duplicates("run")
+    wanted = set(ids)
+    return table[table["run"].isin(wanted)] if wanted else table
+
+
 def results_path(name: str) -> Path:
     """Where the runs of a table ship."""
     return assets.ROOT / "results" / f"{name}.parquet"
@@ -117,6 +136,8 @@ def load_results(path: Path) -> pd.DataFrame:
         table = pd.read_parquet(path, engine="pyarrow")
     except (OSError, ValueError) as error:
         raise ValueError(f"{path} is no readable table of results: {error}.") from error
+    if "variant" not in table:  # written before there was one
+        table = table.assign(variant="")
     if lacking := set(COLUMNS) - set(table):
         raise ValueError(f"{path} is no table of results: it lacks {', '.join(sorted(lacking))}.")
     return table.assign(returns=table["returns"].map(list))

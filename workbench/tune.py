@@ -27,6 +27,7 @@ from workbench.rollout import Evaluation, evaluate
 from workbench.splits import TEST, evaluated_tasks, split_of
 from workbench.tasks import Task, did_you_mean, find
 from workbench.trajectory import Trajectory
+from workbench.variants import variant_of
 
 NETWORKS: dict[str, type] = {
     "prompt-dt": PromptDT,
@@ -149,6 +150,7 @@ class RunSpec:
             that of the few-shot trajectories (table 2 of arXiv 2411.01168).
         split: Which tasks nothing was pretrained on; see ``splits``.
         precision: What tuning computes in; see ``PromptDT.computing``.
+        variant: Of the networks, where they are not those that ship; see ``variants``.
     """
 
     family: str
@@ -163,6 +165,7 @@ class RunSpec:
     prompts: str = ""
     split: str = TEST
     precision: Precision = "bf16"
+    variant: str = ""
 
     def __post_init__(self):
         family = find(self.family)
@@ -172,6 +175,7 @@ class RunSpec:
                 f"`task` must be one that the split {self.split} evaluates: got {self.task}. "
                 f"Choose from {list(split_of(family, self.split).evaluated)}."
             )
+        variant_of(self.variant)
         assets.check_quality(self.quality)
         if self.prompts:
             assets.check_quality(self.prompts)
@@ -208,12 +212,15 @@ class RunSpec:
     def canonical(self) -> dict[str, Any]:
         """The spec as plain JSON, with every setting, and the hashes of the files it reads."""
         plain = dataclasses.asdict(self)
+        if not self.variant:
+            del plain["variant"]  # so that ids are what they were before there was one
         method = self.build()
         kinds = plain_settings(METHODS[self.method]())
         plain["settings"] = {n: type(v)(getattr(method, n)) for n, v in kinds.items()}
-        files = {"model": assets.model_path(self.family, self.split)}
+        files = {"model": assets.model_path(self.family, self.split, self.variant)}
         for field_name, name in METHODS[self.method].needs.items():
-            files[field_name] = assets.pretrained_path(self.family, name, self.split)
+            path = assets.pretrained_path(self.family, name, self.split, self.variant)
+            files[field_name] = path
         task = find(self.family).task(self.task)
         files["demos"] = assets.demos_path(task, self.quality, self.split)
         if self.prompts:
@@ -232,9 +239,15 @@ class RunSpec:
     @property
     def untuned(self) -> RunSpec:
         """The run to compare with: the same trajectories as prompts, nothing tuned."""
-        quality = self.prompts or self.quality  # so that equal baselines have one id
+        # what does not matter to it is left out, so that equal baselines have one id
         return dataclasses.replace(
-            self, method="prompt-dt", settings={}, updates=0, quality=quality, prompts=""
+            self,
+            method="prompt-dt",
+            settings={},
+            updates=0,
+            quality=self.prompts or self.quality,
+            prompts="",
+            variant=self.variant if variant_of(self.variant).changes("prompt-dt") else "",
         )
 
     @property
@@ -243,7 +256,7 @@ class RunSpec:
         flags = {"quality": self.quality, **self.settings, "updates": self.updates}
         flags |= {"seed": self.seed, "eval_every": self.eval_every, "episodes": self.episodes}
         for f in dataclasses.fields(self):
-            if f.name in ("method", "prompts", "split", "precision"):
+            if f.name in ("method", "prompts", "split", "precision", "variant"):
                 value = getattr(self, f.name)
                 flags |= {f.name: value} if value != f.default else {}
         words = [_flag(name.replace("_", "-"), value) for name, value in flags.items()]
@@ -279,8 +292,9 @@ def start(spec: RunSpec) -> tuple[Method, PromptDT, dict[str, Any]]:
     """
     task = find(spec.family).task(spec.task)
     needs = METHODS[spec.method].needs
-    networks = {f: load_network(spec.family, name, spec.split) for f, name in needs.items()}
-    model = load_model(spec.family, spec.split).computing(spec.precision)
+    where = (spec.split, spec.variant)
+    networks = {f: load_network(spec.family, name, *where) for f, name in needs.items()}
+    model = load_model(spec.family, *where).computing(spec.precision)
     if METHODS[spec.method].data == "full":
         demos = full_data(task)
     else:
@@ -311,9 +325,9 @@ def run(spec: RunSpec) -> Iterator[TuneStep]:
     )
 
 
-def load_model(family: str, split: str = TEST) -> PromptDT:
+def load_model(family: str, split: str = TEST, variant: str = "") -> PromptDT:
     """Load a family's pretrained Prompt-DT, frozen; once, unless the file changes."""
-    return load_network(family, "prompt-dt", split)
+    return load_network(family, "prompt-dt", split, variant)
 
 
 def load_diffuser(family: str, split: str = TEST) -> PromptDiffuser:
@@ -330,16 +344,23 @@ def acting_model(spec: RunSpec) -> PromptDT:
         ValueError: if it is not there, with the command that makes it.
     """
     name = METHODS[spec.method].needs.get("network", "prompt-dt")
-    return load_network(spec.family, name, spec.split)
+    return load_network(spec.family, name, spec.split, spec.variant)
 
 
-def load_network(family: str, name: str, split: str = TEST) -> torch.nn.Module:
+def load_network(family: str, name: str, split: str = TEST, variant: str = "") -> torch.nn.Module:
     """Load a pretrained network by its name (see ``NETWORKS``), once unless the file changes.
 
     Raises:
         ValueError: if it is not there, with the command that makes it.
     """
-    path = assets.pretrained_path(family, name, split)
+    path = assets.pretrained_path(family, name, split, variant)
+    if variant_of(variant).changes(name) and not path.exists():
+        verb = "pretrain" if name == "prompt-dt" else name
+        raise ValueError(
+            f"The variant {variant} of {family}'s {name} was not made yet. Make it: `python -m "
+            f"workbench collect {family}`, then `python -m workbench {verb} {family} "
+            f"--variant {variant}` (prompt-dt before the others)."
+        )
     return _load(NETWORKS[name], path, path.stat().st_mtime_ns if path.exists() else 0)
 
 

@@ -44,8 +44,12 @@ from workbench.store import RunStore
 from workbench.tasks import find
 from workbench.training import Checkpoint, TrainingStep
 from workbench.tune import load_model
+from workbench.variants import variant_of
 
 Out = Annotated[Path | None, arg(help="Checkpoint to write; the shipped one if left out.")]
+Variant = Annotated[
+    str, arg(help="Of another size than what ships, kept below data/variants: n-5, k-2, …")
+]
 Work = Annotated[Path, arg(help="Folder of the checkpoint; deleted when the training is done.")]
 
 
@@ -104,6 +108,7 @@ def pretrain(
     data: Data = Path("data"),
     out: Out = None,
     split: Split = TEST,
+    variant: Variant = "",
     work: Work = Path("build/pretrain"),
     device: Annotated[Device, arg(help="Where to compute; auto is CUDA where there is one.")] = (
         "auto"
@@ -119,6 +124,7 @@ def pretrain(
     Several GPUs or nodes: `torchrun --nproc-per-node 2 -m workbench pretrain FAMILY`; each process
     takes `--batch-size` sequences a step, the first one writes.
     """
+    sizes = _of_variant(sizes, variant, "prompt-dt")
     pool = making.load_pool(find(family), data, split=split)
     with joined(device) as world:
         kept = Checkpoint(work, identity(pool, config, sizes, seed, processes=world.size))
@@ -129,7 +135,7 @@ def pretrain(
             return
         step = _train(kept, steps, config.steps)
     name = "prompt-dt" if sizes.prompt_length else "mt-orl"
-    path = out or assets.pretrained_path(family, name, split)
+    path = out or assets.pretrained_path(family, name, split, variant)
     _finish(kept, step.model, path, config, seed, as_json)
 
 
@@ -140,6 +146,7 @@ def diffuser(
     data: Data = Path("data"),
     out: Out = None,
     split: Split = TEST,
+    variant: Variant = "",
     work: Work = Path("build/pretrain"),
     seed: Seed = 0,
     as_json: Json = False,
@@ -148,7 +155,8 @@ def diffuser(
 
     Keeps a checkpoint below WORK and resumes from it.
     """
-    _generator("diffuser", family, config, sizes, data, out, split, work, seed, as_json)
+    sizes = _of_variant(sizes, variant, "diffuser")
+    _generator("diffuser", family, config, sizes, data, out, split, work, seed, as_json, variant)
 
 
 def vae(
@@ -207,13 +215,14 @@ def _generator(
     work: Path,
     seed: int,
     as_json: bool,
+    variant: str = "",
 ) -> None:
     pool = making.load_pool(find(family), data, split=split)
-    normalizer = load_model(family, split).normalizer
+    normalizer = load_model(family, split, variant).normalizer
     kept = Checkpoint(work, identity(pool, config, sizes, seed, normalizer))
     steps = pretrain_generator(kind, pool, normalizer, config, sizes, seed, kept.state)
     step = _train(kept, steps, config.steps)
-    path = out or assets.pretrained_path(family, kind, split)
+    path = out or assets.pretrained_path(family, kind, split, variant)
     _finish(kept, step.generator, path, config, seed, as_json)
 
 
@@ -237,6 +246,18 @@ def hyper(
     step = _train(kept, pretrain_hyper(pool, model, config, seed, kept.state), config.steps)
     path = out or assets.pretrained_path(family, "hyper", split)
     _finish(kept, step.hyper, path, config, seed, as_json)
+
+
+def _of_variant(sizes, variant: str, network: str):
+    """Return the sizes of a network of a variant.
+
+    Raises:
+        ValueError: if there is no such variant, or it leaves this network as it is.
+    """
+    known = variant_of(variant)
+    if variant and not known.changes(network):
+        raise ValueError(f"The variant {variant} has the {network} that ships: nothing to make.")
+    return dataclasses.replace(sizes, **known.sizes())
 
 
 def _finish(kept, network, path: Path, config, seed: int, as_json: bool) -> None:

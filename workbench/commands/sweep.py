@@ -13,7 +13,7 @@ from typing import Annotated, Any, Literal
 import pandas as pd
 from tyro.conf import OmitArgPrefixes, Positional, arg
 
-from workbench import ablation, assets
+from workbench import ablation, assets, lengths
 from workbench.assembled import Runs
 from workbench.commands.output import Json, command, duration, print_result, records
 from workbench.commands.settings import HELP, Settings
@@ -22,14 +22,14 @@ from workbench.expected import Expected, expected, known_runs
 from workbench.grid import specs as grid_specs
 from workbench.grid import value_of, varied
 from workbench.remote import CACHE, open_store
-from workbench.results import COLUMNS, load_results, results_path, rows, save_results
+from workbench.results import COLUMNS, load_results, made, results_path, save_results, shipped
 from workbench.store import RunStore
 from workbench.sweep import RETRIES, Done, Engine, Processes
 from workbench.tables import Cells
 from workbench.tasks import did_you_mean
 from workbench.tune import RunSpec
 
-PRESETS = (ablation.NAME,)
+PRESETS = {module.NAME: module for module in (ablation, lengths)}
 _FIELD_HELP = {
     "family": "Task families.",
     "task": "Indices of tasks; every test task of the family if left out.",
@@ -42,6 +42,7 @@ _FIELD_HELP = {
     "prompts": "Qualities of the initial prompt's trajectories, where it is another one.",
     "split": "Which tasks are held back: test, validation, out-of-distribution.",
     "precision": "What tuning computes in: fp32, bf16.",
+    "variant": "Networks of another size: n-5, n-10, n-50 (N), k-2, k-10 (K*); made on demand.",
 }
 _DEFAULTS = {"quality": ("medium",), "method": ("prompt-diffuser",), "seed": ("0",)}
 
@@ -109,6 +110,7 @@ def sweep(
     Every flag of a field or setting takes several values, `0..9` is a range of whole numbers.
     Left out, a field is as the tables run it, and a setting the method's own. Stopped or killed,
     the same command goes on where it was. A run that fails keeps its error as ID/error.txt.
+    A preset does not run again what ships with the same id.
 
       python -m workbench sweep --family cheetah-vel --lam 0 0.1 1 10 --projection none subspace \\
           --seed 0..2 --workers 2 --dry-run
@@ -121,6 +123,8 @@ def sweep(
         raise ValueError(f"The preset {preset} is a grid by itself: leave out what names values.")
     if (quick or keep) and not preset:
         raise ValueError("`--quick` and `--keep` are of a preset, such as `sweep ablation`.")
+    if quick and preset != ablation.NAME:
+        raise ValueError(f"`--quick` is of `sweep {ablation.NAME}`: leave it out of {preset}.")
     if quick and (keep or engine == "ray" or dry_run):
         raise ValueError("`--quick` keeps nothing and runs here: leave out the others.")
     if engine == "process" and address:
@@ -134,19 +138,25 @@ def sweep(
         place = open_store(store or "build/quick", cache)
         _quick(place, workers or 1, as_json)
         return
-    wanted = ablation.specs() if preset else grid_specs(dataclasses.asdict(axes), untuned=untuned)
+    if preset:
+        wanted = PRESETS[preset].specs()
+        ships = shipped({spec.id for spec in wanted})
+    else:
+        wanted = grid_specs(dataclasses.asdict(axes), untuned=untuned)
+        ships = pd.DataFrame(columns=list(COLUMNS))
+    lacking = [spec for spec in wanted if spec.id not in set(ships["run"])]
     if dry_run:
-        _plan(wanted, place, workers or 1, as_json)
+        _plan(wanted, lacking, place, workers or 1, as_json)
         return
-    began, before = time.perf_counter(), sum(place.settled(spec.id) for spec in wanted)
+    began, before = time.perf_counter(), sum(place.settled(spec.id) for spec in lacking)
     try:
         with _engine(engine, address, workers, retries) as running:
-            failed = run_missing(wanted, place, running.workers, running, retries)
+            failed = run_missing(lacking, place, running.workers, running, retries)
     except KeyboardInterrupt:
         print(f"\nGo on with: {command()}", file=sys.stderr)
         raise
-    there = [spec for spec in wanted if spec.id in place]
-    table = rows(place, [spec.id for spec in there])
+    there = sum(spec.id in place for spec in lacking)
+    table = made(place, wanted, ships)
     if out is not None:
         save_results(out, table)
     if keep:
@@ -154,8 +164,8 @@ def sweep(
     result = {
         "store": getattr(place, "url", str(place.root)),
         "runs": len(wanted),
-        "made": len(there) - before,
-        "lacking": len(wanted) - len(there),
+        "made": there - before,
+        "lacking": len(wanted) - len(table),
         "seconds": round(time.perf_counter() - began, 1),
     }
     _print(result, _summary(wanted, table), failed, as_json)
@@ -177,9 +187,15 @@ def _engine(name: str, address: str, workers: int | None, retries: int) -> Itera
         cluster.close()
 
 
-def _plan(wanted: Sequence[RunSpec], store: RunStore, workers: int, as_json: bool) -> None:
-    """Print what is there, what is lacking and what that will take."""
-    lacking = [spec for spec in wanted if spec.id not in store]
+def _plan(
+    wanted: Sequence[RunSpec],
+    due: Sequence[RunSpec],
+    store: RunStore,
+    workers: int,
+    as_json: bool,
+) -> None:
+    """Print what is there, what is lacking of what does not ship, and what that will take."""
+    lacking = [spec for spec in due if spec.id not in store]
     guess: Expected = expected(lacking, known_runs(store))
     known = guess.known > 0
     plan = {

@@ -24,7 +24,15 @@ from workbench.commands.output import (
 from workbench.commands.sweeping import compare_anew, run_missing
 from workbench.findings import findings as judged
 from workbench.presets import search
-from workbench.results import COLUMNS, load_results, results_path, rows, save_results
+from workbench.results import (
+    COLUMNS,
+    load_results,
+    made,
+    results_path,
+    rows,
+    save_results,
+    shipped,
+)
 from workbench.scores import RESAMPLES
 from workbench.search import ranking
 from workbench.store import RunStore
@@ -68,7 +76,7 @@ def table(
 
     IQM: interquartile mean over seeds and tasks, with its 95 % bootstrap interval over seeds.
     Mean: over seeds, ± sd, as published. `search`: what the settings were chosen from.
-    Killed, `--run` goes on where it was.
+    Killed, `--run` goes on where it was. What ships with the same id is not run again.
     """
     if name == "search":
         _search(run, keep, store, workers, as_json)
@@ -88,13 +96,11 @@ def table(
     wanted, failed = runs_of(chosen), []
     if run or keep:
         store = store or TABLES
+    ships = shipped({spec.id for spec in wanted})
     if run:
-        failed = run_missing(wanted, RunStore(store), workers)
-    if store is None:
-        there = _shipped(name)
-    else:
-        kept = RunStore(store)
-        there = rows(kept, [i for i in dict.fromkeys(s.id for s in wanted) if i in kept])
+        lacking = [spec for spec in wanted if spec.id not in set(ships["run"])]
+        failed = run_missing(lacking, RunStore(store), workers)
+    there = _shipped(name) if store is None else made(RunStore(store), wanted, ships)
     if keep:
         _keep(name, there)
     _print(name, chosen, Runs.of(there), wanted, resamples, as_json)

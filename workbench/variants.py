@@ -1,0 +1,57 @@
+"""Other sizes than those that ship: chains of N steps and prompts of K* rows.
+
+Both are of pretrained networks, so each needs networks of its own. They are made on demand
+(``pretrain`` and ``diffuser`` with ``--variant``), kept below ``data/variants``, and do not ship;
+what they did does.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from workbench.tasks import did_you_mean
+
+_OF_THE_CHAIN = ("diffuser", "informed")
+
+
+@dataclass(frozen=True)
+class Variant:
+    """What is different from the shipped networks.
+
+    Attributes:
+        n_diffusion_steps: N, None where it is as shipped.
+        prompt_length: K*, None where it is as shipped.
+    """
+
+    n_diffusion_steps: int | None = None
+    prompt_length: int | None = None
+
+    def changes(self, network: str) -> bool:
+        """Return whether a network is another one than the one that ships."""
+        if self.prompt_length is not None:
+            return network != "mt-orl"
+        return self.n_diffusion_steps is not None and network in _OF_THE_CHAIN
+
+    def sizes(self) -> dict[str, int]:
+        """Return what differs, by name, as the networks' configurations call it."""
+        return {name: value for name, value in vars(self).items() if value is not None}
+
+
+VARIANTS: dict[str, Variant] = {
+    **{f"n-{n}": Variant(n_diffusion_steps=n) for n in (5, 10, 50)},
+    **{f"k-{k}": Variant(prompt_length=k) for k in (2, 10)},
+}
+"""Shipped are N = 20 and K* = 5."""
+
+
+def variant_of(name: str) -> Variant:
+    """Return a variant by name; ``""`` is what ships.
+
+    Raises:
+        ValueError: if there is none of that name.
+    """
+    if not name:
+        return Variant()
+    if name not in VARIANTS:
+        raise ValueError(f"There is no variant {name!r}.{did_you_mean(name, list(VARIANTS))}")
+    return VARIANTS[name]
