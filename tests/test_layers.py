@@ -27,7 +27,7 @@ grid expected
 standings background library export_run colours coverage
 pickled episodes fitting published hdf5 minari_io formats report received
 raycast meshes marks views film render columns player chain figures figures_data figures_tables
-figures_ablation figures_gradient figures_findings job queue replay clips
+figures_ablation figures_lengths figures_gradient figures_findings job queue replay clips
 lessons charts figures_lessons figures_toy widgets widgets_live exercises
 equations stills handouts
 recipes reproduce doctor
@@ -35,7 +35,7 @@ pages pages.guard pages.jobs pages.controls pages.link pages.sets pages.shown pa
 pages.gradient pages.video pages.explore
 pages.families pages.links pages.rows pages.charts pages.cells pages.sweeps
 pages.upload pages.own_sets pages.demos pages.data
-pages.ablate pages.compare pages.picked pages.runs
+pages.lengths pages.ablate pages.compare pages.picked pages.runs
 commands commands.output commands.settings
 commands.make commands.methods commands.evaluate commands.assets commands.data
 commands.sweeping commands.sweep commands.tasks commands.play commands.app

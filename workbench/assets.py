@@ -21,6 +21,8 @@ from workbench.variants import variant_of
 _CODE = Path(__file__).resolve().parents[1]
 ROOT = Path(os.environ.get("WORKBENCH_ASSETS") or _CODE / "assets").resolve()
 """The folder of the shipped files; ``WORKBENCH_ASSETS`` names another one."""
+ON_DEMAND = _CODE / "data"
+"""The folder of networks that are made on demand and do not ship."""
 MANIFEST = ROOT / "manifest.json"
 OTHER = "other:"
 """Before the index of another task of the family, where a quality is asked for."""
@@ -35,14 +37,14 @@ def root_of(split: str = TEST) -> Path:
     """The folder of the files of a split: ``validation`` is made on demand and does not ship."""
     if split == TEST:
         return ROOT
-    return (_CODE / "data" if split == "validation" else ROOT) / split
+    return (ON_DEMAND if split == "validation" else ROOT) / split
 
 
 def pretrained_path(family: str, name: str, split: str = TEST, variant: str = "") -> Path:
     """Where a pretrained network is kept: ``prompt-dt``, ``diffuser``, ``mt-orl`` and so on."""
     root = root_of(split)
     if variant_of(variant).changes(name):
-        root = _CODE / "data" / "variants" / variant / ("" if split == TEST else split)
+        root = ON_DEMAND / "variants" / variant / ("" if split == TEST else split)
     return root / family / f"{name}.safetensors"
 
 

@@ -10,12 +10,12 @@ from typing import Annotated
 import pandas as pd
 from tyro.conf import arg
 
-from workbench import assets
+from workbench import ablation, assets, lengths
 from workbench.assembled import Runs, assemble
 from workbench.behaviour import QUALITIES
 from workbench.commands.output import Json, interval, number, print_result
 from workbench.findings import findings
-from workbench.results import COLUMNS, load_results, results_path
+from workbench.results import COLUMNS, load_results, results_path, shipped
 from workbench.tables import TableName, cells
 from workbench.tasks import FAMILIES
 
@@ -166,6 +166,54 @@ def _of(part: pd.DataFrame, verdict: str) -> list[str]:
     ]
 
 
+def _ablation() -> str:
+    """Return IQM by λ and projection, one line per family, quality and projection."""
+    table = ablation.folded(_runs(ablation.NAME), ablation.WHOLE)
+    table = table.groupby(["family", "quality", "projection"], sort=False).filter(
+        lambda part: part["seeds"].any()
+    )
+    head = ["", "data", "projection", *(f"λ = {lam:g}" for lam in ablation.LAMBDAS)]
+    lines = []
+    for (family, quality, projection), part in table.groupby(
+        ["family", "quality", "projection"], sort=False
+    ):
+        cells = {r["lam"]: _cell(r) for _, r in part.iterrows()}
+        said = [cells.get(lam, "") for lam in ablation.LAMBDAS]
+        lines.append([FAMILIES[family].label, quality, projection, *said])
+    return _markdown(head, lines)
+
+
+def _gains() -> str:
+    """Return what projection adds to the plain sum, one line per family, quality and projection."""
+    table = ablation.folded(_runs(ablation.NAME), ablation.WHOLE)
+    table = table[table["gain"].notna()]
+    head = ["", "data", "projection", *(f"λ = {lam:g}" for lam in ablation.LAMBDAS if lam)]
+    lines = []
+    for (family, quality, projection), part in table.groupby(
+        ["family", "quality", "projection"], sort=False
+    ):
+        cells = {
+            r["lam"]: f"{interval(r['gain'], r['gain_low'], r['gain_high'], 1)}; "
+            f"{100 * r['conflict_share']:.0f} %"
+            for _, r in part.iterrows()
+        }
+        said = [cells.get(lam, "") for lam in ablation.LAMBDAS if lam]
+        lines.append([FAMILIES[family].label, quality, projection, *said])
+    return _markdown(head, lines)
+
+
+def _lengths() -> str:
+    """Return IQM by N and by K*, one line per quality and method."""
+    runs = Runs.of(shipped())
+    table = lengths.folded(runs)
+    head = ["data", "", *(f"{n.axis} = {n.value}" for n in lengths.LENGTHS)]
+    lines = []
+    for (quality, method), part in table.groupby(["quality", "method"], sort=False):
+        if part["seeds"].any():
+            lines.append([quality, method, *(_cell(r) for _, r in part.iterrows())])
+    return _markdown(head, lines)
+
+
 BLOCKS: dict[str, Callable[[], str]] = {
     "table 1": _table_1,
     "table 2": _table_2,
@@ -173,5 +221,8 @@ BLOCKS: dict[str, Callable[[], str]] = {
     "table 3": lambda: _plain("3"),
     "guidance": lambda: _plain("guidance"),
     "findings": _findings,
+    "ablation": _ablation,
+    "ablation, what projection adds": _gains,
+    "lengths": _lengths,
 }
 """The name of a block → how its text is made from what ships."""

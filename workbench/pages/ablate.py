@@ -10,7 +10,7 @@ from workbench.ablation import Grid
 from workbench.background import duration
 from workbench.behaviour import QUALITIES
 from workbench.figures_ablation import PROJECTIONS
-from workbench.pages import sweeps
+from workbench.pages import lengths, sweeps
 from workbench.pages.cells import show_runs
 from workbench.pages.charts import chart, offer_figures, offer_table
 from workbench.pages.families import choose_family
@@ -157,6 +157,7 @@ def _live(grid: Grid, runs_page, was_active: bool) -> None:
         )
     _map_and_cell(grid, table, known, runs_page)
     _curves(table)
+    lengths.show(grid.family, grid.qualities[0], known)
 
 
 @st.cache_resource(max_entries=16, show_spinner=False)
