@@ -218,7 +218,7 @@ class PromptGAN(_OneStep):
         """
         with torch.no_grad():
             made = self._draw(y, rng, 1.0)
-        both = torch.stack([x0, made]).requires_grad_()
+        both = torch.stack([self._within(x0), made]).requires_grad_()
         real, fake = self.critic(both[0], y), self.critic(both[1], y)
         slope = torch.autograd.grad((real + fake).sum(), both, create_graph=True)[0]
         penalty = slope.square().sum((2, 3)).mean(1).sum()
@@ -233,7 +233,15 @@ class PromptGAN(_OneStep):
         frozen = {name: number.detach() for name, number in self.critic.named_parameters()}
         score = functools.partial(torch.func.functional_call, self.critic, frozen)
         made = self._draw(y, rng, 1.0)
-        return F.softplus(score((x0, y)) - score((made, y))).mean()
+        return F.softplus(score((self._within(x0), y)) - score((made, y))).mean()
+
+    def _within(self, x0: Tensor) -> Tensor:
+        """Limit real prompts to what samples are limited to.
+
+        Where a training column hardly varies, rare rows lie fifty deviations out (reach's puck),
+        and the critic diverges on them.
+        """
+        return x0.clamp(-self.config.clip_x0, self.config.clip_x0)
 
     def _draw(self, y: Tensor, rng: torch.Generator, temperature: float) -> Tensor:
         shape = len(y), self.prompt_length, self.d

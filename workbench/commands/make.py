@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated
 
+import numpy as np
 import pandas as pd
 from tqdm import tqdm
 from tyro.conf import OmitArgPrefixes, Positional, arg
@@ -280,6 +281,12 @@ def _train(kept: Checkpoint, steps: Iterator[TrainingStep], total: int) -> Train
             bar.set_description("resumed")
         for step in kept.keep(steps, total):
             bar.update(step.step - bar.n)
+            if not np.isfinite(step.loss):
+                kept.remove()  # what it would resume from is as lost
+                raise ValueError(
+                    f"The training diverged: its loss is no number at step {step.step}. Nothing "
+                    "was written. Try a smaller `--lr`."
+                )
     return step
 
 
