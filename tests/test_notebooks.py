@@ -193,7 +193,10 @@ def test_without_results_it_says_what_is_lacking(name, tmp_path):
 
 
 def test_a_panel_lives_in_a_browser(tmp_path):
-    """JupyterLab as `make lab` starts it: run a lesson, choose another task, see it follow."""
+    """JupyterLab as `make lab` starts it: run a lesson, choose another task, see it follow.
+
+    Figures keep to the colours of the theme, also when it changes.
+    """
     notebook = read(FOLDER / "1_tasks_and_data.ipynb")
     upto = next(i for i, c in enumerate(notebook.cells) if "Demonstrations(" in c.source)
     notebook.cells = [c for c in notebook.cells[: upto + 1] if c.cell_type == "code"]
@@ -210,3 +213,24 @@ def test_a_panel_lives_in_a_browser(tmp_path):
         before = page.evaluate(ticks)
         page.locator(".widget-dropdown select").nth(1).select_option(label="run at 1.8 m/s")
         page.wait_for_function(f"{ticks} !== {before!r}", timeout=30_000)
+        assert grey_within(page, 0, 80)  # axes are dark on white
+        page.get_by_text("Settings", exact=True).first.click()
+        page.get_by_text("Theme", exact=True).first.hover()
+        page.get_by_text("JupyterLab Dark", exact=True).click()
+        page.wait_for_function(f"{BRIGHTNESS}.every((part) => part > 180)", timeout=30_000)
+        assert grey_within(page, 180, 255)
+
+
+BRIGHTNESS = """["fill", "stroke"].flatMap((kind) => {
+    const chart = document.querySelector(".workbench-charts");
+    const mark = chart.querySelector(kind === "fill" ? ".xtick text" : "path.xgrid");
+    return getComputedStyle(mark)[kind].match(/[0-9.]+/g).slice(0, 3).map(Number);
+})"""
+"""Red, green and blue of a chart's words, and of its grid."""
+
+
+def grey_within(page, low, high):
+    """Return whether the words and the grid of a chart are grey, so dark and so bright."""
+    parts = page.evaluate(BRIGHTNESS)
+    greys = [max(parts[i : i + 3]) - min(parts[i : i + 3]) for i in (0, 3)]
+    return max(greys) < 20 and low <= min(parts) <= max(parts) <= high

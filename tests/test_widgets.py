@@ -2,6 +2,7 @@
 
 import gzip
 import inspect
+import re
 import time
 
 import pytest
@@ -112,8 +113,9 @@ def test_a_scrubber_counts_diffusion_steps_down():
         return go.Figure()
 
     panel = widgets.Scrubber(draw, 6)
-    panel.slider.value = 6
-    panel.slider.value = 2
+    assert panel.slider.label == "k = 6"
+    panel.slider.index = 6  # what the play button moves
+    panel.slider.value = 4
     assert seen == [6, 0, 4]
 
 
@@ -135,10 +137,23 @@ def test_two_prompts_are_run_and_shown():
     panel.kind.value = "none"
     panel.begin().join(120)
     assert panel.job.error is None
-    assert "expert: return" in panel.status.value
+    assert re.fullmatch(r"Return: <b>A</b> -?\d+, <b>B</b> -?\d+", panel.status.value)
     labels = [c["label"] for c in panel.screen.children[0].payload["columns"]]
     assert labels == ["expert prompt", "no prompt"]
     assert not panel.run.disabled
+
+
+def test_before_a_tuning_it_shows_the_recorded_run_of_what_is_chosen(tmp_path):
+    panel = widgets_live.Tuning(store=RunStore(tmp_path))
+    before = panel.charts.figures
+    robot, _, quality = panel.picker.children
+    robot.value = "ant-dir"
+    assert panel.comparison.spec.family == "ant-dir"
+    assert panel.charts.figures != before
+    assert "walk towards" in panel.status.value
+    robot.value, quality.value = "cheetah-vel", "random"
+    shown = (panel.comparison.spec.family, panel.comparison.spec.quality)
+    assert shown == ("cheetah-vel", "random") or "No run of this ships" in panel.status.value
 
 
 def test_a_panel_tunes_and_draws_what_comes(tmp_path):
