@@ -1,13 +1,15 @@
 """Notebooks: committed clean, told in words without numbers, and executed from top to bottom."""
 
+import json
 import os
 import re
 from pathlib import Path
 
 import browser
+import pandas as pd
 import pytest
 
-from workbench import assets, handouts
+from workbench import ablation, assets, handouts, results
 from workbench.exercises import EXERCISES
 from workbench.findings import CLAIMS
 
@@ -190,6 +192,45 @@ def test_without_results_it_says_what_is_lacking(name, tmp_path):
     folder = str(without_results(tmp_path / "assets"))
     notebook, _ = executed(FOLDER / f"{name}.ipynb", tmp_path, WORKBENCH_ASSETS=folder)
     assert any("not run yet" in text.lower() for text in shown(notebook.cells, "text/markdown"))
+
+
+def ablated(specs):
+    """Return a table of runs as a sweep leaves it, with returns that only λ and the task tell."""
+    rows = []
+    for spec in specs:
+        row = dict.fromkeys(results.COLUMNS) | {
+            name: getattr(spec, name) for name in results.FIELDS
+        }
+        value = 3.0 * spec.settings["lam"] - spec.task - spec.seed
+        row |= {"run": spec.id, "settings": json.dumps(spec.settings), "label": "Prompt Diffuser"}
+        row |= {"returns": [value], "return_mean": value, "seconds": 9.0}
+        row |= {"conflict_share": 0.25, "cosine_mean": 0.0, "machine": "one", "commit": "one"}
+        rows.append(row | {"spec": json.dumps(spec.canonical, sort_keys=True)})
+    return pd.DataFrame(rows)
+
+
+@pytest.mark.parametrize(
+    ("n_seeds", "qualities", "said"),
+    [
+        (1, ("expert",), "A single seed shows no spread"),
+        (2, ("expert", "medium"), "comparisons with the plain sum"),
+        (3, ("expert", "medium", "random"), "**945 of 945** runs; **63** cells"),
+    ],
+)
+def test_the_lesson_reads_an_ablation_in_part_and_whole(n_seeds, qualities, said, tmp_path):
+    folder = without_results(tmp_path / "assets")
+    specs = ablation.specs([ablation.Grid("cheetah-vel", qualities=qualities)])
+    kept = ablated([spec for spec in specs if spec.seed < n_seeds])
+    results.save_results(folder / "results" / "ablation.parquet", kept)
+    notebook = read(FOLDER / "5_ablation.ipynb")
+    own = next(i for i, c in enumerate(notebook.cells) if c.source.startswith("## 5. "))
+    notebook.cells = notebook.cells[:own]
+    path = tmp_path / "5_ablation.ipynb"
+    nbformat.write(notebook, path)
+    made, _ = executed(path, tmp_path, WORKBENCH_ASSETS=str(folder))
+    assert any(said in text for text in shown(made.cells, "text/markdown"))
+    titles = [f["layout"]["title"].get("text", "") for f in shown(made.cells, FIGURE)]
+    assert [f"Return over λ, {q} data" for q in qualities] == [t for t in titles if "λ" in t]
 
 
 def test_a_panel_lives_in_a_browser(tmp_path):
