@@ -4,17 +4,18 @@ import gzip
 import inspect
 import re
 import time
+from pathlib import Path
 
 import pytest
 
 WHY = "the extra `lab` is not installed: make install EXTRAS=collect,lab,dev"
 ipywidgets = pytest.importorskip("ipywidgets", reason=WHY)
-pytest.importorskip("anywidget", reason=WHY)
+anywidget = pytest.importorskip("anywidget", reason=WHY)
 
 import plotly.graph_objects as go  # noqa: E402
 from plotly.offline import get_plotlyjs  # noqa: E402
 
-from workbench import assets, charts, widgets, widgets_live  # noqa: E402
+from workbench import assets, charts, player, widgets, widgets_live  # noqa: E402
 from workbench.store import RunStore  # noqa: E402
 from workbench.tasks import find  # noqa: E402
 
@@ -53,6 +54,30 @@ def test_all_figures_share_one_packed_plotly():
     packed = charts._library().packed
     assert len(packed) < 2_000_000
     assert gzip.decompress(packed).decode() == get_plotlyjs()
+
+
+def test_panels_need_nothing_of_the_program_that_shows_them():
+    """What runs in JupyterLab runs in VS Code: no other module, no address, nothing of either."""
+    drawing = (Path(charts.__file__).parent / "charts.js").read_text()
+    for code in (drawing, player.source()[0]):
+        assert not re.search(r"^import |\bfetch\(|XMLHttpRequest|require\(|https?:", code, re.M)
+        assert "jupyterlab" not in code.lower()
+    ours = [w for panel in panels() for w in below(panel) if not ipywidgets_own(w)]
+    assert len(ours) > 5
+    assert all(isinstance(w, anywidget.AnyWidget) for w in ours)
+
+
+def below(widget):
+    """Yield a widget's leaves, itself if it has nothing below it."""
+    children = getattr(widget, "children", ())
+    if not children:
+        yield widget
+    for child in children:
+        yield from below(child)
+
+
+def ipywidgets_own(widget):
+    return type(widget).__module__.startswith("ipywidgets.")
 
 
 def test_charts_show_other_figures_in_place():

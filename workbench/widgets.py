@@ -159,8 +159,7 @@ class Explorer(w.VBox):
         for control in controls.values():
             control.observe(lambda _: self.charts.show(self._figure()), "value")
             control.style.description_width = WIDE["description_width"]
-            if not isinstance(control, w.ToggleButtons):  # as wide as their words
-                control.layout = LOOK
+            control.layout = LOOK
         super().__init__([*controls.values(), self.charts])
 
     def _figure(self) -> go.Figure:
