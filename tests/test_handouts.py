@@ -1,5 +1,6 @@
 """Pages made of notebooks: no script, nothing from elsewhere, every equation drawn."""
 
+import json
 import re
 import shutil
 from pathlib import Path
@@ -9,6 +10,7 @@ import plotly.graph_objects as go
 import pytest
 
 from workbench import equations, handouts, stills
+from workbench.commands import notebooks
 
 WHY = "the extra `lab` is not installed: make install EXTRAS=collect,lab,dev"
 nbformat = pytest.importorskip("nbformat", reason=WHY)
@@ -112,6 +114,26 @@ def test_a_failing_notebook_names_the_error(tmp_path):
         handouts.execute("bad", {}, tmp_path)
     with pytest.raises(ValueError, match=r"no notebook 'worse'\. Choose from bad"):
         handouts.execute("worse", {}, tmp_path)
+
+
+def test_it_says_what_running_a_notebook_takes(tmp_path):
+    cells = [nbformat.v4.new_code_cell("held = b'.' * 2**28")]
+    nbformat.write(nbformat.v4.new_notebook(cells=cells), tmp_path / "large.ipynb")
+    took = handouts.cost("large", {}, tmp_path)
+    assert 0 < took.seconds < 60
+    assert 0.25 < took.gigabytes < 4
+
+
+def test_timing_writes_no_page(tmp_path, monkeypatch, capsys):
+    seen = []
+    monkeypatch.setattr(
+        handouts, "cost", lambda name, env: seen.append(env) or handouts.Cost(12.34, 0.567)
+    )
+    notebooks.notebooks(("1_tasks_and_data",), out=tmp_path, time=True, as_json=True)
+    row = {"notebook": "1_tasks_and_data", "seconds": 12.3, "memory, GB": 0.57}
+    assert json.loads(capsys.readouterr().out) == [row]
+    assert not any(tmp_path.iterdir())
+    assert not Path(seen[0]["WORKBENCH_RUNS"]).exists()  # what is kept elsewhere would be quicker
 
 
 @pytest.mark.parametrize("name", [*handouts.PAGES, "index"])

@@ -1,13 +1,15 @@
 """Notebooks: committed clean, told in words without numbers, and executed from top to bottom."""
 
+import json
 import os
 import re
 from pathlib import Path
 
 import browser
+import pandas as pd
 import pytest
 
-from workbench import assets, handouts
+from workbench import ablation, assets, handouts, results
 from workbench.exercises import EXERCISES
 from workbench.findings import CLAIMS
 
@@ -192,8 +194,50 @@ def test_without_results_it_says_what_is_lacking(name, tmp_path):
     assert any("not run yet" in text.lower() for text in shown(notebook.cells, "text/markdown"))
 
 
+def ablated(specs):
+    """Return a table of runs as a sweep leaves it, with returns that only λ and the task tell."""
+    rows = []
+    for spec in specs:
+        row = dict.fromkeys(results.COLUMNS) | {
+            name: getattr(spec, name) for name in results.FIELDS
+        }
+        value = 3.0 * spec.settings["lam"] - spec.task - spec.seed
+        row |= {"run": spec.id, "settings": json.dumps(spec.settings), "label": "Prompt Diffuser"}
+        row |= {"returns": [value], "return_mean": value, "seconds": 9.0}
+        row |= {"conflict_share": 0.25, "cosine_mean": 0.0, "machine": "one", "commit": "one"}
+        rows.append(row | {"spec": json.dumps(spec.canonical, sort_keys=True)})
+    return pd.DataFrame(rows)
+
+
+@pytest.mark.parametrize(
+    ("n_seeds", "qualities", "said"),
+    [
+        (1, ("expert",), "A single seed shows no spread"),
+        (2, ("expert", "medium"), "comparisons with the plain sum"),
+        (3, ("expert", "medium", "random"), "**945 of 945** runs; **63** cells"),
+    ],
+)
+def test_the_lesson_reads_an_ablation_in_part_and_whole(n_seeds, qualities, said, tmp_path):
+    folder = without_results(tmp_path / "assets")
+    specs = ablation.specs([ablation.Grid("cheetah-vel", qualities=qualities)])
+    kept = ablated([spec for spec in specs if spec.seed < n_seeds])
+    results.save_results(folder / "results" / "ablation.parquet", kept)
+    notebook = read(FOLDER / "5_ablation.ipynb")
+    own = next(i for i, c in enumerate(notebook.cells) if c.source.startswith("## 5. "))
+    notebook.cells = notebook.cells[:own]
+    path = tmp_path / "5_ablation.ipynb"
+    nbformat.write(notebook, path)
+    made, _ = executed(path, tmp_path, WORKBENCH_ASSETS=str(folder))
+    assert any(said in text for text in shown(made.cells, "text/markdown"))
+    titles = [f["layout"]["title"].get("text", "") for f in shown(made.cells, FIGURE)]
+    assert [f"Return over λ, {q} data" for q in qualities] == [t for t in titles if "λ" in t]
+
+
 def test_a_panel_lives_in_a_browser(tmp_path):
-    """JupyterLab as `make lab` starts it: run a lesson, choose another task, see it follow."""
+    """JupyterLab as `make lab` starts it: run a lesson, choose another task, see it follow.
+
+    Figures keep to the colours of the theme, also when it changes.
+    """
     notebook = read(FOLDER / "1_tasks_and_data.ipynb")
     upto = next(i for i, c in enumerate(notebook.cells) if "Demonstrations(" in c.source)
     notebook.cells = [c for c in notebook.cells[: upto + 1] if c.cell_type == "code"]
@@ -210,3 +254,24 @@ def test_a_panel_lives_in_a_browser(tmp_path):
         before = page.evaluate(ticks)
         page.locator(".widget-dropdown select").nth(1).select_option(label="run at 1.8 m/s")
         page.wait_for_function(f"{ticks} !== {before!r}", timeout=30_000)
+        assert grey_within(page, 0, 80)  # axes are dark on white
+        page.get_by_text("Settings", exact=True).first.click()
+        page.get_by_text("Theme", exact=True).first.hover()
+        page.get_by_text("JupyterLab Dark", exact=True).click()
+        page.wait_for_function(f"{BRIGHTNESS}.every((part) => part > 180)", timeout=30_000)
+        assert grey_within(page, 180, 255)
+
+
+BRIGHTNESS = """["fill", "stroke"].flatMap((kind) => {
+    const chart = document.querySelector(".workbench-charts");
+    const mark = chart.querySelector(kind === "fill" ? ".xtick text" : "path.xgrid");
+    return getComputedStyle(mark)[kind].match(/[0-9.]+/g).slice(0, 3).map(Number);
+})"""
+"""Red, green and blue of a chart's words, and of its grid."""
+
+
+def grey_within(page, low, high):
+    """Return whether the words and the grid of a chart are grey, so dark and so bright."""
+    parts = page.evaluate(BRIGHTNESS)
+    greys = [max(parts[i : i + 3]) - min(parts[i : i + 3]) for i in (0, 3)]
+    return max(greys) < 20 and low <= min(parts) <= max(parts) <= high

@@ -2,18 +2,20 @@
 
 import gzip
 import inspect
+import re
 import time
+from pathlib import Path
 
 import pytest
 
 WHY = "the extra `lab` is not installed: make install EXTRAS=collect,lab,dev"
 ipywidgets = pytest.importorskip("ipywidgets", reason=WHY)
-pytest.importorskip("anywidget", reason=WHY)
+anywidget = pytest.importorskip("anywidget", reason=WHY)
 
 import plotly.graph_objects as go  # noqa: E402
 from plotly.offline import get_plotlyjs  # noqa: E402
 
-from workbench import assets, charts, widgets, widgets_live  # noqa: E402
+from workbench import assets, charts, player, widgets, widgets_live  # noqa: E402
 from workbench.store import RunStore  # noqa: E402
 from workbench.tasks import find  # noqa: E402
 
@@ -52,6 +54,30 @@ def test_all_figures_share_one_packed_plotly():
     packed = charts._library().packed
     assert len(packed) < 2_000_000
     assert gzip.decompress(packed).decode() == get_plotlyjs()
+
+
+def test_panels_need_nothing_of_the_program_that_shows_them():
+    """What runs in JupyterLab runs in VS Code: no other module, no address, nothing of either."""
+    drawing = (Path(charts.__file__).parent / "charts.js").read_text()
+    for code in (drawing, player.source()[0]):
+        assert not re.search(r"^import |\bfetch\(|XMLHttpRequest|require\(|https?:", code, re.M)
+        assert "jupyterlab" not in code.lower()
+    ours = [w for panel in panels() for w in below(panel) if not ipywidgets_own(w)]
+    assert len(ours) > 5
+    assert all(isinstance(w, anywidget.AnyWidget) for w in ours)
+
+
+def below(widget):
+    """Yield a widget's leaves, itself if it has nothing below it."""
+    children = getattr(widget, "children", ())
+    if not children:
+        yield widget
+    for child in children:
+        yield from below(child)
+
+
+def ipywidgets_own(widget):
+    return type(widget).__module__.startswith("ipywidgets.")
 
 
 def test_charts_show_other_figures_in_place():
@@ -112,8 +138,9 @@ def test_a_scrubber_counts_diffusion_steps_down():
         return go.Figure()
 
     panel = widgets.Scrubber(draw, 6)
-    panel.slider.value = 6
-    panel.slider.value = 2
+    assert panel.slider.label == "k = 6"
+    panel.slider.index = 6  # what the play button moves
+    panel.slider.value = 4
     assert seen == [6, 0, 4]
 
 
@@ -135,10 +162,23 @@ def test_two_prompts_are_run_and_shown():
     panel.kind.value = "none"
     panel.begin().join(120)
     assert panel.job.error is None
-    assert "expert: return" in panel.status.value
+    assert re.fullmatch(r"Return: <b>A</b> -?\d+, <b>B</b> -?\d+", panel.status.value)
     labels = [c["label"] for c in panel.screen.children[0].payload["columns"]]
     assert labels == ["expert prompt", "no prompt"]
     assert not panel.run.disabled
+
+
+def test_before_a_tuning_it_shows_the_recorded_run_of_what_is_chosen(tmp_path):
+    panel = widgets_live.Tuning(store=RunStore(tmp_path))
+    before = panel.charts.figures
+    robot, _, quality = panel.picker.children
+    robot.value = "ant-dir"
+    assert panel.comparison.spec.family == "ant-dir"
+    assert panel.charts.figures != before
+    assert "walk towards" in panel.status.value
+    robot.value, quality.value = "cheetah-vel", "random"
+    shown = (panel.comparison.spec.family, panel.comparison.spec.quality)
+    assert shown == ("cheetah-vel", "random") or "No run of this ships" in panel.status.value
 
 
 def test_a_panel_tunes_and_draws_what_comes(tmp_path):

@@ -20,8 +20,8 @@ function library(model) {
 }
 
 function themed(layout, ink) {
-  const parts = ink.match(/[0-9a-f]{2}/g).map((part) => parseInt(part, 16));
-  const line = `rgba(${parts}, 0.18)`; // the same colour, 18 % of it
+  const [red, green, blue] = rgba(ink);
+  const line = `rgba(${red}, ${green}, ${blue}, 0.18)`; // the same colour, 18 % of it
   const axis = { gridcolor: line, zerolinecolor: line, linecolor: line };
   const copy = structuredClone(layout);
   for (const name of Object.keys(copy)) {
@@ -36,19 +36,22 @@ function themed(layout, ink) {
   };
 }
 
-function plain(ink) {
-  // Whatever the theme writes, as #rrggbb.
+function rgba(colour) {
+  // Whatever the theme writes, names and transparent colours included, as four numbers.
   const probe = document.createElement("canvas").getContext("2d");
-  probe.fillStyle = ink;
-  return probe.fillStyle;
+  probe.fillStyle = colour;
+  probe.fillRect(0, 0, 1, 1);
+  return probe.getImageData(0, 0, 1, 1).data;
 }
 
 async function render({ model, el }) {
   el.classList.add("workbench-charts");
   const Plotly = await library(model);
+  let ink = "";
   const draw = () => {
+    ink = getComputedStyle(el).color;
+    if (!ink) return; // not on the page yet: the observer of its size draws it
     const figures = model.get("figures");
-    const ink = plain(getComputedStyle(el).color);
     while (el.children.length > figures.length) {
       Plotly.purge(el.lastChild);
       el.lastChild.remove();
@@ -59,13 +62,20 @@ async function render({ model, el }) {
       Plotly.react(el.children[i], figure.data, layout, { displaylogo: false });
     });
   };
-  const fit = () => [...el.children].forEach((child) => Plotly.Plots.resize(child));
-  const observer = new ResizeObserver(fit);
+  const follow = () => getComputedStyle(el).color !== ink && draw();
+  const size = new ResizeObserver(() => {
+    follow();
+    [...el.children].forEach((child) => Plotly.Plots.resize(child));
+  });
+  // Another theme shows in an attribute of the body first, in the colours a bit later.
+  const theme = new MutationObserver(() => setTimeout(follow, 300));
   model.on("change:figures", draw);
   draw();
-  observer.observe(el);
+  size.observe(el);
+  theme.observe(document.body, { attributes: true });
   return () => {
-    observer.disconnect();
+    size.disconnect();
+    theme.disconnect();
     model.off("change:figures", draw);
     [...el.children].forEach((child) => Plotly.purge(child));
   };

@@ -1,13 +1,15 @@
 """Executed notebooks → pages to read and print: no script, and no request to anywhere.
 
 Figures become pictures (``stills``), equations SVG (``equations``). Panels live in the notebook
-only; a note stands in their place, and the figures around them tell the same.
+only; a note stands in their place, and the figures around them tell the same. ``cost`` says what
+running one takes.
 """
 
 from __future__ import annotations
 
 import html
 import re
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -43,13 +45,42 @@ class Handout:
     html: str
 
 
-def execute(name: str, env: Mapping[str, str], folder: Path = FOLDER):
+@dataclass(frozen=True)
+class Cost:
+    """What running a notebook takes.
+
+    Attributes:
+        seconds: Wall time from top to bottom, the start of its kernel included.
+        gigabytes: Peak resident memory of its kernel.
+    """
+
+    seconds: float
+    gigabytes: float
+
+
+def cost(name: str, env: Mapping[str, str], folder: Path = FOLDER) -> Cost:
+    """Run a notebook as ``execute`` does, and return what that took."""
+    began = time.perf_counter()
+    notebook = execute(name, env, folder, last=_PEAK)
+    seconds = time.perf_counter() - began
+    return Cost(seconds, float(notebook.cells[-1].outputs[0]["text"]))
+
+
+_PEAK = """
+import resource, sys
+unit = 2 ** (30 if sys.platform == "darwin" else 20)
+print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / unit)
+"""
+
+
+def execute(name: str, env: Mapping[str, str], folder: Path = FOLDER, last: str = ""):
     """Run a notebook from top to bottom and return it with its outputs.
 
     Args:
         name: Of a notebook of ``folder``, without ending.
         env: Environment of its kernel.
         folder: Where it is, and where it runs.
+        last: Code of one more cell at the end.
 
     Raises:
         ValueError: if there is no such notebook, or a cell fails.
@@ -63,6 +94,8 @@ def execute(name: str, env: Mapping[str, str], folder: Path = FOLDER):
         known = ", ".join(sorted(p.stem for p in folder.glob("*.ipynb")))
         raise ValueError(f"There is no notebook {name!r}. Choose from {known}.")
     notebook = nbformat.read(path, as_version=4)
+    if last:
+        notebook.cells.append(nbformat.v4.new_code_cell(last))
     place = {"metadata": {"path": folder}}
     client = NotebookClient(notebook, timeout=900, kernel_name="python3", resources=place)
     try:

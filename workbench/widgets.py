@@ -31,17 +31,31 @@ from workbench.views import goal_words
 
 WIDE = {"description_width": "120px"}
 LOOK = w.Layout(width="min(420px, 100%)")
+ABOVE = w.Layout(margin="0 0 10px")
+"""Of controls that stand above what they change."""
 
 
 class TaskPicker(w.VBox):
     """Robot, task, and whose demonstrations.
+
+    Args:
+        family: Chosen at first.
+        task: A test task of it.
+        quality: Of the demonstrations.
+        label: What a reader calls the demonstrations here.
 
     Attributes:
         task: The chosen test task.
         quality: The chosen quality.
     """
 
-    def __init__(self, family: str = "cheetah-vel", task: int | None = None, quality="medium"):
+    def __init__(
+        self,
+        family: str = "cheetah-vel",
+        task: int | None = None,
+        quality: str = "medium",
+        label: str = "Demonstrations",
+    ):
         shown = {f.label: f.name for f in FAMILIES.values() if assets.has_models(f.name)}
         if family not in shown.values():
             raise ValueError(
@@ -52,7 +66,7 @@ class TaskPicker(w.VBox):
         )
         self._task = dropdown("Task", {}, None, "What the robot should do. It is never told.")
         self._quality = dropdown(
-            "Demonstrations",
+            label,
             list(QUALITIES),
             quality,
             "Who recorded them: an expert, a half-trained policy, or one that never learned.",
@@ -104,10 +118,11 @@ class Demonstrations(w.VBox):
     """Pick a task; see an expert's episode beside one of another quality, and all returns."""
 
     def __init__(self, family: str = "cheetah-vel", task: int | None = None):
-        self.picker = TaskPicker(family, task, "medium")
+        self.picker = TaskPicker(family, task, "medium", "Run of B")
         self._player = player.widget(self._payload())
         self._charts = Charts(self._strips())
         self.picker.on_change(self._show)
+        self.picker.layout = ABOVE
         super().__init__([self.picker, self._player, self._charts])
 
     def _show(self) -> None:
@@ -134,7 +149,8 @@ class Explorer(w.VBox):
 
     Args:
         draw: ``(name=value, ...) -> figure``, quick.
-        **controls: ipywidgets that have a value, by the names that ``draw`` takes.
+        **controls: ipywidgets that have a value, by the names that ``draw`` takes. They are laid
+            out as those of the other panels.
     """
 
     def __init__(self, draw: Callable[..., go.Figure], **controls: w.Widget):
@@ -142,6 +158,8 @@ class Explorer(w.VBox):
         self.charts = Charts(self._figure())
         for control in controls.values():
             control.observe(lambda _: self.charts.show(self._figure()), "value")
+            control.style.description_width = WIDE["description_width"]
+            control.layout = LOOK
         super().__init__([*controls.values(), self.charts])
 
     def _figure(self) -> go.Figure:
@@ -157,21 +175,19 @@ class Scrubber(w.VBox):
     """
 
     def __init__(self, draw: Callable[[int], go.Figure], n_diffusion_steps: int):
-        self._draw, n = draw, n_diffusion_steps
-        self.slider = w.IntSlider(
-            0,
-            0,
-            n,
-            description="steps done",
-            tooltip="How many diffusion steps are done: 0 is pure noise, the last is finished.",
+        n = n_diffusion_steps
+        self.slider = w.SelectionSlider(
+            options=[(f"k = {k}", k) for k in range(n, -1, -1)],
+            description="Diffusion step",
+            tooltip=f"k = {n}, on the left, is pure noise; k = 0 is finished.",
             style=WIDE,
             layout=LOOK,
         )
         self.play = w.Play(value=0, min=0, max=n, interval=400, tooltip="Play the chain.")
-        w.jslink((self.play, "value"), (self.slider, "value"))
+        w.jslink((self.play, "value"), (self.slider, "index"))
         self.charts = Charts(draw(n))
-        self.slider.observe(lambda change: self.charts.show(draw(n - change["new"])), names="value")
-        super().__init__([w.HBox([self.play, self.slider]), self.charts])
+        self.slider.observe(lambda change: self.charts.show(draw(change["new"])), "value")
+        super().__init__([w.HBox([self.slider, self.play]), self.charts])
 
 
 class Replay(w.VBox):

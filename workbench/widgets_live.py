@@ -98,6 +98,7 @@ class Tuning(w.VBox):
         self._player = player.widget(self._payload()) if self._drawable() else w.HBox()
         self.tune.on_click(lambda _: self.begin())
         self.stop.on_click(lambda _: self.job.stop())
+        self.picker.on_change(self._choose)
         self._say_what_is_shown()
         right = w.VBox([self.lam, self.projection, self.updates])
         self.picker.layout = right.layout = w.Layout(flex="1 1 320px")
@@ -122,6 +123,19 @@ class Tuning(w.VBox):
             eval_every=max(10, self.updates.value // 4),
             episodes=self.episodes,
         )
+
+    def _choose(self) -> None:
+        """Show the recorded run of another choice, as long as there is no run of one's own."""
+        if self.job is not None:
+            return
+        found = _recorded_or_empty(self.spec)
+        if not found.steps:
+            self.status.value = "No run of this ships. Press <b>Tune</b>; below is still another."
+            return
+        self.comparison = found
+        self.charts.show(*curves(found))
+        self._player.payload = self._payload()
+        self._say_what_is_shown()
 
     def begin(self) -> threading.Thread:
         """Start tuning; return the thread that draws it, which ends with the tuning."""
@@ -203,12 +217,12 @@ class Prompted(w.VBox):
     """
 
     def __init__(self, family: str = "cheetah-vel", task: int | None = None):
-        self.picker, self.job = TaskPicker(family, task, "expert"), None
+        self.picker, self.job = TaskPicker(family, task, "expert", "Prompt of A"), None
         self.kind = dropdown(
-            "Other prompt",
+            "Prompt of B",
             {_KINDS.get(kind, kind): kind for kind in PROMPTS},
             "wrong-task",
-            "What the second robot is shown in place of the chosen demonstrations.",
+            "Cut from whose run: what the second robot is shown instead.",
         )
         self.run = w.Button(
             description="Run both", button_style="primary", icon="play", tooltip="One episode each."
@@ -237,14 +251,14 @@ class Prompted(w.VBox):
                 self.screen.children[0].payload = packed
             else:
                 self.screen.children = (player.widget(packed),)
-            self.status.value = " · ".join(
-                f"{_KINDS.get(kind, kind)}: return {episode.episode_return:.0f}"
-                for kind, episode in job.items
+            returns = [f"{episode.episode_return:.0f}" for _, episode in job.items]
+            self.status.value = "Return: " + ", ".join(
+                f"<b>{column}</b> {value}" for column, value in zip("AB", returns, strict=False)
             )
         self.run.disabled = False
 
 
-_KINDS = {"wrong-task": "expert, of another task", "none": "no"}
+_KINDS = {"wrong-task": "another task's expert", "none": "no"}
 """Kinds of prompt in words, where the name is not one."""
 
 
