@@ -13,12 +13,14 @@ from workbench.figures_ablation import PROJECTIONS
 from workbench.pages import sweeps
 from workbench.pages.cells import show_runs
 from workbench.pages.charts import chart, offer_figures, offer_table
-from workbench.pages.families import choose_family
+from workbench.pages.families import choose_family, first
 from workbench.pages.guard import guarded
 from workbench.pages.links import runs_params
+from workbench.pages.pace import paint_first
 from workbench.pages.rows import YOURS, Known, known_runs
 from workbench.results import key
 from workbench.splits import evaluated_tasks
+from workbench.tasks import Family
 from workbench.tune import RunSpec
 
 SWEEP = "ablation"
@@ -45,12 +47,25 @@ def page(runs_page) -> None:
     st.fragment(guarded(_live), run_every=sweeps.EVERY if active else None)(grid, runs_page, active)
 
 
+def prepare() -> None:
+    """Fold the grid that the page shows before anybody chooses."""
+    usual, known = _usual(first()), known_runs()
+    tasks = tuple(task.index for task in evaluated_tasks(first()))
+    grid = Grid(usual.family, usual.lambdas, usual.projections, ("medium",), tasks=tasks)
+    _lacking(grid, known.key, known)
+    _folded(grid, known.key, known)
+
+
+def _usual(family: Family) -> Grid:
+    return next((g for g in ablation.WHOLE if g.family == family.name), Grid(family.name))
+
+
 def _choose_grid() -> Grid:
     """Draw the sidebar and return the grid that it asks for."""
     bar = st.sidebar
     bar.header("The grid")
     family = choose_family("ablate-robot")
-    usual = next((g for g in ablation.WHOLE if g.family == family.name), Grid(family.name))
+    usual = _usual(family)
     quality = bar.segmented_control(
         "Data",
         QUALITIES,
@@ -156,6 +171,7 @@ def _live(grid: Grid, runs_page, was_active: bool) -> None:
             icon=":material/grid_off:",
         )
     _map_and_cell(grid, table, known, runs_page)
+    paint_first("ablate")
     _curves(table)
 
 

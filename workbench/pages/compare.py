@@ -15,6 +15,7 @@ from workbench.pages.cells import show_runs
 from workbench.pages.charts import chart, offer_figures, offer_table
 from workbench.pages.guard import guarded
 from workbench.pages.links import runs_params
+from workbench.pages.pace import paint_first
 from workbench.pages.rows import YOURS, Known, known_runs
 from workbench.tables import TABLES, Cells, cells
 from workbench.tasks import FAMILIES
@@ -74,7 +75,14 @@ def page(runs_page) -> None:
     _overview(seen)
     place = _choose_cell(seen)
     _show_cell(seen, place, runs_page)
+    paint_first("compare")
     _views(seen)
+
+
+def prepare() -> None:
+    """Count the runs of the table that the page shows first."""
+    known = known_runs()
+    _seen(TABLES[0], known.key, known)
 
 
 def _choose_table() -> Seen:

@@ -55,6 +55,12 @@ def page(explore_page) -> None:
     show_picked(known.table.loc[picked.index], picked, library, labels, explore_page)
 
 
+def prepare() -> None:
+    """Describe every run that there is."""
+    known = known_runs()
+    _described(known.key, known)
+
+
 def _labels(library: Library) -> dict[str, Label]:
     try:
         return library.labels()
