@@ -7,4 +7,6 @@ import streamlit as st
 
 from workbench.pages import serving
 
-app = st.App(serving.SCRIPT, lifespan=serving.prepared, routes=serving.ROUTES, middleware=serving.MIDDLEWARE)
+app = st.App(
+    serving.SCRIPT, lifespan=serving.prepared, routes=serving.ROUTES, middleware=serving.MIDDLEWARE
+)

@@ -1,7 +1,6 @@
 """The first page, by Streamlit's AppTest: first paint, A | B, jobs that outlive a tab, links."""
 
 import time
-from pathlib import Path
 
 import numpy as np
 import pytest

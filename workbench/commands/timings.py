@@ -35,6 +35,21 @@ _MOVE = """slider => new Promise(done => {
     next();
 })"""
 """From the event until the frame after it was painted, a dozen times."""
+_PRESSED = """words => {
+    window.workbenchTook = 0;
+    const columns = () => document.querySelectorAll("[data-testid=stMain] [data-testid=stColumn]");
+    const said = () => [...columns()].filter(c => c.innerText.includes(words)).length;
+    const before = said();
+    window.addEventListener("keydown", () => {
+        const began = performance.now();
+        const look = () => {
+            if (said() > before) window.workbenchTook = performance.now() - began;
+            else requestAnimationFrame(look);
+        };
+        look();
+    }, {once: true, capture: true});
+}"""
+"""From the next key press until one more column says ``words``."""
 SLIDERS = {"tuning": "updates of the tuning", "diffusion": "diffusion step", "line": "playhead"}
 
 
@@ -122,7 +137,22 @@ def _sliders(chromium: Any, url: str) -> list[dict[str, Any]]:
         page.goto(url)
         page.locator("[data-pdw=play]").wait_for(timeout=_SLOW)
         page.wait_for_timeout(2_000)
-        return [
-            {"what": words, "moves": [round(t) for t in page.locator(f"[data-pdw={name}]").evaluate(_MOVE)]}
+        found = [
+            {"what": words, "moves": page.locator(f"[data-pdw={name}]").evaluate(_MOVE)}
             for name, words in SLIDERS.items()
         ]
+        found.append({"what": "Updates, by keyboard", "moves": _updates(page)})
+        return [{**row, "moves": [round(move) for move in row["moves"]]} for row in found]
+
+
+def _updates(page: Any) -> list[float]:
+    """Return how long the page takes to say what another number of updates means for B."""
+    thumb, moves = page.locator("[data-testid=stSlider] input[type=range]").first, []
+    thumb.focus()
+    for key, words in (("ArrowRight", "Not run yet"), ("ArrowLeft", "Recorded run")) * 3:
+        page.evaluate(_PRESSED, words)
+        thumb.press(key)
+        page.wait_for_function("window.workbenchTook", timeout=_SLOW)
+        moves.append(page.evaluate("window.workbenchTook"))
+        page.wait_for_timeout(1_000)
+    return moves
