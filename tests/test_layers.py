@@ -31,12 +31,12 @@ figures_ablation figures_gradient figures_findings job queue replay clips
 lessons charts figures_lessons figures_toy widgets widgets_live exercises
 equations stills handouts
 recipes reproduce doctor
-pages pages.guard pages.pace pages.jobs pages.families
+pages pages.guard pages.style pages.pace pages.jobs pages.families
 pages.controls pages.link pages.sets pages.shown pages.progress
 pages.gradient pages.video pages.explore
 pages.links pages.rows pages.charts pages.cells pages.sweeps
 pages.upload pages.own_sets pages.demos pages.data
-pages.ablate pages.compare pages.picked pages.runs
+pages.ablate pages.claims pages.compare pages.picked pages.runs
 pages.navigation pages.serving
 commands commands.output commands.settings
 commands.make commands.methods commands.evaluate commands.assets commands.data

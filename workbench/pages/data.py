@@ -11,11 +11,10 @@ from workbench.pages.guard import guarded
 from workbench.pages.own_sets import manage
 from workbench.pages.pace import paint_first
 from workbench.pages.sets import compare_sets, sets_of
+from workbench.pages.style import styled
 from workbench.pages.upload import bring
 from workbench.tasks import FAMILIES, Family, Task, find
 from workbench.views import goal_words
-
-_STYLE = "<style>.stMainBlockContainer{padding:3.4rem 2rem 3rem}</style>"
 
 
 @guarded
@@ -26,7 +25,7 @@ def page(explore) -> None:
         explore: The page to go on to, as Streamlit navigates.
     """
     task = _choose_task()
-    st.html(_STYLE)
+    styled()
     st.header("The data behind a prompt")
     st.markdown(
         "A few recorded episodes are all that a tuning sees of its task. Look at those that ship, "

@@ -24,14 +24,12 @@ from workbench.pages.pace import paint_first
 from workbench.pages.progress import show_state, start_and_stop
 from workbench.pages.sets import plain
 from workbench.pages.shown import Column, column_of
+from workbench.pages.style import styled
 from workbench.pages.video import offer_videos
 from workbench.presets import Side, first_task
 from workbench.tasks import find
 from workbench.tune import load_model
 from workbench.views import goal_words
-
-# The robots belong above the fold: Streamlit leaves 6 rem above the first line and 5 beside it.
-_STYLE = "<style>.stMainBlockContainer{padding:3.4rem 2rem 3rem}</style>"
 
 
 @guarded
@@ -40,7 +38,7 @@ def page() -> None:
     broken = broken_choices()
     setting = choose_setting()
     family = find(setting.task.family)
-    st.html(_STYLE)
+    styled()
     st.header("Watch a prompt come out of noise")
     st.markdown(
         f"{family.hint} **Five recorded runs** and a short *prompt* are all it gets. Two ways to "
