@@ -5,7 +5,7 @@ from __future__ import annotations
 import streamlit as st
 
 # What a page shows belongs above the fold: Streamlit leaves 6 rem above the first line. On a tablet
-# held upright the sidebar can be folded away by touch, and what needs room to be read stands below, not beside.
+# held upright what needs room stands below, not beside, and the sidebar can be folded by touch.
 _STYLE = """<style>
 .stMainBlockContainer { padding: 3.4rem 2rem 3rem }
 @media (max-width: 1000px) {
