@@ -23,7 +23,9 @@ def url(tmp_path_factory):
 
 def test_what_visitors_wait_for_is_loaded_without_a_complaint(capsys):
     serving.prepare()
-    assert "Traceback" not in capsys.readouterr().err
+    said = capsys.readouterr().err
+    assert "Traceback" not in said
+    assert "ScriptRunContext" not in said
 
 
 def test_what_cannot_be_loaded_is_left_to_its_page(monkeypatch, capsys):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 import mimetypes
 import sys
 import traceback
@@ -33,6 +34,10 @@ def prepare() -> None:
 
     What cannot be loaded is left to the page that needs it, which says so in words.
     """
+    # Streamlit would warn that nobody looks at what is loaded here: that is meant.
+    log = logging.getLogger("streamlit.runtime.scriptrunner_utils.script_run_context")
+    before = log.level
+    log.setLevel(logging.ERROR)
     try:
         import pandas  # noqa: F401  (or the first table would)
         import torch
@@ -45,6 +50,8 @@ def prepare() -> None:
         jobs.warm_up(families.first().name).join()
     except Exception:
         traceback.print_exc(file=sys.stderr)
+    finally:
+        log.setLevel(before)
 
 
 class FromMemory:
