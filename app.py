@@ -1,38 +1,12 @@
-"""Prompt Diffuser Workbench: `streamlit run app.py`. This file only navigates."""
+"""Prompt Diffuser Workbench: `streamlit run app.py`. The server; `workbench/pages` are its pages.
 
-import functools
+It answers only when everything is loaded that a first visitor would otherwise wait for.
+"""
 
-import numpy as np
-import pandas  # noqa: F401  (imported at start: the first chart would otherwise freeze)
 import streamlit as st
-import torch
-from PIL import Image
 
-from workbench.pages import ablate, compare, data, explore, runs
+from workbench.pages import serving
 
-torch.set_num_threads(1)
-
-# A five by five heat map, noise on the left and order on the right: the prompt as an icon.
-_order = np.linspace(0.0, 1.0, 5)[None, :]
-_noise = np.random.default_rng(3).uniform(size=(5, 5))
-_cells = (1 - _order) * _noise + _order * np.linspace(0.0, 1.0, 5)[:, None]
-_colours = np.stack([230 - 230 * _cells, 159 - 45 * _cells, 178 * _cells], -1)
-ICON = Image.fromarray(np.kron(_colours, np.ones((12, 12, 1))).astype(np.uint8))
-
-st.set_page_config(
-    page_title="Prompt Diffuser Workbench",
-    page_icon=ICON,
-    layout="wide",
-    initial_sidebar_state="expanded",
+app = st.App(
+    serving.SCRIPT, lifespan=serving.prepared, routes=serving.ROUTES, middleware=serving.MIDDLEWARE
 )
-explore_page = st.Page(explore.page, title="Explore", url_path="explore", default=True)
-runs_page = st.Page(functools.partial(runs.page, explore_page), title="Runs", url_path="runs")
-pages = [
-    explore_page,
-    st.Page(functools.partial(ablate.page, runs_page), title="Ablate", url_path="ablate"),
-    st.Page(functools.partial(compare.page, runs_page), title="Compare", url_path="compare"),
-    runs_page,
-    st.Page(functools.partial(data.page, explore_page), title="Data", url_path="data"),
-]
-# At the top, so that the sidebar stays for controls.
-st.navigation(pages, position="top").run()

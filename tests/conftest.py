@@ -7,6 +7,7 @@ hidden speed. Everything of the package runs on it within milliseconds.
 import dataclasses
 import functools
 import importlib
+import sys
 
 import numpy as np
 import pytest
@@ -26,6 +27,13 @@ from workbench.trajectory import Trajectories, Trajectory
 
 tuning = importlib.import_module("workbench.tune")
 torch.set_num_threads(1)
+
+
+@pytest.fixture(autouse=True)
+def _no_head_start(monkeypatch):
+    """Nobody watches a page under test being painted."""
+    if "workbench.pages.pace" in sys.modules:
+        monkeypatch.setattr(sys.modules["workbench.pages.pace"], "HEAD_START", 0.0)
 
 
 class Point(Environment):

@@ -1,7 +1,6 @@
 """The first page, by Streamlit's AppTest: first paint, A | B, jobs that outlive a tab, links."""
 
 import time
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -9,7 +8,7 @@ from streamlit.testing.v1 import AppTest
 
 from workbench import assets
 from workbench.compare import paired
-from workbench.pages import jobs, progress, shown
+from workbench.pages import jobs, progress, serving, shown
 from workbench.presets import PAIRS, RECORDED, first_look, first_task
 from workbench.queue import JobQueue
 from workbench.store import RunStore
@@ -18,7 +17,7 @@ from workbench.tune import load_model
 from workbench.views import goal_words
 
 DEFAULT = first_look("cheetah-vel", first_task("cheetah-vel"))
-APP = str(Path(__file__).parents[1] / "app.py")
+APP = str(serving.SCRIPT)
 SHIPPED = RunStore(assets.ROOT / "runs")
 
 

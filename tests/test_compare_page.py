@@ -1,10 +1,12 @@
 """The page of the tables, by Streamlit's AppTest over what ships."""
 
+import pandas as pd
 import pytest
 from streamlit.testing.v1 import AppTest
 
 from workbench.assembled import assemble
-from workbench.pages import compare, shown
+from workbench.findings import CLAIMS, findings
+from workbench.pages import claims, compare, shown
 from workbench.pages.rows import known_runs
 from workbench.store import RunStore
 from workbench.tables import PUBLISHED, TABLES, cells
@@ -60,6 +62,58 @@ def test_a_cell_shows_its_runs(page):
     assert lines["A | B"].str.contains("b-method=Soft").all()
     (link,) = page.get("page_link")
     assert "cell=1%7CSoft+Prompt%7Ccheetah-vel" in str(link.proto)
+
+
+def test_the_claims_are_judged_one_by_one(page):
+    page.query_params["table"] = "Claims"
+    page.run()
+    assert not page.exception
+    assert not page.error
+    rows = pd.DataFrame(findings(lambda _: known_runs().runs))
+    counts = {metric.label.partition(" ")[2]: metric.value for metric in page.metric}
+    lines = page.dataframe[0].value.set_index("claim")
+    assert list(lines.index) == [claim.text for claim in CLAIMS]
+    for verdict, (sign, words, _) in claims.VERDICTS.items():
+        n = int((rows["verdict"] == verdict).sum())
+        assert counts[words] == f"{n} of {len(rows)}"
+        assert lines[words].sum() == n
+        assert sign in "✓✗?–"
+    assert page.selectbox(key="claim").help
+    shown = page.dataframe[1].value
+    first = rows[rows["claim"] == CLAIMS[0].text]
+    assert shown["difference"].to_numpy() == pytest.approx(
+        first["difference"].to_numpy(), nan_ok=True
+    )
+    assert shown["published"].to_numpy() == pytest.approx(first["published"].to_numpy())
+    assert shown["compared"].iloc[0] == "Cheetah-vel"
+    assert shown["runs"].iloc[0].startswith("./runs?cell=1%7CPrompt+Diffuser")
+
+
+def test_every_claim_can_be_looked_into_by_a_link(page):
+    page.query_params["table"] = "Claims"
+    for claim in CLAIMS:
+        page.query_params["claim"] = claim.text
+        page.run()
+        page.selectbox(key="claim").set_value(claim.text).run()
+        assert not page.exception
+        assert not page.error, claim.text
+        assert len(page.dataframe[1].value) == len(claim.comparisons)
+
+
+def test_what_claims_say_together():
+    together = claims._overall
+    assert together(pd.Series(["yes", "not run"])) == "✓ holds"
+    assert together(pd.Series(["no", "no"])) == "✗ does not"
+    assert together(pd.Series(["yes", "no"])) == "◐ in part"
+    assert together(pd.Series(["no", "undecided"])) == "✗ mostly not"
+    assert together(pd.Series(["not run"])) == "– not run"
+
+
+def test_words_that_all_comparisons_share_are_said_once():
+    shared = claims._shared_end
+    assert shared(["a data: x, against y", "b data: x, against y"]) == ": x, against y"
+    assert shared(["Ant-dir, vector", "Ant-dir, tensor"]) == ""
+    assert shared(["Cheetah-vel"]) == ""
 
 
 @pytest.mark.parametrize("name", TABLES)

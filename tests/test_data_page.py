@@ -11,7 +11,7 @@ from test_received import as_pickle
 
 from workbench import assets, own
 from workbench.behaviour import QUALITIES
-from workbench.pages import data
+from workbench.pages import data, serving
 from workbench.pages.sets import plain
 from workbench.pages.upload import link
 from workbench.tasks import FAMILIES
@@ -173,7 +173,7 @@ def test_the_link_opens_the_first_page_with_the_data_chosen(tmp_path, monkeypatc
     monkeypatch.setattr(own, "FOLDER", tmp_path)
     task = FAMILIES["cheetah-vel"].task(15)
     own.save("theirs", assets.demos(task, "random"))
-    app = AppTest.from_file("../app.py", default_timeout=40)
+    app = AppTest.from_file(str(serving.SCRIPT), default_timeout=40)
     for name, value in link(task, "own:theirs").items():
         app.query_params[name] = value
     app.run()

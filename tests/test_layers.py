@@ -31,15 +31,18 @@ figures_ablation figures_lengths figures_gradient figures_findings job queue rep
 lessons charts figures_lessons figures_toy widgets widgets_live exercises
 equations stills handouts
 recipes reproduce doctor
-pages pages.guard pages.jobs pages.controls pages.link pages.sets pages.shown pages.progress
+pages pages.guard pages.style pages.pace pages.jobs pages.families
+pages.controls pages.link pages.sets pages.shown pages.progress
 pages.gradient pages.video pages.explore
-pages.families pages.links pages.rows pages.charts pages.cells pages.sweeps
+pages.links pages.rows pages.charts pages.cells pages.sweeps
 pages.upload pages.own_sets pages.demos pages.data
-pages.lengths pages.ablate pages.compare pages.picked pages.runs
+pages.lengths pages.ablate pages.claims pages.compare pages.picked pages.runs
+pages.navigation pages.serving
 commands commands.output commands.settings
 commands.make commands.methods commands.evaluate commands.assets commands.data
 commands.sweeping commands.sweep commands.tasks commands.play commands.app
-commands.table commands.readme commands.screenshots commands.notebooks
+commands.table commands.readme commands.notebooks
+commands.browsing commands.screenshots commands.timings
 __main__
 """
 ORDER = [*ROWS.split()]

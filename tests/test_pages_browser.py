@@ -1,5 +1,6 @@
-"""The other pages in a real browser: a sweep begun and stopped, a cell clicked, a bad file."""
+"""The other pages in a real browser: a sweep, clicks on cells and claims, files bad and good."""
 
+import shutil
 import time
 from pathlib import Path
 
@@ -7,7 +8,9 @@ import browser
 import pytest
 from test_main_path import ROOT
 
+from workbench import assets
 from workbench.store import RunStore
+from workbench.tasks import find
 
 
 @pytest.fixture
@@ -60,3 +63,43 @@ def test_a_bad_file_is_refused_in_words(site, tmp_path):
     assert page.get_by_role("button", name="Save").count() == 0
     assert "data-tab=Bring" in page.url
     assert not (tmp_path / "data").exists()
+
+
+def test_a_good_file_is_kept_tuned_on_deleted_and_taken_back(site, tmp_path):
+    url, page = site
+    good = tmp_path / "mine.safetensors"
+    shutil.copy(assets.demos_path(find("cheetah-vel").task(2), "medium"), good)
+    page.goto(url)
+    go_to(page, "Data")
+    page.get_by_role("tab", name="Bring your own").click(timeout=60_000)
+    page.locator('input[type="file"]').set_input_files(good)
+    page.get_by_text("Accepted: mine.safetensors").wait_for(timeout=60_000)
+    page.get_by_role("button", name="Save", exact=True).click()
+    page.get_by_text("Kept as").wait_for(timeout=60_000)
+    (kept,) = (tmp_path / "data").rglob("*.safetensors")
+    page.get_by_role("button", name="Tune a prompt on it").click()
+    page.wait_for_url("**quality=own%3Amine**", timeout=60_000)
+    page.get_by_text("Not run yet").first.wait_for(timeout=60_000)
+    go_to(page, "Data")
+    page.get_by_role("tab", name="What there is").click(timeout=60_000)
+    page.get_by_role("button", name="Delete", exact=True).click(timeout=60_000)
+    page.get_by_text("Deleted: own:mine").wait_for(timeout=60_000)
+    assert not kept.exists()
+    page.get_by_role("button", name="Undo", exact=True).click()
+    page.get_by_role("button", name="Tune on it").wait_for(timeout=60_000)
+    assert kept.exists()
+
+
+def test_a_claim_is_clicked_and_stays_in_the_link(site):
+    url, page = site
+    page.goto(url)
+    go_to(page, "Compare")
+    page.get_by_test_id("stSidebarUserContent").get_by_text("Claims").click(timeout=60_000)
+    page.get_by_text("What the paper claims").wait_for(timeout=60_000)
+    table = page.get_by_test_id("stDataFrame").first.locator("canvas").first
+    table.wait_for(timeout=60_000)
+    page.get_by_text("Compared: ").wait_for(timeout=60_000)
+    at = table.bounding_box()
+    page.mouse.click(at["x"] + 18, at["y"] + 38 + 35 * 1.5)  # the box of the second line
+    page.wait_for_url("**claim=Prompt+Diffuser+beats+Soft+Prompt*", timeout=60_000)
+    page.get_by_text("against Soft Prompt").first.wait_for(timeout=60_000)

@@ -23,6 +23,7 @@ from workbench.commands import (
     sweep,
     table,
     tasks,
+    timings,
 )
 
 GROUPS = {
@@ -59,6 +60,7 @@ GROUPS = {
         "reproduce-assets": assets.reproduce_assets,
         "readme": readme.readme,
         "screenshots": screenshots.screenshots,
+        "timings": timings.timings,
         "notebooks": notebooks.notebooks,
     },
 }

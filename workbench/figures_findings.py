@@ -14,6 +14,7 @@ import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
 from workbench.behaviour import QUALITIES
+from workbench.colours import INK, PALE
 
 # Okabe and Ito's colours, told apart by colour-blind readers.
 VERDICTS = {
@@ -23,7 +24,7 @@ VERDICTS = {
     "not run": ("#c4c4c4", "line-ew-open", "–"),
 }
 """Verdict → colour, symbol on an axis, sign in a square."""
-_INK, _PALE = "#222222", "#b0b0b0"
+_DARK = "#222222"  # on pale squares
 _PER_ROW, _PER_AXIS, _TOP, _BOTTOM = 32, 46, 74, 74
 
 
@@ -86,7 +87,7 @@ def differences(rows: pd.DataFrame) -> go.Figure:
     _dress(figure, "<br>".join(title), top + inner + _BOTTOM, top=top, right=100)
     _legend_of_published(figure, rows)
     over = {"xref": "x domain", "yref": "paper", "y": 1, "yshift": 20, "showarrow": False}
-    small = {"size": 12, "color": _INK}
+    small = {"size": 12, "color": INK}
     figure.add_annotation(x=0, xanchor="left", text="← against the claim", font=small, **over)
     figure.add_annotation(x=1, xanchor="right", text="for the claim →", font=small, **over)
     figure.update_xaxes(title="difference of mean returns, first minus second", row=len(parts))
@@ -130,7 +131,7 @@ def _differences_of_a_family(figure: go.Figure, part: pd.DataFrame, row: int) ->
             xref="x domain",
             y=y,
             text=r["verdict"],
-            font={"color": colour if r["verdict"] != "not run" else _PALE, "size": 13},
+            font={"color": colour if r["verdict"] != "not run" else PALE, "size": 13},
             xanchor="left",
             showarrow=False,
             **place,
@@ -140,19 +141,19 @@ def _differences_of_a_family(figure: go.Figure, part: pd.DataFrame, row: int) ->
         y=lines,
         text=part["comparison"],
         mode="markers",
-        marker={"color": _INK, "symbol": "diamond-open", "size": 10, "line": {"width": 1.5}},
+        marker={"color": INK, "symbol": "diamond-open", "size": 10, "line": {"width": 1.5}},
         showlegend=False,
         hovertemplate="published for %{text}: %{x:.1f}<extra></extra>",
         **place,
     )
     # after the marks: Plotly draws no line where there are none yet
     if drawn and np.isfinite(limit := part["limit"].iloc[0]):
-        line = {"color": _INK, "width": 1, "dash": "dot"}
+        line = {"color": INK, "width": 1, "dash": "dot"}
         figure.add_vline(limit, line=line, layer="below", **place)
     names = {"tickvals": lines, "ticktext": part["comparison"].tolist()}
     span = [len(part) - 0.4, -0.6]
     figure.update_yaxes(range=span, zeroline=False, automargin=True, **names, **place)
-    zero = {"zeroline": True, "zerolinecolor": _INK, "zerolinewidth": 1}
+    zero = {"zeroline": True, "zerolinecolor": INK, "zerolinewidth": 1}
     span = [-1.15 * far, 1.15 * far]
     figure.update_xaxes(range=span, showticklabels=bool(drawn), **zero, **place)
 
@@ -177,7 +178,7 @@ def _legend_of_published(figure: go.Figure, rows: pd.DataFrame) -> None:
 
 def _named(figure: go.Figure, name: str, mode: str = "markers", **look: dict) -> None:
     for key in look:
-        look[key]["color"] = _INK
+        look[key]["color"] = INK
     figure.add_scatter(x=[None], y=[None], name=name, mode=mode, **look)
 
 
@@ -224,7 +225,7 @@ def initial_prompts(table: pd.DataFrame, methods: Sequence[str]) -> go.Figure:
                     x=x,
                     y=y,
                     text=_number(value),
-                    font={"color": "white" if dark else _INK if np.isfinite(value) else _PALE},
+                    font={"color": "white" if dark else _DARK if np.isfinite(value) else PALE},
                     showarrow=False,
                     row=i,
                     col=j,
@@ -270,7 +271,7 @@ def candidates(ranked: pd.DataFrame) -> go.Figure:
         "expert": ("#004488", "circle"),
         "medium": ("#5599cc", "square"),
         "random": ("#99bbdd", "triangle-up"),
-        "mean": (_INK, "line-ns-open"),
+        "mean": (INK, "line-ns-open"),
     }
     for number, (_, part) in enumerate(parts, 1):
         labels = [

@@ -13,6 +13,7 @@ from workbench.colours import INK, look
 from workbench.scores import Estimate, profile
 
 _LOOKS_AT = 101
+_BELOW = {"orientation": "h", "x": 0, "y": 0, "yref": "container", "yanchor": "bottom"}
 
 
 def intervals(table: pd.DataFrame, column: str) -> go.Figure:
@@ -42,6 +43,7 @@ def intervals(table: pd.DataFrame, column: str) -> go.Figure:
             hovertemplate="published for %{y}: %{x:.1f}<extra></extra>",
         )
     _order(figure, part["row"].tolist())
+    figure.update_layout(legend=_BELOW, margin_b=86)
     return figure
 
 

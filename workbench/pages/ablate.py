@@ -13,16 +13,18 @@ from workbench.figures_ablation import PROJECTIONS
 from workbench.pages import lengths, sweeps
 from workbench.pages.cells import show_runs
 from workbench.pages.charts import chart, offer_figures, offer_table
-from workbench.pages.families import choose_family
+from workbench.pages.families import choose_family, first
 from workbench.pages.guard import guarded
 from workbench.pages.links import runs_params
+from workbench.pages.pace import paint_first
 from workbench.pages.rows import YOURS, Known, known_runs
+from workbench.pages.style import styled
 from workbench.results import key
 from workbench.splits import evaluated_tasks
+from workbench.tasks import Family
 from workbench.tune import RunSpec
 
 SWEEP = "ablation"
-_STYLE = "<style>.stMainBlockContainer{padding:3.4rem 2rem 3rem}</style>"
 
 
 @guarded
@@ -33,7 +35,7 @@ def page(runs_page) -> None:
         runs_page: The page of runs, as Streamlit navigates.
     """
     grid = _choose_grid()
-    st.html(_STYLE)
+    styled()
     st.header("How much λ, and does the projection help?")
     st.markdown(
         "Prompt Diffuser follows two gradients at once; **λ** weighs the second, and the "
@@ -45,12 +47,25 @@ def page(runs_page) -> None:
     st.fragment(guarded(_live), run_every=sweeps.EVERY if active else None)(grid, runs_page, active)
 
 
+def prepare() -> None:
+    """Fold the grid that the page shows before anybody chooses."""
+    usual, known = _usual(first()), known_runs()
+    tasks = tuple(task.index for task in evaluated_tasks(first()))
+    grid = Grid(usual.family, usual.lambdas, usual.projections, ("medium",), tasks=tasks)
+    _lacking(grid, known.key, known)
+    _folded(grid, known.key, known)
+
+
+def _usual(family: Family) -> Grid:
+    return next((g for g in ablation.WHOLE if g.family == family.name), Grid(family.name))
+
+
 def _choose_grid() -> Grid:
     """Draw the sidebar and return the grid that it asks for."""
     bar = st.sidebar
     bar.header("The grid")
     family = choose_family("ablate-robot")
-    usual = next((g for g in ablation.WHOLE if g.family == family.name), Grid(family.name))
+    usual = _usual(family)
     quality = bar.segmented_control(
         "Data",
         QUALITIES,
@@ -156,6 +171,7 @@ def _live(grid: Grid, runs_page, was_active: bool) -> None:
             icon=":material/grid_off:",
         )
     _map_and_cell(grid, table, known, runs_page)
+    paint_first("ablate")
     _curves(table)
     lengths.show(grid.family, grid.qualities[0], known)
 
@@ -259,34 +275,44 @@ def _curves(table: pd.DataFrame) -> None:
         (
             "curves",
             figures_ablation.curves,
+            "iqm",
             "Interquartile mean of returns over λ, a line and a band per projection.",
             "Bands are 95 % intervals over seeds. Higher is better.",
         ),
         (
             "conflicts",
             figures_ablation.conflicts,
+            "conflict_share",
             "Share of updates in which the two gradients conflict, over λ.",
             "Where they do not conflict the projection changes nothing.",
         ),
         (
             "helps",
             figures_ablation.helps,
+            "helps",
             "Probability that a run with projection beats the plain sum, over λ.",
             "Above one half the projection helps. Bars are 95 % intervals over seeds.",
         ),
         (
             "gains",
             figures_ablation.gains,
+            "gain",
             "Mean return above the plain sum, paired by seed and task, over λ.",
             "The mean of paired differences: same seed, same task. 0: no difference.",
         ),
     )
-    drawn = {name: draw(table) for name, draw, *_ in charts}
-    for row in (charts[:2], charts[2:]):
-        for place, (name, _, alt, caption) in zip(st.columns(2, gap="large"), row, strict=True):
+    there = [c for c in charts if table[c[2]].notna().any()]
+    drawn = {name: draw(table) for name, draw, *_ in there}
+    for row in (there[:2], there[2:]):
+        for place, (name, _, _, alt, caption) in zip(st.columns(2, gap="large"), row, strict=False):
             with place:
                 chart(drawn[name], f"ablate-{name}", alt, f"ablation-{name}")
                 st.caption(caption)
+    if 0 < len(there) < len(charts):
+        st.caption(
+            "Whether a projection helps is drawn as soon as it and the plain sum (*none*) have "
+            "both run at one λ."
+        )
     with st.expander("Take the figures and numbers along", icon=":material/download:"):
         offer_figures({"map": figures_ablation.heat_map(table), **drawn}, "ablation", "ablate-html")
         offer_table(table, "ablation", "ablate-csv")

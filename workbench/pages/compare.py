@@ -11,11 +11,14 @@ from workbench import figures_tables, standings
 from workbench.assembled import ALL, assemble
 from workbench.behaviour import QUALITIES
 from workbench.figures_tables import levels_of
+from workbench.pages import claims
 from workbench.pages.cells import show_runs
 from workbench.pages.charts import chart, offer_figures, offer_table
 from workbench.pages.guard import guarded
 from workbench.pages.links import runs_params
+from workbench.pages.pace import paint_first
 from workbench.pages.rows import YOURS, Known, known_runs
+from workbench.pages.style import styled
 from workbench.tables import TABLES, Cells, cells
 from workbench.tasks import FAMILIES
 
@@ -24,15 +27,16 @@ NAMES = {
     "2": ("Table 2", "few-shot data × initial prompt"),
     "3": ("Table 3", "far tasks, and zero-shot"),
     "guidance": ("Guidance", "which losses, which projection"),
+    "claims": ("Claims", "one by one: does it hold here?"),
 }
-"""Of a table: what a reader and a link call it, and what it shows."""
+"""Of a table, and of what follows from them: its name for readers and links, what it shows."""
+CLAIMS = "claims"
 VIEWS = ("Intervals", "Performance profiles", "Probability of improvement")
 _FIRST = (
     "Prompt-DT, expert prompt", "Soft Prompt", "Prompt-Tuning DT", "Prompt Diffuser",
     "Prompt Diffuser, informed", "Prompt-DT-FT",
 )  # fmt: skip
 _MANY = 8
-_STYLE = "<style>.stMainBlockContainer{padding:3.4rem 2rem 3rem}</style>"
 
 
 @dataclass(frozen=True, eq=False)
@@ -64,40 +68,57 @@ def page(runs_page) -> None:
     Args:
         runs_page: The page of runs, as Streamlit navigates.
     """
-    seen = _choose_table()
-    st.html(_STYLE)
+    name, known = _choose_table(), known_runs()
+    styled()
+    if name == CLAIMS:
+        claims.show_claims(known)
+        return
+    seen = _seen(name, known.key, known)
+    _count(seen)
     st.header("The paper's tables, measured here")
     st.markdown(
         "Every number of the paper beside the mean of our own runs, **higher is better**. Press a "
-        "column's name to sort by it; **click a number** to see the runs behind it."
+        "column's name to sort by it; **click a number** to see the runs behind it. What follows "
+        "from them is under **Claims**, at the left."
     )
     _overview(seen)
     place = _choose_cell(seen)
     _show_cell(seen, place, runs_page)
+    paint_first("compare")
     _views(seen)
 
 
-def _choose_table() -> Seen:
+def prepare() -> None:
+    """Count the runs of the table that the page shows first."""
+    known = known_runs()
+    _seen(TABLES[0], known.key, known)
+    claims.prepare(known)
+
+
+def _choose_table() -> str:
     bar = st.sidebar
-    bar.header("The table")
-    name = bar.radio(
+    bar.header("What was measured")
+    return bar.radio(
         "Table",
-        TABLES,
+        (*TABLES, CLAIMS),
         format_func=lambda name: NAMES[name][0],
         captions=[words for _, words in NAMES.values()],
         key="table",
         bind="query-params",
-        help="Of arXiv 2411.01168. The guidance ablation is a figure there, without numbers.",
+        help="Of arXiv 2411.01168. The guidance ablation is a figure there, without numbers. "
+        "*Claims* says what follows from the tables.",
     )
-    known = known_runs()
-    seen = _seen(name, known.key, known)
+
+
+def _count(seen: Seen) -> None:
+    """Say in the sidebar how much of a table there is."""
+    known = seen.known
     there, of = int(seen.table["runs"].sum()), int(seen.table["of"].sum())
     own = int(known.runs.find(s for c in seen.cells.values() for s in c)["where"].eq(YOURS).sum())
-    bar.caption(
+    st.sidebar.caption(
         f"{there:,} of {of:,} runs are there{f', {own} of them yours' if own else ''}. Empty "
-        f"cells were not run yet; `python -m workbench table {name} --run` runs them."
+        f"cells were not run yet; `python -m workbench table {seen.name} --run` runs them."
     )
-    return seen
 
 
 @st.cache_resource(max_entries=8, show_spinner="Counting the runs …")
@@ -156,7 +177,7 @@ def _take_click(seen: Seen, wide: pd.DataFrame) -> None:
 
 
 def _choose_cell(seen: Seen) -> tuple[str, str]:
-    left, right, _ = st.columns([2, 2, 3])
+    left, right, _ = st.columns([2, 2, 1])
     start = "Prompt Diffuser" if "Prompt Diffuser" in seen.rows else seen.rows[0]
     row = left.selectbox(
         "Row",

@@ -6,15 +6,15 @@ import streamlit as st
 
 from workbench import assets
 from workbench.behaviour import QUALITIES
-from workbench.pages.demos import show_coverage, show_replays
+from workbench.pages.demos import prepare_demos, show_coverage, show_replays
 from workbench.pages.guard import guarded
 from workbench.pages.own_sets import manage
+from workbench.pages.pace import paint_first
 from workbench.pages.sets import compare_sets, sets_of
+from workbench.pages.style import styled
 from workbench.pages.upload import bring
 from workbench.tasks import FAMILIES, Family, Task, find
 from workbench.views import goal_words
-
-_STYLE = "<style>.stMainBlockContainer{padding:3.4rem 2rem 3rem}</style>"
 
 
 @guarded
@@ -25,7 +25,7 @@ def page(explore) -> None:
         explore: The page to go on to, as Streamlit navigates.
     """
     task = _choose_task()
-    st.html(_STYLE)
+    styled()
     st.header("The data behind a prompt")
     st.markdown(
         "A few recorded episodes are all that a tuning sees of its task. Look at those that ship, "
@@ -38,6 +38,14 @@ def page(explore) -> None:
         _there_is(task, explore)
     with hand_over:
         bring(task, explore)
+
+
+def prepare() -> None:
+    """Read and pack the demonstrations that the page shows before anybody chooses."""
+    family = next(filter(_ships, FAMILIES.values()), None)
+    if family is not None:
+        task = family.tasks("test")[0]
+        prepare_demos(task, list(sets_of(task)))
 
 
 def _choose_task() -> Task:
@@ -80,6 +88,10 @@ def _there_is(task: Task, explore) -> None:
             f"`python -m workbench demos {task.family}`."
         )
         return
-    compare_sets(sets, "sets")
-    show_replays(task, list(sets))
+    beside, below = st.container(), st.container()
+    with below:
+        show_replays(task, list(sets))
+    paint_first("data")
+    with beside:
+        compare_sets(sets, "sets")
     show_coverage(task, list(sets))

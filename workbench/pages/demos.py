@@ -18,6 +18,12 @@ Stamps = tuple[tuple[str, int], ...]
 EPISODES = ("best", "median", "worst")
 
 
+def prepare_demos(task: Task, names: list[str]) -> None:
+    """Read and pack what is drawn of a task before anybody chooses."""
+    _packed(task, _stamps(task, names[:MAX_COLUMNS]), "median")
+    _covered(task, _stamps(task, names))
+
+
 @guarded
 def show_replays(task: Task, names: list[str]) -> None:
     """Draw one episode of each set beside the others, on one clock.

@@ -8,27 +8,28 @@ from workbench import figures, player
 from workbench.compare import paired, prompt_distance
 from workbench.pages import shown
 from workbench.pages.controls import (
+    STARTS,
     Setting,
     choose_setting,
     choose_sides,
     labels_of,
     words_of,
 )
+from workbench.pages.families import first
 from workbench.pages.gradient import show_gradients
 from workbench.pages.guard import guarded
 from workbench.pages.jobs import show_queue, warm_up
 from workbench.pages.link import broken_choices
+from workbench.pages.pace import paint_first
 from workbench.pages.progress import show_state, start_and_stop
 from workbench.pages.sets import plain
 from workbench.pages.shown import Column, column_of
+from workbench.pages.style import styled
 from workbench.pages.video import offer_videos
-from workbench.presets import Side
+from workbench.presets import Side, first_task
 from workbench.tasks import find
 from workbench.tune import load_model
 from workbench.views import goal_words
-
-# The robots belong above the fold: Streamlit leaves 6 rem above the first line and 5 beside it.
-_STYLE = "<style>.stMainBlockContainer{padding:3.4rem 2rem 3rem}</style>"
 
 
 @guarded
@@ -37,7 +38,7 @@ def page() -> None:
     broken = broken_choices()
     setting = choose_setting()
     family = find(setting.task.family)
-    st.html(_STYLE)
+    styled()
     st.header("Watch a prompt come out of noise")
     st.markdown(
         f"{family.hint} **Five recorded runs** and a short *prompt* are all it gets. Two ways to "
@@ -56,6 +57,16 @@ def page() -> None:
     st.session_state["was-active"] = active
     st.fragment(guarded(_live), run_every=1.0 if active else None)(setting, sides)
     warm_up(family.name)
+
+
+def prepare() -> None:
+    """Read and pack what the page shows before anybody chooses."""
+    family = first()
+    task = family.task(first_task(family.name))
+    columns = _columns(Setting(task, "medium", 100, 0), tuple(STARTS.values()))
+    shown.payload_of(columns, load_model(family.name))
+    shown.untuned_of(columns)
+    player.source()
 
 
 def _show_notes(broken: list[str], chosen: tuple[Setting, tuple[Side, ...]]) -> None:
@@ -97,6 +108,7 @@ def _live(setting: Setting, sides: tuple[Side, ...]) -> None:
     player.player(payload, key="player", link="look")
     st.subheader("What differs")
     _numbers(columns, setting)
+    paint_first("explore")
     _curves(columns)
     show_gradients(columns)
     offer_videos(columns)

@@ -8,6 +8,11 @@ from workbench import assets
 from workbench.tasks import FAMILIES, Family
 
 
+def first() -> Family:
+    """Return the family that pages show before anybody chooses."""
+    return next(f for f in FAMILIES.values() if assets.has_models(f.name))
+
+
 def choose_family(key: str) -> Family:
     """Let the reader choose, in the sidebar, among the families whose models ship.
 

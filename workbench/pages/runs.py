@@ -16,6 +16,7 @@ from workbench.pages import shown
 from workbench.pages.guard import guarded
 from workbench.pages.picked import show_picked
 from workbench.pages.rows import RECORDED, TABLES, YOURS, Known, known_runs
+from workbench.pages.style import styled
 from workbench.presets import method_label
 from workbench.search import differing
 from workbench.tables import TABLES as NAMES_OF_TABLES
@@ -29,7 +30,6 @@ WHERE = {
     RECORDED: "recorded",
     TABLES: "of the tables",
 }
-_STYLE = "<style>.stMainBlockContainer{padding:3.4rem 2rem 3rem}</style>"
 
 
 @guarded
@@ -43,7 +43,7 @@ def page(explore_page) -> None:
     labels = _labels(library)
     table = _listed(known, labels)
     found = _filtered(table)
-    st.html(_STYLE)
+    styled()
     st.header("Every run there is")
     st.markdown(
         "What you tuned, what ships to look at, and what stands behind the tables. **Tick runs** "
@@ -53,6 +53,12 @@ def page(explore_page) -> None:
     _show_bin(library)
     picked = _show_table(found)
     show_picked(known.table.loc[picked.index], picked, library, labels, explore_page)
+
+
+def prepare() -> None:
+    """Describe every run that there is."""
+    known = known_runs()
+    _described(known.key, known)
 
 
 def _labels(library: Library) -> dict[str, Label]:
