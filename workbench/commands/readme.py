@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
@@ -214,6 +215,24 @@ def _lengths() -> str:
     return _markdown(head, lines)
 
 
+def _speed() -> str:
+    """Return what `make bench` measured last, beside what was to be reached."""
+    kept = json.loads((README.parent / "docs" / "bench.json").read_text())
+    lines = []
+    for part in kept["parts"].values():
+        for r in part:
+            low, high = (f"{r[end]:.3g}".replace("-", "−") for end in ("low", "high"))
+            value = f"{r['median']:.3g}".replace("-", "−")
+            unit = "" if r["unit"] == "return" else f" {r['unit']}"
+            spread = "" if r["low"] == r["high"] else f" [{low}, {high}]"
+            goal, met = "", ""
+            if r["goal"] is not None:
+                goal = f"{'at most' if r['at_most'] else 'at least'} {r['goal']:g}{unit}"
+                met = "yes" if r["reached"] else "**no**"
+            lines.append([r["name"], f"{value}{unit}{spread}", goal, met])
+    return _markdown([f"{kept['machine']}, {kept['repeats']} repeats", "", "goal", "met"], lines)
+
+
 BLOCKS: dict[str, Callable[[], str]] = {
     "table 1": _table_1,
     "table 2": _table_2,
@@ -224,5 +243,6 @@ BLOCKS: dict[str, Callable[[], str]] = {
     "ablation": _ablation,
     "ablation, what projection adds": _gains,
     "lengths": _lengths,
+    "speed": _speed,
 }
 """The name of a block → how its text is made from what ships."""
