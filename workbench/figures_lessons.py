@@ -250,10 +250,12 @@ def bootstrap(samples: np.ndarray, value: float, low: float, high: float, unit: 
 
 
 def _dressed(figure: go.Figure, title: str, x: str, y: str, height: int = 380) -> go.Figure:
+    named = [trace for trace in figure.data if trace.showlegend is not False]
+    has_legend = figure.layout.showlegend or len(named) > 1
     figure.update_layout(
         title={"text": title, "font": {"size": 15}, "x": 0, "xref": "paper"},
         height=height,
-        margin={"l": 10, "r": 10, "t": 40, "b": 80},
+        margin={"l": 10, "r": 10, "t": 40, "b": 80 if has_legend else 45},
         legend={"orientation": "h", "x": 0, "y": 0, "yref": "container", "yanchor": "bottom"},
         hovermode="closest",
         uirevision="keep",
