@@ -108,7 +108,8 @@ def test_only_the_pages_know_the_browser_and_only_the_command_line_prints(module
     if not module.startswith("pages") and module != "player":
         assert "streamlit" not in tops
     if module != "__main__" and not module.startswith("commands"):
-        assert not tops & {"tyro", "tqdm", "logging", "argparse"}
+        silences = {"logging"} if module == "pages.serving" else set()  # what another one logs
+        assert not (tops - silences) & {"tyro", "tqdm", "logging", "argparse"}
         calls = [n.func for n in ast.walk(tree) if isinstance(n, ast.Call)]
         assert not [f for f in calls if isinstance(f, ast.Name) and f.id == "print"]
 

@@ -50,7 +50,7 @@ WORDS = {
     "reproduce-assets": ("toy", "--dry-run"),
     "readme": ("--file", "README.md"),
 }  # fmt: skip
-ELSEWHERE = ("screenshots", "notebooks")
+ELSEWHERE = ("screenshots", "timings", "notebooks")
 """A browser and whole notebooks: too much for this walk, they have tests of their own."""
 
 

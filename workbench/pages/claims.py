@@ -66,7 +66,7 @@ def show_claims(known: Known) -> None:
         bind="query-params",
         help="Which claim to look into; a click on its line above sets it.",
     )
-    paint_first("claims")
+    paint_first("claims", 1.5)
     _show_claim(rows[rows["claim"] == claim])
     with st.expander("Take the figure and the numbers along", icon=":material/download:"):
         part = rows[rows["claim"] == claim]

@@ -84,7 +84,7 @@ def page(runs_page) -> None:
     _overview(seen)
     place = _choose_cell(seen)
     _show_cell(seen, place, runs_page)
-    paint_first("compare")
+    paint_first("compare", 1.5)
     _views(seen)
 
 

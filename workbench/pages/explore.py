@@ -108,7 +108,7 @@ def _live(setting: Setting, sides: tuple[Side, ...]) -> None:
     player.player(payload, key="player", link="look")
     st.subheader("What differs")
     _numbers(columns, setting)
-    paint_first("explore")
+    paint_first("explore", 2)
     _curves(columns)
     show_gradients(columns)
     offer_videos(columns)
