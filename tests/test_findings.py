@@ -6,6 +6,7 @@ import pytest
 
 from workbench import findings, scores
 from workbench.assembled import Runs
+from workbench.behaviour import QUALITIES
 from workbench.findings import CLAIMS, NEAR, verdict
 from workbench.results import COLUMNS
 from workbench.scores import Estimate, difference
@@ -16,7 +17,7 @@ COMPARISONS = [(claim, c) for claim in CLAIMS for c in claim.comparisons]
 
 @pytest.mark.parametrize(("claim", "comparison"), COMPARISONS)
 def test_both_sides_are_cells_of_the_table(claim, comparison):
-    table = cells(comparison.table)
+    table = cells(comparison.table, data=QUALITIES)
     assert comparison.first in table
     assert comparison.second in table
     assert comparison.first != comparison.second

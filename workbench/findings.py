@@ -76,6 +76,7 @@ _PD, _PTDT, _SOFT, _OURS = (
     "Prompt Diffuser, informed",
 )
 _SUM, _FAR = "plain sum", OUT_OF_DISTRIBUTION
+_GUIDED = (*FAMILIES, *(f"cheetah-vel, {quality} data" for quality in QUALITIES[1:]))
 _PAPER, _PAPER_4, _WE = "section 5, table", "section 4", "ours"
 CLAIMS: tuple[Claim, ...] = (
     Claim(
@@ -153,7 +154,7 @@ CLAIMS: tuple[Claim, ...] = (
         "the guidance figure",
         tuple(
             Comparison(f"{f}, {reading}", "guidance", (f"projection, {reading}", f), (_SUM, f))
-            for f in FAMILIES
+            for f in _GUIDED
             for reading in ("vector", "tensor", "subspace")
         ),
     ),
@@ -162,7 +163,7 @@ CLAIMS: tuple[Claim, ...] = (
         "the guidance figure",
         tuple(
             Comparison(f"{f}: {loss}", "guidance", (loss, f), (_SUM, f))
-            for f in FAMILIES
+            for f in _GUIDED
             for loss in ("diffusion loss alone", "downstream loss alone")
         ),
     ),
@@ -215,7 +216,7 @@ def findings(
         for comparison in claim.comparisons:
             name = comparison.table
             if name not in every:
-                every[name] = cells(name), runs(name)
+                every[name] = cells(name, data=QUALITIES), runs(name)
             yield {
                 "claim": claim.text,
                 "source": claim.source,
