@@ -93,6 +93,8 @@ def test_a_sweep_fills_the_map_and_its_runs_lead_on(page, alone):
     assert "**Finished**: 3 runs" in texts(page)
     assert "3 runs are drawn, 3 of them yours" in texts(page)
     assert "missing" not in texts(page)
+    assert "(one seed, so no interval)" in texts(page)
+    assert "nan" not in texts(page)
     (line,) = page.dataframe[0].value.to_dict("records")
     (spec,) = [s for s in map(alone.spec, alone.ids()) if s.settings["projection"] == "subspace"]
     assert line["return"] == pytest.approx(alone.returns(spec.id)[-1].mean())

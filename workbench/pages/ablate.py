@@ -247,9 +247,10 @@ def _show_cell(
         return
     facts = [f"{int(r['runs'])} of {int(r['of'])} runs"]
     if pd.notna(r["gain"]):
-        facts.append(
-            f"{r['gain']:+.1f} [{r['gain_low']:+.1f}, {r['gain_high']:+.1f}] against the plain sum"
-        )
+        interval = "one seed, so no interval"
+        if pd.notna(r["gain_low"]):
+            interval = f"[{r['gain_low']:+.1f}, {r['gain_high']:+.1f}]"
+        facts.append(f"{r['gain']:+.1f} against the plain sum ({interval})")
     if pd.notna(r["conflict_share"]):
         facts.append(f"{100 * r['conflict_share']:.0f} % of updates conflict")
     st.caption(" · ".join(facts).replace("-", "−"))
