@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import logging
 import mimetypes
 import sys
 import traceback
@@ -16,6 +15,7 @@ from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 from streamlit.file_util import get_static_dir
+from streamlit.logger import get_logger
 
 SCRIPT = Path(__file__).with_name("navigation.py")
 """What Streamlit runs for every visitor."""
@@ -35,9 +35,9 @@ def prepare() -> None:
     What cannot be loaded is left to the page that needs it, which says so in words.
     """
     # Streamlit would warn that nobody looks at what is loaded here: that is meant.
-    log = logging.getLogger("streamlit.runtime.scriptrunner_utils.script_run_context")
+    log = get_logger("streamlit.runtime.scriptrunner_utils.script_run_context")
     before = log.level
-    log.setLevel(logging.ERROR)
+    log.setLevel("ERROR")
     try:
         import pandas  # noqa: F401  (or the first table would)
         import torch
