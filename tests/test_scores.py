@@ -10,6 +10,7 @@ import pytest
 from workbench import assets
 from workbench.scores import (
     Estimate,
+    another_seed,
     improvement,
     iqm,
     matrix,
@@ -143,3 +144,28 @@ def test_nothing_heavy_is_loaded_with_it():
     code = f"import sys, workbench.assembled, workbench.sweep; print({heavy} & set(sys.modules))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "set()"
+
+
+def test_another_seed_lies_where_student_says(draw):
+    """Seeds alone: 95 % of fresh draws lie within; the episodes' spread widens it."""
+    hits = []
+    for _ in range(2_000):
+        values = draw.normal(size=4)
+        runs = pd.DataFrame(
+            {"seed": range(3), "task": 7, "return_mean": values[:3], "returns": [[v] for v in
+             values[:3]]}
+        )  # fmt: skip
+        found = another_seed(runs, [7])
+        hits.append(found.low <= values[3] <= found.high)
+    assert 0.93 < np.mean(hits) < 0.97
+    still = pd.DataFrame(
+        {"seed": [0, 1], "task": 7, "return_mean": 1.0, "returns": [[0.0, 2.0]] * 2}
+    )
+    found = another_seed(still, [7])
+    assert found.value == 1
+    assert found.high - 1 == pytest.approx(12.706, abs=1e-2), (
+        "t of one degree × sd of a mean of two"
+    )
+    alone = another_seed(still[:1], [7])
+    assert alone.value == 1
+    assert np.isnan(alone.low)

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
+from scipy.stats import t as student
 
 from workbench import assets
 
@@ -55,6 +56,27 @@ def iqm(scores: np.ndarray, resamples: int = RESAMPLES) -> Estimate:
     cut = scores.size // 4
     values = drawn[:, cut : scores.size - cut].mean(1)
     return _estimate(metrics.aggregate_iqm(scores), values, len(scores) > 1)
+
+
+def another_seed(runs: pd.DataFrame, tasks: Sequence[int]) -> Estimate:
+    """Return the mean return over ``tasks``, and where that of one more seed lies in 95 %.
+
+    The interval is Student's prediction interval, of the seeds' spread and of the episodes': the
+    same seed on another machine rounds differently, and its episodes part.
+
+    Args:
+        runs: Rows with ``seed``, ``task``, ``return_mean`` and ``returns``.
+        tasks: Those that count.
+    """
+    means = matrix(runs, tasks).mean(axis=1).to_numpy()
+    if len(means) < 2:
+        return Estimate(float(means.mean()) if len(means) else np.nan, np.nan, np.nan)
+    chosen = runs[runs["task"].isin(list(tasks))]
+    errors = [np.var(r, ddof=1) / len(r) if len(r) > 1 else 0.0 for r in chosen["returns"]]
+    of_episodes = np.mean(errors) / len(tasks)
+    of_seeds = means.var(ddof=1) * (1 + 1 / len(means))
+    half = student.ppf(0.975, len(means) - 1) * np.sqrt(of_seeds + of_episodes)
+    return Estimate(float(means.mean()), float(means.mean() - half), float(means.mean() + half))
 
 
 def over_seeds(scores: np.ndarray) -> tuple[float, float]:

@@ -77,7 +77,8 @@ def compare_anew(
         return failed
     print(
         "fresh: mean return of the fresh runs. same: of the shipped runs of the same seed and "
-        "tasks, lowest and highest. IQM: of the whole shipped cell."
+        "tasks, and where another seed of these tasks lies in 95 %, by all seeds that ship. "
+        "IQM: of the whole shipped cell, which has more tasks."
     )
     for column, part in result.groupby("column", sort=False):
         print(f"\n{column}")
@@ -91,7 +92,7 @@ def _quick_people(part: pd.DataFrame) -> pd.DataFrame:
         {
             "": r["row"],
             "fresh": number(r["fresh"], 1),
-            "same [lowest, highest]": interval(r["same"], r["same_low"], r["same_high"], 1),
+            "same [95 % of a further seed]": interval(r["same"], r["same_low"], r["same_high"], 1),
             "within": words.get(r["within_same"], "–"),
             "IQM [95 %]": interval(r["iqm"], r["iqm_low"], r["iqm_high"], 1),
             "within it": words.get(r["within_iqm"], "–"),
