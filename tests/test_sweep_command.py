@@ -117,6 +117,19 @@ def small_ablation(monkeypatch, shipped):
     monkeypatch.setattr(ablation, "specs", lambda grids=None: whole(grids or ablation.WHOLE))
 
 
+def test_what_there_is_of_a_preset_is_kept_without_running_the_rest(call, small_ablation, toy):
+    specs = ablation.specs()
+    list(sweeping.sweep(specs[:5], RunStore("build/ablation")))
+    answer = as_json(call("ablation", "--no-run", "--keep", "--json"))
+    assert (answer["runs"], answer["made"], answer["lacking"]) == (12, 0, 7)
+    assert len(load_results(results_path("ablation"))) == 5
+    plan = as_json(call("ablation", "--dry-run", "--json", "--store", "elsewhere"))
+    assert (plan["there"], plan["lacking"]) == (5, 7), "what ships is not run again"
+    answer = as_json(call("ablation", "--keep", "--json", "--store", "elsewhere"))
+    assert (answer["made"], answer["lacking"]) == (7, 0)
+    assert len(load_results(results_path("ablation"))) == 12
+
+
 def test_the_ablation_is_run_kept_and_checked_quickly(call, small_ablation, tmp_path):
     answer = as_json(call("ablation", "--keep", "--json"))
     assert answer["runs"] == 12, "λ 0 has one projection"

@@ -103,6 +103,9 @@ def sweep(
         bool, arg(help="Of a preset: run a few cells anew and compare with what ships.")
     ] = False,
     keep: Annotated[bool, arg(help="Of a preset: enter its runs into assets/results.")] = False,
+    run: Annotated[
+        bool, arg(help="Run what is lacking; --no-run sums up, or keeps, what is there.")
+    ] = True,
     as_json: Json = False,
 ) -> None:
     """Run every combination of some values, or a preset; only what the store lacks.
@@ -151,7 +154,8 @@ def sweep(
     began, before = time.perf_counter(), sum(place.settled(spec.id) for spec in lacking)
     try:
         with _engine(engine, address, workers, retries) as running:
-            failed = run_missing(lacking, place, running.workers, running, retries)
+            due = lacking if run else []
+            failed = run_missing(due, place, running.workers, running, retries)
     except KeyboardInterrupt:
         print(f"\nGo on with: {command()}", file=sys.stderr)
         raise
