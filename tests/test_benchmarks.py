@@ -25,7 +25,7 @@ def plain_encoder(model):
         keep = mask[0].bool()
         x = tokens[:, keep]
         for block in model.blocks:
-            x, _ = block(x)
+            x = block(x)
         out = torch.zeros_like(tokens)
         out[:, keep] = model.norm_out(x)
         return out
