@@ -94,15 +94,6 @@ def _summed(rows: int, n_in: int, n_out: int, threads: int) -> int:
     return 0
 
 
-@functools.lru_cache(maxsize=1024)
-def rows_stand_alone(few: int, many: int, n_in: int, n_out: int, threads: int) -> bool:
-    """Whether torch gives a row of a product the same bits among ``few`` rows as among ``many``."""
-    rng = torch.Generator().manual_seed(0)
-    x = torch.randn(few, n_in, generator=rng).repeat(-(-many // few), 1)[:many]
-    weight, bias = (torch.randn(*size, generator=rng) for size in ((n_out, n_in), (n_out,)))
-    return torch.equal(F.linear(x, weight, bias)[:few], F.linear(x[:few], weight, bias))
-
-
 class _Layer:
     """One block of the transformer, and the keys and values of the tokens it has seen."""
 
@@ -118,15 +109,11 @@ class _Layer:
         shape = (n, block.n_heads, capacity, width // block.n_heads)
         self.keys, self.values = torch.empty(shape, dtype=dtype), torch.empty(shape, dtype=dtype)
 
-    def project(self, x: Tensor) -> Tensor:
-        """Return queries, keys and values of tokens, (B, n, 3 W)."""
-        return self.qkv(self.block.norm_attention(x))
-
-    def __call__(self, x: Tensor, projected: Tensor, after: int, *, newest: bool) -> Tensor:
+    def __call__(self, x: Tensor, after: int, *, newest: bool) -> Tensor:
         """Apply the block to tokens behind the first ``after``; to the newest alone if asked."""
         block = self.block
         b, n, w = x.shape
-        heads = projected.view(b, n, 3, block.n_heads, w // block.n_heads)
+        heads = self.qkv(block.norm_attention(x)).view(b, n, 3, block.n_heads, w // block.n_heads)
         q, k, v = heads.permute(2, 0, 3, 1, 4)
         self.keys[:, :, after : after + n], self.values[:, :, after : after + n] = k, v
         keys, values = self.keys[:, :, : after + n], self.values[:, :, : after + n]
@@ -167,10 +154,7 @@ class Layers:
         same_bits: bool,
     ):
         self.layers = [_Layer(block, dtype, n, capacity, same_bits) for block in blocks]
-        self.dtype, self.end = dtype, 0
-        width = blocks[0].qkv.in_features
-        self.tokens = torch.empty(n, 3 * capacity, width, dtype=dtype)
-        self.projected = torch.empty(n, 3 * capacity, 3 * width, dtype=dtype)
+        self.dtype = dtype
 
     def newest(self, x: Tensor, after: int) -> Tensor:
         """Encode tokens behind the first ``after``, whose keys and values are still known.
@@ -179,31 +163,6 @@ class Layers:
             What the newest token becomes, (B, W); what was known behind ``after`` is forgotten.
         """
         x = x.to(self.dtype)
-        return self._encode(x, self.layers[0].project(x), after)
-
-    def slide(self, x: Tensor, after: int) -> Tensor:
-        """Encode as ``newest`` does a window that slides over the tokens of an episode.
-
-        What the first layer asks of a token depends on that token alone: where all but the last
-        three tokens are those of the last call, to the last bit, it is not asked again.
-        """
-        x = x.to(self.dtype)
-        old = max(0, x.shape[1] - 3)
-        before = slice(self.end - old, self.end)
-        if old > self.end or not torch.equal(x[:, :old], self.tokens[:, before]):
-            self.end = old = 0
-        if self.end + x.shape[1] - old > self.tokens.shape[1]:
-            for kept in (self.tokens, self.projected):
-                kept[:, :old] = kept[:, before].clone()
-            self.end = old
-        new, self.end = slice(self.end, self.end + x.shape[1] - old), self.end + x.shape[1] - old
-        self.tokens[:, new] = x[:, old:]
-        self.projected[:, new] = self.layers[0].project(x[:, old:])
-        return self._encode(x, self.projected[:, self.end - x.shape[1] : self.end], after)
-
-    def _encode(self, x: Tensor, projected: Tensor, after: int) -> Tensor:
         for layer in self.layers:
-            if layer is not self.layers[0]:
-                projected = layer.project(x)
-            x = layer(x, projected, after, newest=layer is self.layers[-1])
+            x = layer(x, after, newest=layer is self.layers[-1])
         return x[:, -1].float()

@@ -19,7 +19,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from workbench.acting import Layers, has_bf16, rows_stand_alone
+from workbench.acting import Layers, has_bf16
 from workbench.checkpoint import read_checkpoint, write_checkpoint
 from workbench.tasks import Family, find
 from workbench.trajectory import Normalizer, Segment
@@ -333,11 +333,6 @@ class _Prompted:
             self.layers = Layers(self.model.blocks, dtype, n, capacity, same_bits=same_bits)
             if prompt.length:
                 self.layers.newest(self.model._tokens(self.model.prompt_embedding, prompt), 0)
-        # no result may depend on whether a token is multiplied once or with all of its context
-        size, threads = self.model.config.width, torch.get_num_threads()
-        self.slides = policy.mode == "exact" and rows_stand_alone(
-            3 * n, (3 * k - 1) * n, size, 3 * size, threads
-        )
         shape = (n, family.horizon)
         self.observations = torch.zeros(*shape, len(family.observations))
         self.actions = torch.zeros(*shape, len(family.actions))
@@ -364,12 +359,11 @@ class _Prompted:
         self.observations[:, t] = torch.from_numpy(np.asarray(observations, np.float32))
         if self.mode == "block" and t and t - self.begin < self.most:
             # what follows the known tokens: the last action, the return-to-go, the observation
-            known = 3 * (t - self.begin) - 1
-            encoded = self.layers.newest(self._tokens(t - 1)[:, 2:], self.prompted + known)
+            new, known = self._tokens(t - 1)[:, 2:], 3 * (t - self.begin) - 1
         else:
             self.begin = max(0, t + 1 - self.fewest)
-            encode = self.layers.slide if self.slides else self.layers.newest
-            encoded = encode(self._tokens(self.begin), self.prompted)
+            new, known = self._tokens(self.begin), 0
+        encoded = self.layers.newest(new, self.prompted + known)
         action = torch.tanh(self.model.head(self.model.norm_out(encoded)))
         self.actions[:, t] = action
         return action.numpy()
