@@ -171,7 +171,7 @@ def _live(grid: Grid, runs_page, was_active: bool) -> None:
             icon=":material/grid_off:",
         )
     _map_and_cell(grid, table, known, runs_page)
-    paint_first("ablate")
+    paint_first("ablate", 2.5)
     _curves(table)
     lengths.show(grid.family, grid.qualities[0], known)
 
