@@ -247,10 +247,10 @@ def _show_cell(
         return
     facts = [f"{int(r['runs'])} of {int(r['of'])} runs"]
     if pd.notna(r["gain"]):
-        interval = "one seed, so no interval"
+        interval = "(one seed, so no interval)"
         if pd.notna(r["gain_low"]):
             interval = f"[{r['gain_low']:+.1f}, {r['gain_high']:+.1f}]"
-        facts.append(f"{r['gain']:+.1f} against the plain sum ({interval})")
+        facts.append(f"{r['gain']:+.1f} {interval} against the plain sum")
     if pd.notna(r["conflict_share"]):
         facts.append(f"{100 * r['conflict_share']:.0f} % of updates conflict")
     st.caption(" · ".join(facts).replace("-", "−"))
