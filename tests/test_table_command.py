@@ -170,6 +170,13 @@ def test_runs_over_other_files_are_said(call, swept, toy):
     assert "3 of them read other files" in call("1", *FEW)[1]
 
 
+def test_what_ships_does_not_fill_a_store_that_is_printed(call, swept):
+    call("1", *FEW, "--run", "--keep")
+    call("1", *FEW, "--run", "--seeds", 0, "--store", "fewer")
+    rows = by_row(as_json(call("1", *FEW, "--store", "fewer", "--json")))
+    assert rows["Prompt Diffuser", "toy"]["runs"] == 0, "all of it ships, so nothing was run"
+
+
 def test_a_store_is_printed_without_running(call, tmp_path):
     call("1", *FEW, "--run", "--seeds", 0, 1, "--store", "mine")
     rows = by_row(as_json(call("1", *FEW, "--store", "mine", "--json")))

@@ -10,8 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from workbench import assets
-from workbench.results import load_results, rows
+from workbench.results import rows, shipped
 from workbench.store import MADE, RunStore
 from workbench.tune import RunSpec
 
@@ -38,11 +37,12 @@ class Expected:
 
 def known_runs(store: RunStore) -> pd.DataFrame:
     """Return what is known of finished runs: those that ship, and those of ``store``."""
-    tables = [load_results(path) for path in sorted((assets.ROOT / "results").glob("*.parquet"))]
+    tables = [shipped()]
     for run_id in store.ids():
         if (store.root / run_id / MADE).exists():  # else nobody took its time
             with contextlib.suppress(ValueError):  # one that cannot be read tells nothing
                 tables.append(rows(store, [run_id]))
+    tables = [table for table in tables if len(table)]
     if not tables:
         return pd.DataFrame()
     table = pd.concat(tables, ignore_index=True).drop_duplicates("run")

@@ -47,7 +47,9 @@ METHODS = {"Prompt Diffuser": "prompt-diffuser", "Prompt-DT": "prompt-dt"}
 The chain is no matter to the latter."""
 
 
-def cell(length: Length, method: str, quality: str, seeds: tuple[int, ...] = SEEDS):
+def cell(
+    length: Length, method: str, quality: str, seeds: tuple[int, ...] = SEEDS
+) -> list[RunSpec]:
     """Return the runs of one length and method from one quality of data: seeds by tasks."""
     runs = [
         chosen(

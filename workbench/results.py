@@ -101,14 +101,13 @@ def made(store: RunStore, specs: Iterable[RunSpec], ships: pd.DataFrame) -> pd.D
     return pd.concat(parts, ignore_index=True) if parts else own
 
 
-def shipped(ids: Iterable[str] = ()) -> pd.DataFrame:
+def shipped(ids: Iterable[str] | None = None) -> pd.DataFrame:
     """Return the rows of every table that ships, each run once; of some ids alone, if given."""
     tables = [load_results(path) for path in sorted(results_path("*").parent.glob("*.parquet"))]
     if not tables:
         return pd.DataFrame(columns=list(COLUMNS))
     table = pd.concat(tables, ignore_index=True).drop_duplicates("run")
-    wanted = set(ids)
-    return table[table["run"].isin(wanted)] if wanted else table
+    return table if ids is None else table[table["run"].isin(set(ids))]
 
 
 def results_path(name: str) -> Path:

@@ -169,38 +169,28 @@ def _of(part: pd.DataFrame, verdict: str) -> list[str]:
 
 def _ablation() -> str:
     """Return IQM by λ and projection, one line per family, quality and projection."""
-    table = ablation.folded(_runs(ablation.NAME), ablation.WHOLE)
-    table = table.groupby(["family", "quality", "projection"], sort=False).filter(
-        lambda part: part["seeds"].any()
-    )
-    head = ["", "data", "projection", *(f"λ = {lam:g}" for lam in ablation.LAMBDAS)]
-    lines = []
-    for (family, quality, projection), part in table.groupby(
-        ["family", "quality", "projection"], sort=False
-    ):
-        cells = {r["lam"]: _cell(r) for _, r in part.iterrows()}
-        said = [cells.get(lam, "") for lam in ablation.LAMBDAS]
-        lines.append([FAMILIES[family].label, quality, projection, *said])
-    return _markdown(head, lines)
+    return _by_lambda("iqm", ablation.LAMBDAS, _cell)
 
 
 def _gains() -> str:
     """Return what projection adds to the plain sum, one line per family, quality and projection."""
+
+    def say(r: pd.Series) -> str:
+        gain = interval(r["gain"], r["gain_low"], r["gain_high"], 1)
+        return f"{gain}; {100 * r['conflict_share']:.0f} %"
+
+    return _by_lambda("gain", [lam for lam in ablation.LAMBDAS if lam], say)
+
+
+def _by_lambda(name: str, lams: Sequence[float], say: Callable[[pd.Series], str]) -> str:
+    """Return the cells of the ablation that have a column ``name``, as ``say`` says them."""
+    place = ["family", "quality", "projection"]
     table = ablation.folded(_runs(ablation.NAME), ablation.WHOLE)
-    table = table[table["gain"].notna()]
-    head = ["", "data", "projection", *(f"λ = {lam:g}" for lam in ablation.LAMBDAS if lam)]
     lines = []
-    for (family, quality, projection), part in table.groupby(
-        ["family", "quality", "projection"], sort=False
-    ):
-        cells = {
-            r["lam"]: f"{interval(r['gain'], r['gain_low'], r['gain_high'], 1)}; "
-            f"{100 * r['conflict_share']:.0f} %"
-            for _, r in part.iterrows()
-        }
-        said = [cells.get(lam, "") for lam in ablation.LAMBDAS if lam]
-        lines.append([FAMILIES[family].label, quality, projection, *said])
-    return _markdown(head, lines)
+    for (family, *rest), part in table[table[name].notna()].groupby(place, sort=False):
+        cells = {r["lam"]: say(r) for _, r in part.iterrows()}
+        lines.append([FAMILIES[family].label, *rest, *(cells.get(lam, "") for lam in lams)])
+    return _markdown(["", "data", "projection", *(f"λ = {lam:g}" for lam in lams)], lines)
 
 
 def _lengths() -> str:

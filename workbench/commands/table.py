@@ -96,7 +96,8 @@ def table(
     wanted, failed = runs_of(chosen), []
     if run or keep:
         store = store or TABLES
-    ships = shipped({spec.id for spec in wanted})
+    # a store alone is printed alone; what ships counts where the rest is made, or kept beside it
+    ships = shipped({spec.id for spec in wanted} if run or keep else ())
     if run:
         lacking = [spec for spec in wanted if spec.id not in set(ships["run"])]
         failed = run_missing(lacking, RunStore(store), workers)
