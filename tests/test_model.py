@@ -7,7 +7,7 @@ import pytest
 import torch
 from conftest import TOY_SIZES, build_model, record
 
-from workbench.acting import Product, _by_parts, _onednn, _parts, has_bf16
+from workbench.acting import Product, _by_parts, _parts, has_bf16, onednn
 from workbench.checkpoint import read_checkpoint
 from workbench.model import ModelConfig, PromptDT, PromptedPolicy
 from workbench.rollout import rollout
@@ -150,7 +150,7 @@ def test_a_product_has_the_very_bits_of_the_plain_one(rows, n_in, n_out, rng):
     torch.testing.assert_close(near(x, relu=True), layer(x).relu())
 
 
-@pytest.mark.skipif(_onednn is None, reason="this build of torch has no oneDNN")
+@pytest.mark.skipif(onednn is None, reason="this build of torch has no oneDNN")
 @torch.inference_mode()
 def test_products_in_parts_are_products(rng):
     layer = torch.nn.Linear(10, 7)

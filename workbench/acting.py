@@ -12,7 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-_onednn = getattr(torch.ops.mkldnn, "_linear_pointwise", None)
+onednn = getattr(torch.ops.mkldnn, "_linear_pointwise", None)
 
 
 def has_bf16() -> bool:
@@ -21,7 +21,7 @@ def has_bf16() -> bool:
 
 
 def _has_onednn() -> bool:
-    return _onednn is not None and torch.backends.mkldnn.is_available()
+    return onednn is not None and torch.backends.mkldnn.is_available()
 
 
 class Product:
@@ -67,11 +67,11 @@ def _by_parts(x: Tensor, parts: Sequence[Tensor], bias: Tensor, *, relu: bool) -
     first, *others = parts
     end = first.shape[1]
     if not others:
-        return _onednn(x, first, bias, "relu" if relu else "none", [], "")
-    y = _onednn(x[..., :end], first, bias, "none", [], "")
+        return onednn(x, first, bias, "relu" if relu else "none", [], "")
+    y = onednn(x[..., :end], first, bias, "none", [], "")
     for part in others:
         begin, end = end, end + part.shape[1]
-        y = _onednn.binary(x[..., begin:end], y, part, None, "add")
+        y = onednn.binary(x[..., begin:end], y, part, None, "add")
     return y.relu_() if relu else y
 
 

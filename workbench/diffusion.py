@@ -15,6 +15,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
+from workbench.chain_gradient import sample_with_gradient
 from workbench.stored import Stored
 from workbench.tasks import Family
 
@@ -75,10 +76,42 @@ class NoiseSchedule:
         """ᾱ_k = Π_{i ≤ k} (1 - β_i), (N,), at index k - 1."""
         return torch.cumprod(1 - self.beta.double(), 0).to(self.beta.dtype)
 
+    def steps(self) -> list[StepNumbers]:
+        """Return the numbers of the N denoising steps, in their order: k = N first."""
+        alpha_bar, beta = [1.0, *self.alpha_bar.tolist()], [0.0, *self.beta.tolist()]
+        return [
+            StepNumbers(
+                signal=alpha_bar[k] ** 0.5,
+                noise=(1 - alpha_bar[k]) ** 0.5,
+                guess=alpha_bar[k - 1] ** 0.5 * beta[k] / (1 - alpha_bar[k]),
+                keep=(1 - beta[k]) ** 0.5 * (1 - alpha_bar[k - 1]) / (1 - alpha_bar[k]),
+                variance=beta[k] * (1 - alpha_bar[k - 1]) / (1 - alpha_bar[k]),
+            )
+            for k in range(self.n_diffusion_steps, 0, -1)
+        ]
+
     def noised(self, x0: Tensor, k: Tensor, eps: Tensor) -> Tensor:
         """Return x_k = √ᾱ_k x0 + √(1 - ᾱ_k) eps (arXiv 2006.11239, Eq. 4); k is (B,), 1..N."""
         alpha_bar = self.alpha_bar[k - 1].view(-1, *[1] * (x0.ndim - 1))
         return alpha_bar.sqrt() * x0 + (1 - alpha_bar).sqrt() * eps
+
+
+@dataclass(frozen=True)
+class StepNumbers:
+    """The numbers of one denoising step: x_k = signal x̂0 + noise ε̂, μ = guess x̂0 + keep x_k.
+
+    Attributes:
+        signal: √ᾱ_k.
+        noise: √(1 - ᾱ_k).
+        guess, keep: Weights of x̂0 and of x_k in the posterior mean (arXiv 2006.11239, Eq. 7).
+        variance: β̃_k of the posterior.
+    """
+
+    signal: float
+    noise: float
+    guess: float
+    keep: float
+    variance: float
 
 
 @dataclass(frozen=True, eq=False)
@@ -125,20 +158,14 @@ def denoise(
     """
     if not 0 <= temperature <= 1:
         raise ValueError(f"`temperature` must lie in [0, 1]: got {temperature}.")
-    alpha_bar = schedule.alpha_bar.tolist()
-    for k in range(schedule.n_diffusion_steps, 0, -1):
-        a_k, a_next, beta = (
-            alpha_bar[k - 1],
-            alpha_bar[k - 2] if k > 1 else 1.0,
-            schedule.beta[k - 1].item(),
-        )
+    for k, step in zip(range(schedule.n_diffusion_steps, 0, -1), schedule.steps(), strict=True):
         eps_hat = eps_model(x, y, torch.full((len(x),), k))
-        x0_hat = (x - (1 - a_k) ** 0.5 * eps_hat) / a_k**0.5
+        x0_hat = x.sub(eps_hat, alpha=step.noise) / step.signal
         if clip is not None:
             x0_hat = x0_hat.clamp(-clip, clip)
-        mean = (a_next**0.5 * beta * x0_hat + (1 - beta) ** 0.5 * (1 - a_next) * x) / (1 - a_k)
         noise = torch.randn(x.shape, generator=rng, dtype=x.dtype)
-        x = mean + (temperature * beta * (1 - a_next) / (1 - a_k)) ** 0.5 * noise
+        mean = (step.guess * x0_hat).add(x, alpha=step.keep)
+        x = mean.add(noise, alpha=(temperature * step.variance) ** 0.5)
         yield DenoisingStep(k - 1, x, x0_hat)
 
 
@@ -213,10 +240,14 @@ class PromptDiffuser(Stored):
 
     def forward(self, x: Tensor, y: Tensor, k: Tensor) -> Tensor:
         """Predict the noise in ``x``, (B, K*, D), at diffusion steps ``k``, (B,) 1..N."""
-        h = torch.cat([x.flatten(1), y.flatten(1), self.step_features[k].to(x.dtype)], 1)
+        h = self.joined(x, y, k)
         for layer in self.hidden:
             h = nn.functional.mish(layer(h))
         return self.out(h).view_as(x)
+
+    def joined(self, x: Tensor, y: Tensor, k: Tensor) -> Tensor:
+        """Return what the first layer reads, (B, ·): x, y and k, one behind the other."""
+        return torch.cat([x.flatten(1), y.flatten(1), self.step_features[k].to(x.dtype)], 1)
 
     @property
     def prompt_length(self) -> int:
@@ -244,18 +275,20 @@ class PromptDiffuser(Stored):
         return torch.randn(n, self.config.prompt_length, self.d, generator=rng)
 
     def chain(
-        self, x: Tensor, y: Tensor, rng: torch.Generator, temperature: float
+        self,
+        x: Tensor,
+        y: Tensor,
+        rng: torch.Generator,
+        temperature: float,
+        eps_model: EpsModel | None = None,
     ) -> Iterator[DenoisingStep]:
         """Denoise ``x`` (B, K*, D) under ``y`` with this model's schedule; see ``denoise``."""
-        clip = self.config.clip_x0
-        return denoise(self, self.schedule, x, y, rng, temperature=temperature, clip=clip)
+        model, clip = eps_model or self, self.config.clip_x0
+        return denoise(model, self.schedule, x, y, rng, temperature=temperature, clip=clip)
 
     def sample(self, y: Tensor, rng: torch.Generator, temperature: float) -> Tensor:
         """Draw one x0 per condition, (B, K*, D), differentiable through all N steps."""
-        x = self.noise(len(y), rng)
-        for step in self.chain(x, y, rng, temperature):
-            x = step.x
-        return x
+        return sample_with_gradient(self, self.noise(len(y), rng), y, rng, temperature)
 
 
 _STEP_FEATURES = 16

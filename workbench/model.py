@@ -21,6 +21,7 @@ from torch import Tensor, nn
 
 from workbench.acting import Layers, has_bf16
 from workbench.checkpoint import read_checkpoint, write_checkpoint
+from workbench.frozen import FrozenBlocks
 from workbench.tasks import Family, find
 from workbench.trajectory import Normalizer, Segment
 
@@ -151,6 +152,7 @@ class PromptDT(nn.Module):
     """
 
     precision: Precision = "fp32"
+    _prepared: FrozenBlocks | None = None
 
     def __init__(self, config: ModelConfig, family: Family):
         super().__init__()
@@ -202,13 +204,26 @@ class PromptDT(nn.Module):
         )
         with bf16:
             x = self._tokens(self.context_embedding, context)
+            # the head reads the observations of the context: nothing else is asked of the last
+            asked = slice(3 * prompt.length + 1, None, 3)
             if prompt.length:
-                x = torch.cat([self._tokens(self.prompt_embedding, prompt), x], 1)
+                told = self._tokens(self.prompt_embedding, prompt)
+                if not x.requires_grad and (blocks := self._frozen_blocks()):
+                    x = blocks(told, x, asked)
+                    return torch.tanh(self.head(self.norm_out(x)))
+                x = torch.cat([told, x], 1)
             for block in self.blocks[:-1]:
                 x = block(x)
-            # the head reads the observations of the context: nothing else is asked of the last
-            x = self.blocks[-1](x, slice(3 * prompt.length + 1, None, 3))
+            x = self.blocks[-1](x, asked)
             return torch.tanh(self.head(self.norm_out(x)))
+
+    def _frozen_blocks(self) -> FrozenBlocks | None:
+        """Return the blocks prepared for bfloat16, where they are frozen."""
+        if self.precision != "bf16" or not FrozenBlocks.fits(self.blocks):
+            return None
+        if self._prepared is None or not self._prepared.still(self.blocks):
+            self._prepared = FrozenBlocks(self.blocks)
+        return self._prepared
 
     def save(self, path: Path, *, half: bool = False, **metadata: object) -> None:
         """Write weights, normaliser, size and family as safetensors; see ``write_checkpoint``."""
