@@ -7,28 +7,26 @@ once; the gradients of the weights, which all passes share, are then one product
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor
-
-if TYPE_CHECKING:
-    from workbench.diffusion import PromptDiffuser
+from torch import Tensor, nn
 
 
 def sample_with_gradient(
-    diffuser: PromptDiffuser, x: Tensor, y: Tensor, rng: torch.Generator, temperature: float
+    diffuser: nn.Module, x: Tensor, y: Tensor, rng: torch.Generator, temperature: float
 ) -> Tensor:
     """Denoise ``x``, as the last step of ``diffuser.chain`` does, (B, K*, D).
 
-    A gradient reaches the diffuser's layers and ``y``; not ``x``, which is noise.
+    A gradient reaches the layers of ``diffuser``, a ``PromptDiffuser``, and ``y``; not ``x``, which
+    is noise.
     """
     numbers = [n for layer in _layers(diffuser) for n in (layer.weight, layer.bias)]
     return _Chain.apply(diffuser, x, y, rng, temperature, *numbers)
 
 
-def _layers(diffuser: PromptDiffuser) -> list[torch.nn.Linear]:
+def _layers(diffuser: nn.Module) -> list[nn.Linear]:
     return [*diffuser.hidden, diffuser.out]
 
 
@@ -36,7 +34,7 @@ def _layers(diffuser: PromptDiffuser) -> list[torch.nn.Linear]:
 class _Tape:
     """An ``EpsModel`` that keeps, of every pass, what its gradient needs."""
 
-    diffuser: PromptDiffuser
+    diffuser: nn.Module
     inputs: list[list[Tensor]] = field(default_factory=list)  # of each layer, for each pass
     sums: list[list[Tensor]] = field(default_factory=list)  # of each hidden layer, before mish
 
@@ -54,7 +52,7 @@ class _Chain(torch.autograd.Function):
     @staticmethod
     def forward(
         ctx: Any,
-        diffuser: PromptDiffuser,
+        diffuser: nn.Module,
         x: Tensor,
         y: Tensor,
         rng: torch.Generator,

@@ -90,8 +90,16 @@ class _MLP(nn.Module):
         """Return (B, n_out)."""
         h = torch.cat([x.flatten(1) for x in inputs], 1)
         for layer in self.hidden:
-            h = F.mish(layer(h))
+            h = _mish(layer(h))
         return self.out(h)
+
+
+def _mish(x: Tensor) -> Tensor:
+    """Return x tanh(softplus(x)), with a second derivative everywhere, for a critic's penalty.
+
+    Beyond 20 it is x to the last bit; torch's second derivative is no number from 89 on.
+    """
+    return torch.where(x > 20, x, F.mish(x.clamp(max=20)))
 
 
 class _OneStep(Stored, abc.ABC):
