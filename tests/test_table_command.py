@@ -263,10 +263,30 @@ def test_the_search_runs_its_candidates_and_keeps_them(call, monkeypatch):
     from workbench import presets
 
     few = tuple(presets.RunSpec("toy", t, updates=0, episodes=1, eval_every=0) for t in (2, 5))
-    monkeypatch.setattr("workbench.commands.table.search", lambda: few)
+    monkeypatch.setattr("workbench.commands.table.search", lambda keys=(): few)
     made = as_json(call("search", "--run", "--keep", "--json"))
     assert as_json(call("search", "--json")) == made
     assert [(r["method"], r["runs"], r["updates"]) for r in made] == [("prompt-diffuser", 2, 0)]
+    # a later search of another method stands beside it; the same one takes its place
+    few = tuple(dataclasses.replace(spec, method="prompt-dt") for spec in few)
+    made = as_json(call("search", "--run", "--keep", "--json"))
+    for _ in range(2):
+        assert [(r["method"], r["runs"]) for r in made] == [
+            ("prompt-diffuser", 2),
+            ("prompt-dt", 2),
+        ]
+        made = as_json(call("search", "--run", "--keep", "--json"))
+
+
+def test_a_search_may_be_of_some_methods_alone():
+    from workbench import presets
+
+    found = presets.search(["prompt-tuning-dt/online", "hdt"])
+    assert {spec.method for spec in found} == {"prompt-tuning-dt", "hdt"}
+    assert {spec.settings.get("scorer") for spec in found} == {"online", None}
+    assert len(found) == 6 * 9
+    assert {spec.split for spec in found} == {"validation"}
+    assert set(presets.CHOSEN) >= set(presets.CANDIDATES)
 
 
 @pytest.mark.parametrize(
@@ -282,6 +302,7 @@ def test_the_search_runs_its_candidates_and_keeps_them(call, monkeypatch):
         (("guidance", "--data", "random", "--families", "toy"), "cell"),
         (("1", "--keep", "--families", "toy"), "nothing to keep"),
         (("search",), "search.parquet"),
+        (("search", "--methods", "prompt-dt"), "Nothing was searched of 'prompt-dt'"),
         (("4",), "4"),
     ],
 )

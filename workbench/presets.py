@@ -188,6 +188,25 @@ CANDIDATES: dict[str, tuple[tuple[Mapping[str, Any], int], ...]] = {
         ({"temperature": 0.5, "n_candidates": 8}, 100),
         ({"temperature": 0.25, "n_candidates": 8, "lr": 1e-3}, 100),
     ),
+    "hdt": (({"lr": 1e-4}, 100), ({"lr": 3e-4}, 100), ({"lr": 1e-3}, 100)),
+    "prompt-tuning-dt/online": tuple(
+        ({"scorer": "online", "n_candidates": 8, "mu": mu, "lr": lr}, 5)
+        for mu, lr in ((0.1, 0.1), (0.3, 0.3), (1.0, 1.0))
+    ),
+    "prompt-vae": (
+        ({}, 100),
+        ({"temperature": 0.25}, 100),
+        ({"temperature": 0.0}, 100),
+        ({"lr": 1e-3}, 100),
+        ({"n_candidates": 8}, 100),
+    ),
+    "prompt-gan": (
+        ({}, 100),
+        ({"temperature": 0.25}, 100),
+        ({"temperature": 0.0}, 100),
+        ({"lr": 1e-3}, 100),
+        ({"n_candidates": 8}, 100),
+    ),
     "informed-diffuser": (
         ({"temperature": 0.25}, 0),
         ({"temperature": 0.0}, 0),
@@ -206,13 +225,22 @@ of Prompt-Tuning DT, forward passes alone, are 6,000 contexts."""
 
 
 def search(keys: Iterable[str] = tuple(CANDIDATES)) -> list[RunSpec]:
-    """Return the runs that settings are chosen from."""
+    """Return the runs that settings are chosen from, of some keys of ``CANDIDATES``.
+
+    Raises:
+        ValueError: if there is nothing to choose of a key.
+    """
+    keys = tuple(keys)
+    if unknown := [key for key in keys if key not in CANDIDATES]:
+        raise ValueError(
+            f"Nothing was searched of {unknown[0]!r}. Choose from {', '.join(CANDIDATES)}."
+        )
     fixed = {k: VALIDATION[k] for k in ("family", "split", "episodes")}
     return [
         RunSpec(
             task=task,
             quality=quality,
-            method=key,
+            method=key.partition("/")[0],
             settings=settings,
             updates=updates,
             seed=seed,

@@ -45,6 +45,18 @@ def ranking(table: pd.DataFrame) -> pd.DataFrame:
     return found.rename_axis(columns=None)
 
 
+def merged(before: pd.DataFrame, made: pd.DataFrame) -> pd.DataFrame:
+    """Return runs of a search, and of those ``before`` what was not made again.
+
+    A run is made again under the same settings, task, data and seed: the networks of the validation
+    split do not ship, so its id may be another.
+    """
+    same = ["family", "method", "settings", "updates", "task", "quality", "seed"]
+    again = pd.MultiIndex.from_frame(before[same]).isin(pd.MultiIndex.from_frame(made[same]))
+    parts = [part for part in (before[~again], made) if len(part)] or [made]
+    return pd.concat(parts, ignore_index=True)
+
+
 def differing(method: str, settings: dict[str, object]) -> str:
     """Return ``name value`` of the settings that differ from the method's defaults."""
     defaults = {f.name: f.default for f in dataclasses.fields(METHODS[method])}

@@ -34,7 +34,7 @@ from workbench.results import (
     shipped,
 )
 from workbench.scores import RESAMPLES
-from workbench.search import ranking
+from workbench.search import merged, ranking
 from workbench.store import RunStore
 from workbench.tables import SEEDS, Cells, TableName, cells, runs_of
 from workbench.tune import RunSpec
@@ -79,7 +79,7 @@ def table(
     Killed, `--run` goes on where it was. What ships with the same id is not run again.
     """
     if name == "search":
-        _search(run, keep, store, workers, as_json)
+        _search(run, keep, store, workers, methods, as_json)
         return
     if resamples < 1:
         raise ValueError(f"`resamples` must be a whole number from 1 up: got {resamples}.")
@@ -109,11 +109,18 @@ def table(
         raise SystemExit(1)
 
 
-def _search(run: bool, keep: bool, store: Path | None, workers: int, as_json: bool) -> None:
+def _search(
+    run: bool,
+    keep: bool,
+    store: Path | None,
+    workers: int,
+    methods: tuple[str, ...],
+    as_json: bool,
+) -> None:
     """Print the candidates of the validation search, best first; run and keep them if asked."""
     if run or keep:
         store = store or SEARCH
-    failed, wanted = [], search()
+    failed, wanted = [], search(methods) if methods else search()
     if run:
         failed = run_missing(wanted, RunStore(store), workers)
     if store is None:
@@ -122,6 +129,7 @@ def _search(run: bool, keep: bool, store: Path | None, workers: int, as_json: bo
         kept = RunStore(store)
         there = rows(kept, [spec.id for spec in wanted if spec.id in kept])
     if keep:
+        there = merged(_shipped("search"), there)
         path = results_path("search")
         save_results(path, there)
         assets.record(path, command=command(), seed=0, runs=len(there))
