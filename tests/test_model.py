@@ -9,7 +9,7 @@ from conftest import TOY_SIZES, build_model, record
 
 from workbench.acting import Product, _by_parts, _parts, has_bf16, onednn
 from workbench.checkpoint import read_checkpoint
-from workbench.model import ModelConfig, PromptDT, PromptedPolicy
+from workbench.model import ModelConfig, PromptDT, PromptedPolicy, dropout
 from workbench.rollout import rollout
 from workbench.tasks import find
 from workbench.trajectory import Segment, Trajectories
@@ -349,3 +349,30 @@ def test_the_papers_size_is_near_13_71_million_parameters():
 def test_a_width_that_the_heads_cannot_share_is_refused():
     with pytest.raises(ValueError, match="multiple of `n_heads`"):
         ModelConfig(width=10, n_heads=3)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+@pytest.mark.parametrize("p", [0.0, 0.1, 0.5])
+def test_dropout_drops_its_share_at_random_and_keeps_the_mean(p, dtype):
+    x = torch.full((40, 75, 33), 2.0, dtype=dtype, requires_grad=True)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        y = dropout(x, p)
+        again = dropout(x, p)
+        torch.manual_seed(0)
+        assert torch.equal(dropout(x, p), y), "decided by torch's generator alone"
+    zero = (y == 0).float()
+    spread = (p * (1 - p) / y.numel()) ** 0.5
+    assert abs(zero.mean().item() - p) <= 4 * spread + 1e-5
+    for axis in (0, 1, 2):  # no row, column or neighbour is favoured
+        shares = zero.mean([a for a in range(3) if a != axis])
+        assert shares.std() <= 1.6 * (p * (1 - p) * len(shares) / y.numel()) ** 0.5
+    for lag in (1, 2, 3, 4, 8):
+        pairs = zero.flatten()[lag:] * zero.flatten()[:-lag]
+        assert abs(pairs.mean().item() - p * p) <= 5 * spread + 1e-5
+    assert (p > 0) is not torch.equal(y, again)
+    kept = y[y != 0]
+    torch.testing.assert_close(kept.float(), torch.full(kept.shape, 2 / (1 - p)), rtol=1e-2, atol=0)
+    assert (kept == kept[0]).all()
+    (gradient,) = torch.autograd.grad(y.sum(), x)
+    assert torch.equal(gradient == 0, y == 0)

@@ -100,6 +100,19 @@ class Adapter(nn.Module):
         return h + self.norm(self.up(F.relu(self.down(h))))
 
 
+def dropout(x: Tensor, p: float) -> Tensor:
+    """Set a share p of the numbers to zero and divide the others by 1 - p, as ``F.dropout`` does.
+
+    Each is decided by 16 random bits, a quarter of a draw of torch's generator: on a CPU that takes
+    a fifth of the time of ``F.dropout``, which was a sixth of a training step. p is rounded to
+    1/65,536.
+    """
+    bits = torch.empty(-(-x.numel() // 4), dtype=torch.int64, device=x.device)
+    bits = bits.random_(-(2**63), None).view(torch.int16)[: x.numel()].view(x.shape)
+    dropped = round(p * 2**16)
+    return x * (bits >= dropped - 2**15).to(x.dtype).div_(1 - dropped / 2**16)
+
+
 class _Block(nn.Module):
     """A GPT-2 block with ReLU: attention and MLP, each behind a layer norm."""
 
@@ -112,12 +125,14 @@ class _Block(nn.Module):
         self.norm_mlp = nn.LayerNorm(width)
         self.up = nn.Linear(width, 4 * width)
         self.down = nn.Linear(4 * width, width)
-        self.drop = nn.Dropout(dropout)
         self.adapter: Adapter | None = None
 
     def _split(self, x: Tensor) -> Tensor:
         b, n, w = x.shape
         return x.view(b, n, self.n_heads, w // self.n_heads).transpose(1, 2)
+
+    def _drop(self, x: Tensor) -> Tensor:
+        return dropout(x, self.dropout) if self.training else x
 
     def forward(self, x: Tensor, asked: slice = slice(None)) -> Tensor:
         """Apply the block.
@@ -135,9 +150,9 @@ class _Block(nn.Module):
         scores = q @ k.transpose(-1, -2) * k.shape[-1] ** -0.5
         future = torch.ones(n, n, dtype=torch.bool, device=x.device).triu(1)[asked]
         scores = scores.masked_fill(future, -torch.inf)
-        weights = F.dropout(scores.softmax(-1), self.dropout, self.training)
-        x = x + self.drop(self.out((weights @ v).transpose(1, 2).flatten(2)))
-        x = x + self.drop(self.down(F.relu(self.up(self.norm_mlp(x)))))
+        weights = self._drop(scores.softmax(-1))
+        x = x + self._drop(self.out((weights @ v).transpose(1, 2).flatten(2)))
+        x = x + self._drop(self.down(F.relu(self.up(self.norm_mlp(x)))))
         return x if self.adapter is None else self.adapter(x)
 
 
@@ -163,7 +178,6 @@ class PromptDT(nn.Module):
             self.prompt_embedding = _Embedding(o, a, family.horizon, w)
         self.context_embedding = _Embedding(o, a, family.horizon, w)
         self.norm_in = nn.LayerNorm(w)
-        self.drop = nn.Dropout(config.dropout)
         self.blocks = nn.ModuleList(
             _Block(w, config.n_heads, config.dropout) for _ in range(config.n_layers)
         )
@@ -187,7 +201,8 @@ class PromptDT(nn.Module):
             segment.actions,
             segment.timesteps,
         )
-        return self.drop(self.norm_in(tokens))
+        tokens = self.norm_in(tokens)
+        return dropout(tokens, self.config.dropout) if self.training else tokens
 
     def forward(self, prompt: Segment, context: Segment) -> Tensor:
         """Predict the action of every context row from what came before it.
