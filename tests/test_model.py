@@ -9,7 +9,8 @@ from conftest import TOY_SIZES, build_model, record
 
 from workbench.acting import Product, _by_parts, _parts, has_bf16, onednn
 from workbench.checkpoint import read_checkpoint
-from workbench.model import ModelConfig, PromptDT, PromptedPolicy, dropout
+from workbench.dropout import dropout
+from workbench.model import ModelConfig, PromptDT, PromptedPolicy
 from workbench.rollout import rollout
 from workbench.tasks import find
 from workbench.trajectory import Segment, Trajectories

@@ -8,7 +8,7 @@ vectors or matrices, so there are three readings; see ``MODES``.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Literal, get_args
 
@@ -97,19 +97,27 @@ def row_space(recent: Sequence[Tensor], energy: float) -> Tensor:
         recent: Matrices of n columns; a vector counts as one row.
         energy: Share to keep, in (0, 1].
     """
-    rows = torch.cat([g.reshape(-1, g.shape[-1]) for g in recent])
+    matrices = [g.reshape(-1, g.shape[-1]) for g in recent]
+    n_rows, n = sum(map(len, matrices)), matrices[0].shape[1]
     # The smaller of the two Gram matrices says it all: that of rows, or that of columns, which
     # has the right singular vectors themselves.
-    few = len(rows) < rows.shape[1]
-    values, vectors = torch.linalg.eigh(rows @ rows.T if few else rows.T @ rows)
-    values, vectors = values.flip(0).clamp(min=0), vectors.flip(1)
+    few = n_rows < n
+    if few:
+        rows = torch.cat(matrices)
+        gram = rows @ rows.T
+    else:
+        gram = matrices[0].T @ matrices[0]
+        for matrix in matrices[1:]:
+            gram.addmm_(matrix.T, matrix)
+    ascending, vectors = torch.linalg.eigh(gram)
+    values = ascending.numpy()[::-1].clip(min=0)
     if values[0] == 0:
-        return rows.new_zeros(rows.shape[1], 0)
-    rounding = len(values) * torch.finfo(rows.dtype).eps
-    share = values.double().cumsum(0) / values.double().sum()
+        return gram.new_zeros(n, 0)
+    rounding = len(values) * torch.finfo(gram.dtype).eps
+    share = values.cumsum(dtype=np.float64) / values.sum(dtype=np.float64)
     m = min(int((share < energy - rounding).sum()) + 1, int((values > values[0] * rounding).sum()))
-    basis = vectors[:, :m]
-    return rows.T @ basis / values[:m].sqrt() if few else basis
+    basis = vectors[:, -m:].flip(1)
+    return rows.T @ basis / ascending[-m:].flip(0).sqrt() if few else basis
 
 
 class Projection:
@@ -153,61 +161,75 @@ class Projection:
         """Combine the gradients of L_DM and L_DT, one tensor per parameter each (Eq. 8)."""
         dm_dm, dm_dt, dt_dt = _dots(g_dm, g_dm), _dots(g_dm, g_dt), _dots(g_dt, g_dt)
         dot, norm_dm, norm_dt = dm_dt.sum(), dm_dm.sum() ** 0.5, dt_dt.sum() ** 0.5
-        kept, lost = self._projected(g_dm, g_dt, dm_dm, dm_dt), np.zeros(len(g_dm))
-        dm_kept, dt_kept, kept_kept = dm_dt.copy(), dt_dt.copy(), dt_dt.copy()
-        changed = [i for i, (a, b) in enumerate(zip(g_dt, kept, strict=True)) if a is not b]
-        if changed:
-            a, b, c = ([g[i] for i in changed] for g in (g_dm, g_dt, kept))
-            away = [before - after for before, after in zip(b, c, strict=True)]
-            lost[changed] = _dots(away, away)
-            dm_kept[changed], dt_kept[changed] = _dots(a, c), _dots(b, c)
-            kept_kept[changed] = _dots(c, c)
-        sums = [float(d.sum()) for d in (dm_dm, dm_dt, dt_dt, dm_kept, dt_kept, kept_kept)]
+        kept, away = self._projected(g_dm, g_dt, dm_dm, dm_dt)
+        dots = dm_dm, dm_dt, dt_dt, *away.of_kept(dm_dt, dt_dt)
+        sums, by_tensor = [float(d.sum()) for d in dots], self.mode in ("tensor", "subspace")
         return Combined(
             gradient=tuple(
                 torch.add(a, b, alpha=self.lam) for a, b in zip(g_dm, kept, strict=True)
             ),
             cosine=float(dot / max(norm_dm * norm_dt, 1e-30)),
             conflict=bool(dot < 0),
-            removed=float(lost.sum() ** 0.5 / max(norm_dt, 1e-30)),
-            plane=_plane(*sums, by_tensor=self.mode in ("tensor", "subspace")),
-            tensors=tuple(map(_agreement, dm_dm, dm_dt, dt_dt, lost)),
+            removed=float(away.away.sum() ** 0.5 / max(norm_dt, 1e-30)),
+            plane=_plane(*sums, by_tensor=by_tensor),
+            tensors=tuple(map(_agreement, *(d.tolist() for d in (dm_dm, dm_dt, dt_dt, away.away)))),
         )
 
-    def _projected(self, g_dm, g_dt, dm_dm, dm_dt) -> Sequence[Tensor]:
-        """Return Proj(g_DT) where the rule asks for it (Eq. 9); ``g_dt`` itself where it does not.
+    def _projected(self, g_dm, g_dt, dm_dm, dm_dt) -> tuple[Sequence[Tensor], _Away]:
+        """Return Proj(g_DT) where the rule asks for it (Eq. 9), else ``g_dt``, and what is lost.
 
         ``dm_dm``, ``dm_dt``: the dot products of each tensor's gradients.
         """
+        shares = np.zeros(len(g_dm))  # of g_DM that each tensor of g_DT loses
         if self.mode == "vector" and dm_dt.sum() < 0:
-            return _without(g_dt, g_dm, np.full(len(g_dm), dm_dt.sum() / dm_dm.sum()))
-        if self.mode == "tensor" and (dm_dt < 0).any():
-            return _without(g_dt, g_dm, np.minimum(dm_dt, 0.0) / np.maximum(dm_dm, 1e-300))
-        if self.mode == "subspace":
-            self._recent.append(tuple(g.detach().clone() for g in g_dm))
-            if self._updates % self.refresh == 0 or self._updates < self._recent.maxlen:
-                self._bases = tuple(
-                    row_space(recent, self.energy) for recent in zip(*self._recent, strict=True)
-                )
-            self._updates += 1
-            return [
-                g - (g @ basis) @ basis.T if dot < 0 else g
-                for g, basis, dot in zip(g_dt, self._bases, dm_dt, strict=True)
-            ]
-        return g_dt
+            shares += dm_dt.sum() / dm_dm.sum()
+        elif self.mode == "tensor":
+            shares = np.minimum(dm_dt, 0.0) / np.maximum(dm_dm, 1e-300)
+        elif self.mode == "subspace":
+            return self._without_bases(g_dm, g_dt, dm_dt)
+        kept = [
+            torch.sub(b, a, alpha=float(share)) if share else b
+            for a, b, share in zip(g_dm, g_dt, shares, strict=True)
+        ]
+        return kept, _Away(shares**2 * dm_dm, shares * dm_dm, shares * dm_dt)
+
+    def _without_bases(self, g_dm, g_dt, dm_dt) -> tuple[Sequence[Tensor], _Away]:
+        self._recent.append(tuple(g.detach().clone() for g in g_dm))
+        if self._updates % self.refresh == 0 or self._updates < self._recent.maxlen:
+            self._bases = tuple(
+                row_space(recent, self.energy) for recent in zip(*self._recent, strict=True)
+            )
+        self._updates += 1
+        kept, away, dm_away = list(g_dt), np.zeros(len(g_dt)), np.zeros(len(g_dt))
+        if len(where := np.flatnonzero(dm_dt < 0)):
+            inside = {}  # coordinates in the basis, which is orthonormal
+            for i in where:
+                basis = self._bases[i]
+                rows = g_dt[i].reshape(-1, len(basis))
+                inside[i] = rows @ basis
+                kept[i] = torch.addmm(rows, inside[i], basis.T, alpha=-1).view_as(g_dt[i])
+            away[where] = _dots(inside.values(), inside.values())
+            dm_away[where] = dm_dt[where] - _dots(
+                [g_dm[i] for i in where], [kept[i] for i in where]
+            )
+        return kept, _Away(away, dm_away, away)
 
 
-def _without(
-    g: Sequence[Tensor], directions: Sequence[Tensor], shares: np.ndarray
-) -> Sequence[Tensor]:
-    """Return each tensor minus its share of a direction; the very tensor where that is 0."""
-    return [
-        torch.sub(a, d, alpha=float(share)) if share else a
-        for a, d, share in zip(g, directions, shares, strict=True)
-    ]
+@dataclass(frozen=True, eq=False)
+class _Away:
+    """Dot products of a = g_DT - Proj(g_DT), for each tensor: with itself, g_DM and g_DT."""
+
+    away: np.ndarray
+    dm_away: np.ndarray
+    dt_away: np.ndarray
+
+    def of_kept(self, dm_dt: np.ndarray, dt_dt: np.ndarray) -> tuple[np.ndarray, ...]:
+        """Return those of Proj(g_DT): with g_DM, with g_DT, with itself."""
+        kept = dt_dt - 2 * self.dt_away + self.away
+        return dm_dt - self.dm_away, dt_dt - self.dt_away, kept
 
 
-def _dots(a: Sequence[Tensor], b: Sequence[Tensor]) -> np.ndarray:
+def _dots(a: Iterable[Tensor], b: Iterable[Tensor]) -> np.ndarray:
     """Return the dot product of each pair of tensors, (tensors,)."""
     pairs = zip(a, b, strict=True)
     return torch.stack([x.reshape(-1) @ y.reshape(-1) for x, y in pairs]).double().numpy()
