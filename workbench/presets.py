@@ -43,16 +43,14 @@ CHOSEN: dict[str, tuple[Mapping[str, Any], int]] = {
     "prompt-diffuser": ({}, 100),
     "prompt-diffuser/best-of-8": ({"n_candidates": 8}, 100),
     "informed-diffuser": ({"n_candidates": 16}, 0),
-    "prompt-vae": ({}, 100),
-    "prompt-gan": ({}, 100),
+    "prompt-vae": ({"temperature": 0.25}, 100),
+    "prompt-gan": ({"lr": 1e-3}, 100),
     "prompt-dt-ft-full": ({}, 10),
 }
 """What the tables run of each method: settings that differ from its defaults, and updates.
 
 A key is one of ``METHODS``, or that and ``/variant`` where the tables have two rows of a method.
-Each is the best of its ``CANDIDATES`` on average over the three qualities of ``VALIDATION``. Not
-searched, for want of time: HDT takes the adapter's learning rate, the VAE and the GAN the
-diffuser's settings, online ranking those of offline ranking with fewer candidates."""
+Each is the best of its ``CANDIDATES`` on average over the three qualities of ``VALIDATION``."""
 
 
 def chosen(key: str, family: str, task: int, **fields: Any) -> RunSpec:
