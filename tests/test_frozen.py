@@ -44,9 +44,6 @@ def loss_and_gradient(model, prompts, contexts):
 def exactly(monkeypatch):
     """Let the written-out pass compute in float32, so that formulas alone can differ."""
     monkeypatch.setattr(frozen, "_HALF", torch.float32)
-    frozen._future.cache_clear()
-    yield
-    frozen._future.cache_clear()
 
 
 @needs_bf16

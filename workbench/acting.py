@@ -42,8 +42,12 @@ class Product:
         self.weight, self.bias = layer.weight.detach().to(dtype), layer.bias.detach().to(dtype)
         self._parts: dict[int, list[Tensor]] = {}
 
-    def __call__(self, x: Tensor, *, relu: bool = False) -> Tensor:
-        """Return the product, or its positive part."""
+    def __call__(self, x: Tensor, *, relu: bool = False, plus: Tensor | None = None) -> Tensor:
+        """Return the product, or its positive part, or that and another tensor."""
+        if plus is not None:
+            if x.dtype == torch.bfloat16 and _has_onednn() and has_bf16():
+                return onednn.binary(x, plus, self.weight, self.bias, "add")
+            return self(x).add_(plus)
         n_out, n_in = self.weight.shape
         summed = 0
         if x.dtype == torch.float32 and self.same_bits:
@@ -121,16 +125,18 @@ class _Layer:
             q, x, n = q[:, :, -1:], x[:, -1:], 1
         scores = (q @ keys.transpose(-1, -2)).mul_(keys.shape[-1] ** -0.5)
         if n > 1:
-            scores.masked_fill_(_future(n, keys.shape[2]), -torch.inf)
-        x = x + self.out((scores.softmax(-1) @ values).transpose(1, 2).flatten(2))
-        x += self.down(self.up(block.norm_mlp(x), relu=True))
+            scores += future(n, keys.shape[2], x.dtype)
+        weights = scores.softmax(-1, dtype=torch.float32).to(x.dtype)  # sooner than in bfloat16
+        x = self.out((weights @ values).transpose(1, 2).flatten(2), plus=x)
+        x = self.down(self.up(block.norm_mlp(x), relu=True), plus=x)
         return x if block.adapter is None else block.adapter(x.float()).to(x.dtype)
 
 
 @functools.lru_cache(maxsize=256)
-def _future(n: int, m: int) -> Tensor:
-    """Say which of m keys each of the last n tokens must not see, (n, m) bool."""
-    return torch.ones(n, m, dtype=torch.bool).triu(m - n + 1)
+def future(n: int, m: int, dtype: torch.dtype) -> Tensor:
+    """Return what is added to the scores of the last n tokens by m keys, (n, m): -∞ at the later."""
+    later = torch.ones(n, m, dtype=torch.bool).triu(m - n + 1)
+    return torch.zeros(n, m, dtype=dtype).masked_fill_(later, -torch.inf)
 
 
 class Layers:

@@ -7,7 +7,6 @@ and of the context's tokens, which are data). Tokens are (B, n, W); heads (B, H,
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -16,7 +15,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from workbench.acting import has_bf16, onednn
+from workbench.acting import future, has_bf16, onednn
 
 _HALF = torch.bfloat16
 
@@ -138,8 +137,9 @@ class _Layer:
         normed, norm_attention = self.norm_attention.forward(x)
         q = self._split(_product(normed[:, asked].contiguous(), self.q))
         k, v = (self._split(_product(normed, layer)) for layer in (self.k, self.v))
-        future = _future(x.shape[1])[asked].expand(*q.shape[:2], -1)
-        scores = torch.baddbmm(future, q, k.transpose(1, 2), alpha=self.scale)
+        n = x.shape[1]
+        later = future(n, n, _HALF)[asked].expand(*q.shape[:2], -1)
+        scores = torch.baddbmm(later, q, k.transpose(1, 2), alpha=self.scale)
         weights = scores.softmax(-1, dtype=torch.float32).to(_HALF)  # so it is the faster
         x = _product(self._join(weights @ v), self.out, plus=x[:, asked].contiguous())
         normed, norm_mlp = self.norm_mlp.forward(x)
@@ -203,10 +203,3 @@ def _product(
     if plus is not None:
         return onednn.binary(x, plus, *layer, "add")
     return onednn(x, *layer, "relu" if relu else "none", [], "")
-
-
-@functools.lru_cache(maxsize=64)
-def _future(n: int) -> Tensor:
-    """Return what is added to the scores of n tokens, (n, n): -∞ at those that come later."""
-    later = torch.ones(n, n, dtype=torch.bool).triu(1)
-    return torch.zeros(n, n, dtype=_HALF).masked_fill_(later, -torch.inf)
