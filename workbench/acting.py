@@ -120,12 +120,15 @@ class _Layer:
         heads = self.qkv(block.norm_attention(x)).view(b, n, 3, block.n_heads, w // block.n_heads)
         q, k, v = heads.permute(2, 0, 3, 1, 4)
         self.keys[:, :, after : after + n], self.values[:, :, after : after + n] = k, v
-        keys, values = self.keys[:, :, : after + n], self.values[:, :, : after + n]
+        known = after + n
+        keys, values = self.keys[:, :, :known], self.values[:, :, :known]
         if newest:
             q, x, n = q[:, :, -1:], x[:, -1:], 1
-        scores = (q @ keys.transpose(-1, -2)).mul_(keys.shape[-1] ** -0.5)
+        if x.dtype == torch.bfloat16:
+            keys = self.keys  # all that there is room for: torch would copy a part of it
+        scores = (q @ keys.transpose(-1, -2))[..., :known].mul_(keys.shape[-1] ** -0.5)
         if n > 1:
-            scores += future(n, keys.shape[2], x.dtype)
+            scores += future(n, known, x.dtype)
         weights = scores.softmax(-1, dtype=torch.float32).to(x.dtype)  # sooner than in bfloat16
         x = self.out((weights @ values).transpose(1, 2).flatten(2), plus=x)
         x = self.down(self.up(block.norm_mlp(x), relu=True), plus=x)
@@ -134,7 +137,7 @@ class _Layer:
 
 @functools.lru_cache(maxsize=256)
 def future(n: int, m: int, dtype: torch.dtype) -> Tensor:
-    """Return what is added to the scores of the last n tokens by m keys, (n, m): -∞ at the later."""
+    """Return what is added to the scores of the last n tokens by m keys, (n, m): -∞ where later."""
     later = torch.ones(n, m, dtype=torch.bool).triu(m - n + 1)
     return torch.zeros(n, m, dtype=dtype).masked_fill_(later, -torch.inf)
 
