@@ -37,7 +37,7 @@ CHOSEN: dict[str, tuple[Mapping[str, Any], int]] = {
     "prompt-dt-ft": ({}, 10),
     "prompt-tuning-dt": ({"batch_size": 8, "mu": 0.1, "lr": 0.1}, 10),
     "prompt-tuning-dt/online": (
-        {"scorer": "online", "n_candidates": 8, "mu": 0.1, "lr": 0.1},
+        {"scorer": "online", "n_candidates": 8, "mu": 0.3, "lr": 0.3},
         5,
     ),
     "prompt-diffuser": ({}, 100),
