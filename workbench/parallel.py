@@ -119,5 +119,6 @@ def joined(device: Device = "cpu") -> Iterator[World]:
     dist.init_process_group("nccl" if place.type == "cuda" else "gloo")
     try:
         yield World(dist.get_rank(), size, place)
+        dist.barrier()  # nobody leaves while another may still answer
     finally:
         dist.destroy_process_group()
