@@ -181,6 +181,19 @@ def without_prompt(toy):
 
 
 @pytest.fixture
+def prompts(toy, draw):
+    """Three prompts of the toy model's length."""
+    return Trajectories(record(toy.task(5), 3)).sample(draw, 3, TOY_SIZES.prompt_length, whole=True)
+
+
+@pytest.fixture
+def contexts(toy, draw):
+    """Three contexts of another task, from its start, its middle, and with padding."""
+    few = Trajectories(record(toy.task(2), 3))
+    return few.segments(np.arange(3), np.array([0, 3, 8]), TOY_SIZES.context_length)
+
+
+@pytest.fixture
 def diffuser(toy):
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(5)

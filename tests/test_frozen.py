@@ -5,7 +5,7 @@ import dataclasses
 import numpy as np
 import pytest
 import torch
-from conftest import TOY_DIFFUSER, TOY_SIZES, build_model, record
+from conftest import TOY_DIFFUSER, TOY_SIZES, build_model
 
 from workbench import assets, frozen
 from workbench.acting import has_bf16, onednn
@@ -20,16 +20,6 @@ K, K_STAR = TOY_SIZES.context_length, TOY_SIZES.prompt_length
 needs_bf16 = pytest.mark.skipif(
     onednn is None or not has_bf16(), reason="this processor has no bfloat16"
 )
-
-
-@pytest.fixture
-def prompts(toy, draw):
-    return Trajectories(record(toy.task(5), 3)).sample(draw, 3, K_STAR, whole=True)
-
-
-@pytest.fixture
-def contexts(toy, draw):
-    return Trajectories(record(toy.task(2), 3)).segments(np.arange(3), np.array([0, 3, 8]), K)
 
 
 def loss_and_gradient(model, prompts, contexts):

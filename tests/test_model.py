@@ -5,7 +5,7 @@ import dataclasses
 import numpy as np
 import pytest
 import torch
-from conftest import TOY_SIZES, build_model, record
+from conftest import TOY_SIZES, build_model
 
 from workbench.acting import Product, _by_parts, _parts, has_bf16, onednn
 from workbench.checkpoint import read_checkpoint
@@ -13,19 +13,9 @@ from workbench.dropout import dropout
 from workbench.model import ModelConfig, PromptDT, PromptedPolicy
 from workbench.rollout import rollout
 from workbench.tasks import find
-from workbench.trajectory import Segment, Trajectories
+from workbench.trajectory import Segment
 
 K, K_STAR, T = TOY_SIZES.context_length, TOY_SIZES.prompt_length, 12
-
-
-@pytest.fixture
-def prompts(toy, draw):
-    return Trajectories(record(toy.task(5), 3)).sample(draw, 3, K_STAR, whole=True)
-
-
-@pytest.fixture
-def contexts(toy, draw):
-    return Trajectories(record(toy.task(2), 3)).segments(np.arange(3), np.array([0, 3, 8]), K)
 
 
 def changed(segment, rows, by=3.0):

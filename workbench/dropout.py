@@ -9,9 +9,8 @@ from torch import Tensor
 def dropout(x: Tensor, p: float) -> Tensor:
     """Set a share p of the numbers to zero and divide the others by 1 - p, as ``F.dropout`` does.
 
-    Each is decided by 16 random bits, a quarter of a draw of torch's generator: on a CPU that takes
-    a fifth of the time of ``F.dropout``, which was a sixth of a training step. p is rounded to
-    1/65,536.
+    Each is decided by 16 random bits, a quarter of a draw of torch's generator, where ``F.dropout``
+    takes a whole draw. p is rounded to 1/65,536.
     """
     bits = torch.empty(-(-x.numel() // 4), dtype=torch.int64, device=x.device)
     bits = bits.random_(-(2**63), None).view(torch.int16)[: x.numel()].view(x.shape)

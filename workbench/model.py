@@ -259,8 +259,8 @@ class PromptDT(nn.Module):
     def computing(self, precision: Precision) -> PromptDT:
         """Return this very model, weights shared, with ``forward`` computed in ``precision``.
 
-        ``"bf16"`` computes in bfloat16 with the weights in float32: twice as fast on a CPU that
-        has it. What a ``PromptedPolicy`` computes in is said by the policy.
+        ``"bf16"`` computes in bfloat16 with the weights in float32: sooner on a CPU that
+        has it (`make bench`). What a ``PromptedPolicy`` computes in is said by the policy.
         """
         model = copy.copy(self)
         model.precision = precision

@@ -161,6 +161,13 @@ VALIDATION = {
     "episodes": 10,
 }
 """Where settings are chosen: training tasks that nothing was pretrained on, in each quality."""
+_OF_ONE_STEP = (
+    ({}, 100),
+    ({"temperature": 0.25}, 100),
+    ({"temperature": 0.0}, 100),
+    ({"lr": 1e-3}, 100),
+    ({"n_candidates": 8}, 100),
+)
 CANDIDATES: dict[str, tuple[tuple[Mapping[str, Any], int], ...]] = {
     "soft-prompt": (
         ({"lr": 1e-3}, 100),
@@ -191,20 +198,8 @@ CANDIDATES: dict[str, tuple[tuple[Mapping[str, Any], int], ...]] = {
         ({"scorer": "online", "n_candidates": 8, "mu": mu, "lr": lr}, 5)
         for mu, lr in ((0.1, 0.1), (0.3, 0.3), (1.0, 1.0))
     ),
-    "prompt-vae": (
-        ({}, 100),
-        ({"temperature": 0.25}, 100),
-        ({"temperature": 0.0}, 100),
-        ({"lr": 1e-3}, 100),
-        ({"n_candidates": 8}, 100),
-    ),
-    "prompt-gan": (
-        ({}, 100),
-        ({"temperature": 0.25}, 100),
-        ({"temperature": 0.0}, 100),
-        ({"lr": 1e-3}, 100),
-        ({"n_candidates": 8}, 100),
-    ),
+    "prompt-vae": _OF_ONE_STEP,
+    "prompt-gan": _OF_ONE_STEP,
     "informed-diffuser": (
         ({"temperature": 0.25}, 0),
         ({"temperature": 0.0}, 0),

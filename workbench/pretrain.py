@@ -42,7 +42,7 @@ class PretrainConfig:
             rows before the last one (steps 194 to 198 of 200).
         average: Decay of the running average of the weights that is kept.
         precision: ``"bf16"`` computes the forward and backward pass in bfloat16, with weights
-            and optimiser in float32; 2.5 times as fast on a CPU that has it.
+            and optimiser in float32: sooner on a CPU that has it (`make bench`).
     """
 
     steps: int = 12_000
