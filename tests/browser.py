@@ -79,7 +79,10 @@ def opened(init_script=""):
         chromium = playwright.chromium.launch(executable_path=browser, args=FLAGS)
         page = chromium.new_page(viewport={"width": 1280, "height": 900})
         wrong = []
-        page.on("console", lambda m: wrong.append(m.text) if m.type == "error" else None)
+        page.on(
+            "console",
+            lambda m: wrong.append(f"{m.text} {m.location}") if m.type == "error" else None,
+        )
         page.on("pageerror", lambda error: wrong.append(str(error)))
         page.on(
             "request",
@@ -92,7 +95,7 @@ def opened(init_script=""):
         page.add_init_script(init_script)
         yield page
         chromium.close()
-    assert wrong == []
+    assert wrong == [], wrong
 
 
 def _wait_for(url, server, seconds=20):

@@ -19,7 +19,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from workbench.acting import Layers, has_bf16
+from workbench.acting import Layers, Recent, has_bf16
 from workbench.checkpoint import read_checkpoint, write_checkpoint
 from workbench.dropout import dropout
 from workbench.frozen import FrozenBlocks
@@ -355,10 +355,12 @@ class _Prompted:
         self.observations = torch.zeros(*shape, len(family.observations))
         self.actions = torch.zeros(*shape, len(family.actions))
         self.returns_to_go = torch.full((*shape, 1), float(target))
+        self.recent = Recent(self.layers, n, self.most, self.model.config.width)
         self.t = self.begin = 0
 
-    def _tokens(self, low: int) -> Tensor:
-        """Return the tokens of rows ``low`` to t, without the action that is asked for."""
+    def _tokens(self) -> Tensor:
+        """Return the tokens of the last row, whose action is known by now, and of this one."""
+        low = max(0, self.t - 1)
         rows = slice(low, self.t + 1)
         n, length = len(self.observations), self.t + 1 - low
         context = Segment(
@@ -369,19 +371,20 @@ class _Prompted:
             timesteps=torch.arange(low, self.t + 1).expand(n, -1),
             mask=torch.ones(n, length),
         )
-        return self.model._tokens(self.model.context_embedding, context)[:, :-1]
+        return self.model._tokens(self.model.context_embedding, context)
 
     @torch.inference_mode()
     def act(self, observations: np.ndarray) -> np.ndarray:
         t = self.t
         self.observations[:, t] = torch.from_numpy(np.asarray(observations, np.float32))
+        self.recent.put(t, self._tokens())
+        known = 0  # tokens from ``begin`` on
         if self.mode == "block" and t and t - self.begin < self.most:
-            # what follows the known tokens: the last action, the return-to-go, the observation
-            new, known = self._tokens(t - 1)[:, 2:], 3 * (t - self.begin) - 1
+            known = 3 * (t - self.begin) - 1  # not the last action, which was to be chosen
         else:
             self.begin = max(0, t + 1 - self.fewest)
-            new, known = self._tokens(self.begin), 0
-        encoded = self.layers.newest(new, self.prompted + known)
+        new = 3 * self.begin + known, 3 * t + 2  # up to the observation
+        encoded = self.recent.newest(*new, self.prompted + known)
         action = torch.tanh(self.model.head(self.model.norm_out(encoded)))
         self.actions[:, t] = action
         return action.numpy()

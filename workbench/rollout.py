@@ -69,8 +69,9 @@ def rollout(policy: Policy, task: Task, seeds: Sequence[int]) -> Iterator[Transi
         states = np.stack([env.state() for env in envs])
         actions = np.asarray(acting.act(observations), np.float32)
         following, rewards, ended = observations.copy(), np.zeros(len(envs)), np.zeros_like(alive)
-        for i in np.flatnonzero(alive):
-            following[i], rewards[i], ended[i], _, _ = envs[i].step(actions[i])
+        running = np.flatnonzero(alive)
+        stepped = type(envs[0]).step_all([envs[i] for i in running], actions[running])
+        following[running], rewards[running], ended[running] = stepped
         yield Transition(t, observations, actions, rewards, states, alive)
         acting.receive(rewards)
         observations, alive = following, alive & ~ended

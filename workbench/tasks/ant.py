@@ -9,6 +9,8 @@ well under 0.05 a step).
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 from gymnasium.envs.mujoco.ant_v5 import AntEnv
 from gymnasium.spaces import Box
@@ -43,19 +45,22 @@ class Ant(PublishedBody, AntEnv):
 
     def __init__(self, goal: tuple[float, ...]):
         self.goal = goal
+        self.reward_terms = rewards.ant_direction
         super().__init__(include_cfrc_ext_in_observation=False)
         self.observation_space = Box(-np.inf, np.inf, (27,), np.float64)
 
-    def step(self, action: np.ndarray):
-        """Advance by 0.05 s; the third value is True when the ant has fallen or jumped away."""
-        before = self.data.qpos[:3].copy()
-        self.do_simulation(action, self.frame_skip)
-        velocity = (self.data.qpos[:3] - before) / self.dt
-        measured = np.append(velocity, np.square(self.contact_forces).sum())
-        terms = rewards.ant_direction(measured, np.asarray(action, np.float64), self.goal)
-        healthy = np.isfinite(self.state()).all() and _LOWEST <= self.data.qpos[2] <= _HIGHEST
-        info = {"measured": measured}
-        return self._get_obs(), float(sum(terms.values())), not healthy, False, info
+    @staticmethod
+    def _measure(envs: Sequence[Ant], velocities: np.ndarray) -> np.ndarray:
+        forces = np.array([env.data.cfrc_ext for env in envs]).reshape(len(envs), -1)
+        lowest, highest = envs[0]._contact_force_range
+        forces = np.square(forces.clip(lowest, highest)).sum(-1, keepdims=True)
+        return np.concatenate([velocities[:, :3], forces], 1)
+
+    @staticmethod
+    def _observe(envs: Sequence[Ant], qpos: np.ndarray, qvel: np.ndarray):
+        finite = np.isfinite(qpos).all(-1) & np.isfinite(qvel).all(-1)
+        healthy = finite & (qpos[:, 2] >= _LOWEST) & (qpos[:, 2] <= _HIGHEST)
+        return np.concatenate([qpos[:, 2:], qvel], 1), ~healthy
 
 
 def _state_of(observations: np.ndarray) -> np.ndarray:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
 import gymnasium
 import numpy as np
@@ -54,6 +54,18 @@ class Environment(gymnasium.Env):
     """
 
     goal: tuple[float, ...]
+
+    @classmethod
+    def step_all(
+        cls, envs: Sequence[Self], actions: np.ndarray
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Step B environments of one goal, by actions (B, A).
+
+        Returns:
+            What ``step`` returns of each: observations (B, O), rewards (B,), ended (B,) bool.
+        """
+        steps = [env.step(action)[:3] for env, action in zip(envs, actions, strict=True)]
+        return tuple(map(np.array, zip(*steps, strict=True)))
 
     def state(self) -> np.ndarray:
         """Return the current state, ``(S,)`` float64."""
