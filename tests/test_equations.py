@@ -9,6 +9,7 @@ import pytest
 import torch
 from conftest import TOY_DIFFUSER, build_model, record
 
+from workbench import projection
 from workbench.diffusion import NoiseSchedule, PromptDiffuser, denoise, diffusion_loss
 from workbench.pretrain import action_loss
 from workbench.projection import MODES, Projection, row_space
@@ -464,12 +465,56 @@ def test_the_row_space_is_the_smallest_that_keeps_the_energy(draw, energy):
     np.testing.assert_allclose(basis @ basis.T, right[:m].T @ right[:m], atol=1e-6)
 
 
+@pytest.mark.parametrize("turned", [0.0, 0.03, 0.3, 3.0])
+def test_a_row_space_sought_from_a_near_one_is_the_same(draw, turned, monkeypatch):
+    """As in training: some directions lead, and they turn a little from basis to basis."""
+
+    def stack(turn):
+        lead = lead_one + turn * draw.normal(size=(3, 64))
+        noise = 0.05 * draw.normal(size=(5, 40, 64))
+        matrices = draw.normal(size=(5, 40, 3)) * [3, 2, 1] @ lead + noise
+        return [torch.from_numpy(m).float() for m in matrices]
+
+    lead_one = np.linalg.qr(draw.normal(size=(64, 3)))[0].T
+    near = row_space(stack(0.0), 0.98)
+    now = stack(turned)
+    want = row_space(now, 0.98)
+    found, leading = [], projection._leading
+    monkeypatch.setattr(projection, "_leading", lambda *a: found.append(leading(*a)) or found[-1])
+    got = row_space(now, 0.98, near)
+    assert got.shape == want.shape
+    np.testing.assert_allclose(got @ got.T, want @ want.T, atol=1e-4)
+    np.testing.assert_allclose(got.T @ got, np.eye(got.shape[1]), atol=1e-5)
+    assert (found[0] is not None) or turned > 1
+
+
+@pytest.mark.parametrize("near", [np.eye(64)[:, :1], np.zeros((64, 2)), np.eye(64)[:, :40]])
+def test_a_basis_that_is_not_near_does_no_harm(draw, near):
+    now = [torch.from_numpy(draw.normal(size=(40, 64))).float() for _ in range(5)]
+    near = torch.from_numpy(near).float()
+    for energy in (0.3, 0.9, 1.0):
+        got, want = row_space(now, energy, near), row_space(now, energy)
+        np.testing.assert_allclose(got @ got.T, want @ want.T, atol=1e-4)
+
+
+def test_only_recent_gradients_span_the_basis(draw):
+    """With a memory of 2 and a basis every 5 updates, the basis of update 5 is that of 4 and 5."""
+    combiner = Projection("subspace", memory=2, refresh=5)
+    seen = [[torch.from_numpy(draw.normal(size=(1, 6))).float()] for _ in range(6)]
+    for gradient in seen:
+        combiner.combine(gradient, [-gradient[0]])
+    (basis,) = combiner._bases
+    want = row_space([seen[4][0], seen[5][0]], combiner.energy)
+    torch.testing.assert_close(basis, want)
+
+
 def test_the_row_space_of_few_rows_has_their_rank(draw):
     row = torch.from_numpy(draw.normal(size=(1, 6))).float()
     basis = row_space([row, 3 * row, -row], 1.0)
     assert basis.shape == (6, 1)
     np.testing.assert_allclose(basis[:, 0].abs(), (row[0] / row.norm()).abs(), atol=1e-6)
     assert row_space([torch.zeros(2, 6)], 0.9).shape == (6, 0)
+    assert row_space([torch.zeros(80, 64)], 0.9, torch.eye(64)[:, :2]).shape == (64, 0)
 
 
 @pytest.mark.parametrize("energy", [0.5, 0.9, 1.0])

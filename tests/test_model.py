@@ -7,7 +7,8 @@ import pytest
 import torch
 from conftest import TOY_SIZES, build_model
 
-from workbench.acting import Product, _by_parts, _parts, has_bf16, onednn
+from workbench import acting
+from workbench.acting import Perceptron, Product, _by_parts, _parts, has_bf16, onednn
 from workbench.checkpoint import read_checkpoint
 from workbench.dropout import dropout
 from workbench.model import ModelConfig, PromptDT, PromptedPolicy
@@ -90,6 +91,20 @@ def test_block_mode_works_without_a_prompt(toy, model):
     check_rollout(model, Segment.empty(toy), steps, block_rows(K))
 
 
+@pytest.mark.parametrize("k", [1, 2, 3, 4])
+@pytest.mark.parametrize("mode", ["exact", "block"])
+def test_what_is_kept_of_many_rows_equals_the_forward_pass(toy, prompts, monkeypatch, mode, k):
+    monkeypatch.setattr(acting, "_MANY", 0)
+    kept, first = [], acting.Layers.first
+    monkeypatch.setattr(acting.Layers, "first", lambda *a: kept.append(1) or first(*a))
+    model = build_model(toy, dataclasses.replace(TOY_SIZES, n_layers=3, context_length=k), seed=3)
+    policy = PromptedPolicy(model, prompts, target_return=3.0, mode=mode)
+    steps = list(rollout(policy, toy.task(5), [1, 2, 3, 4]))
+    exact = [max(0, t + 1 - k) for t in range(T)]
+    check_rollout(model, prompts, steps, exact if mode == "exact" else block_rows(k))
+    assert len(kept) == T > 2 * k + 2, "what is kept must have been moved"
+
+
 def test_bfloat16_is_near_and_only_where_it_pays(toy, model, prompts):
     def actions(n, **given):
         steps = rollout(PromptedPolicy(model, prompts, **given), toy.task(5), range(n))
@@ -139,6 +154,17 @@ def test_a_product_has_the_very_bits_of_the_plain_one(rows, n_in, n_out, rng):
     assert torch.equal(product(x.view(1, rows, n_in))[0], layer(x))
     near = Product(layer, torch.float32, same_bits=False)
     torch.testing.assert_close(near(x, relu=True), layer(x).relu())
+
+
+@torch.inference_mode()
+@pytest.mark.parametrize("rows", [1, 2, 40, 413, 1180])
+def test_a_hidden_layer_made_in_parts_has_the_very_bits_of_the_whole(rows, rng):
+    up, down = torch.nn.Linear(128, 512), torch.nn.Linear(512, 128)
+    h, x = (torch.randn(1, rows, 128, generator=rng) for _ in range(2))
+    want = x + down(up(h).relu())
+    assert torch.equal(Perceptron(up, down, torch.float32, same_bits=True)(h, x), want)
+    near = Perceptron(up, down, torch.float32, same_bits=False)
+    torch.testing.assert_close(near(h, x), want)
 
 
 @pytest.mark.skipif(onednn is None, reason="this build of torch has no oneDNN")

@@ -87,7 +87,7 @@ class Combined:
     tensors: tuple[Agreement, ...]
 
 
-def row_space(recent: Sequence[Tensor], energy: float) -> Tensor:
+def row_space(recent: Sequence[Tensor], energy: float, near: Tensor | None = None) -> Tensor:
     """Return an orthonormal basis B of the row space of stacked matrices, (n, M).
 
     M is the smallest number of right singular vectors that keep the share ``energy`` of the
@@ -96,28 +96,58 @@ def row_space(recent: Sequence[Tensor], energy: float) -> Tensor:
     Args:
         recent: Matrices of n columns; a vector counts as one row.
         energy: Share to keep, in (0, 1].
+        near: A basis that may lie near B, (n, m), such as that of a moment ago: where a few
+            steps lead from it to B, as in training, they are taken.
     """
-    matrices = [g.reshape(-1, g.shape[-1]) for g in recent]
-    n_rows, n = sum(map(len, matrices)), matrices[0].shape[1]
+    rows = torch.cat([g.reshape(-1, g.shape[-1]) for g in recent])
+    n_rows, n = rows.shape
     # The smaller of the two Gram matrices says it all: that of rows, or that of columns, which
     # has the right singular vectors themselves.
     few = n_rows < n
-    if few:
-        rows = torch.cat(matrices)
-        gram = rows @ rows.T
-    else:
-        gram = matrices[0].T @ matrices[0]
-        for matrix in matrices[1:]:
-            gram.addmm_(matrix.T, matrix)
+    if near is not None and not few and 0 < near.shape[1] < n // 16 and energy <= 0.99:
+        basis = _leading(rows, energy, near)
+        if basis is not None:
+            return basis
+    gram = rows @ rows.T if few else rows.T @ rows
     ascending, vectors = torch.linalg.eigh(gram)
     values = ascending.numpy()[::-1].clip(min=0)
     if values[0] == 0:
         return gram.new_zeros(n, 0)
     rounding = len(values) * torch.finfo(gram.dtype).eps
-    share = values.cumsum(dtype=np.float64) / values.sum(dtype=np.float64)
-    m = min(int((share < energy - rounding).sum()) + 1, int((values > values[0] * rounding).sum()))
+    kept = _kept(values, values.sum(dtype=np.float64), energy - rounding)
+    m = min(kept, int((values > values[0] * rounding).sum()))
     basis = vectors[:, -m:].flip(1)
     return rows.T @ basis / ascending[-m:].flip(0).sqrt() if few else basis
+
+
+def _kept(values: np.ndarray, total: float, energy: float) -> int:
+    """Return how many of the descending ``values`` make up the share ``energy`` of ``total``."""
+    return int((values.cumsum(dtype=np.float64) < energy * total).sum()) + 1
+
+
+def _leading(rows: Tensor, energy: float, near: Tensor) -> Tensor | None:
+    """Return what ``row_space`` does by subspace iteration, or None where that is not enough.
+
+    Halko, Martinsson and Tropp (2011), algorithm 4.4, from ``near`` and some of the last rows. A
+    vector counts as found once G v - λ v is below 1e-4 of the largest λ, G = rowsᵀ rows.
+    """
+    basis = torch.cat([near, rows[-4:].T], 1)
+    total = float(rows.view(-1) @ rows.view(-1))
+    if not total:
+        return None
+    for step in range(4):
+        basis = torch.linalg.qr(basis).Q
+        seen = rows @ basis
+        ascending, turn = torch.linalg.eigh(seen.T @ seen)
+        image, basis = ((seen @ turn).T @ rows).T, basis @ turn
+        m = _kept(ascending.numpy()[::-1], total, energy)
+        if m > len(ascending) and step:
+            return None
+        missed = torch.linalg.vector_norm(image - basis * ascending, dim=0)[-m:].max()
+        if m <= len(ascending) and missed <= 1e-4 * ascending[-1]:
+            return basis[:, -m:].flip(1)
+        basis = image
+    return None
 
 
 class Projection:
@@ -159,7 +189,8 @@ class Projection:
 
     def combine(self, g_dm: Sequence[Tensor], g_dt: Sequence[Tensor]) -> Combined:
         """Combine the gradients of L_DM and L_DT, one tensor per parameter each (Eq. 8)."""
-        dm_dm, dm_dt, dt_dt = _dots(g_dm, g_dm), _dots(g_dm, g_dt), _dots(g_dt, g_dt)
+        a, b = ([g.reshape(-1) for g in gradients] for gradients in (g_dm, g_dt))
+        dm_dm, dm_dt, dt_dt = _dots(a, a), _dots(a, b), _dots(b, b)
         dot, norm_dm, norm_dt = dm_dt.sum(), dm_dm.sum() ** 0.5, dt_dt.sum() ** 0.5
         kept, away = self._projected(g_dm, g_dt, dm_dm, dm_dt)
         dots = dm_dm, dm_dt, dt_dt, *away.of_kept(dm_dt, dt_dt)
@@ -194,12 +225,7 @@ class Projection:
         return kept, _Away(shares**2 * dm_dm, shares * dm_dm, shares * dm_dt)
 
     def _without_bases(self, g_dm, g_dt, dm_dt) -> tuple[Sequence[Tensor], _Away]:
-        self._recent.append(tuple(g.detach().clone() for g in g_dm))
-        if self._updates % self.refresh == 0 or self._updates < self._recent.maxlen:
-            self._bases = tuple(
-                row_space(recent, self.energy) for recent in zip(*self._recent, strict=True)
-            )
-        self._updates += 1
+        self._remember(g_dm)
         kept, away, dm_away = list(g_dt), np.zeros(len(g_dt)), np.zeros(len(g_dt))
         if len(where := np.flatnonzero(dm_dt < 0)):
             inside = {}  # coordinates in the basis, which is orthonormal
@@ -208,11 +234,24 @@ class Projection:
                 rows = g_dt[i].reshape(-1, len(basis))
                 inside[i] = rows @ basis
                 kept[i] = torch.addmm(rows, inside[i], basis.T, alpha=-1).view_as(g_dt[i])
-            away[where] = _dots(inside.values(), inside.values())
-            dm_away[where] = dm_dt[where] - _dots(
-                [g_dm[i] for i in where], [kept[i] for i in where]
-            )
+            coordinates = [c.reshape(-1) for c in inside.values()]
+            away[where] = _dots(coordinates, coordinates)
+            pairs = [(g_dm[i].reshape(-1), kept[i].reshape(-1)) for i in where]
+            dm_away[where] = dm_dt[where] - _dots(*zip(*pairs, strict=True))
         return kept, _Away(away, dm_away, away)
+
+    def _remember(self, g_dm: Sequence[Tensor]) -> None:
+        """Keep g_DM where the next basis is to span it, and compute the basis where it is time."""
+        memory, now, self._updates = self._recent.maxlen, self._updates, self._updates + 1
+        if now < memory or -now % self.refresh < memory:
+            self._recent.append(tuple(g.detach().clone() for g in g_dm))
+        if now < memory or now % self.refresh == 0:
+            near = self._bases or (None,) * len(g_dm)
+            recent = zip(*self._recent, strict=True)
+            self._bases = tuple(
+                row_space(of_one, self.energy, basis)
+                for of_one, basis in zip(recent, near, strict=True)
+            )
 
 
 @dataclass(frozen=True, eq=False)
@@ -230,9 +269,9 @@ class _Away:
 
 
 def _dots(a: Iterable[Tensor], b: Iterable[Tensor]) -> np.ndarray:
-    """Return the dot product of each pair of tensors, (tensors,)."""
+    """Return the dot product of each pair of vectors, (pairs,)."""
     pairs = zip(a, b, strict=True)
-    return torch.stack([x.reshape(-1) @ y.reshape(-1) for x, y in pairs]).double().numpy()
+    return torch.stack([torch.dot(x, y) for x, y in pairs]).double().numpy()
 
 
 def _agreement(dm_dm: float, dm_dt: float, dt_dt: float, lost: float) -> Agreement:

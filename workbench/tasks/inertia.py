@@ -36,7 +36,9 @@ class PublishedBody(Environment):
 
     def step(self, action: np.ndarray):
         """Advance by one step; the third value says whether the robot has fallen."""
-        (observed,), (reward,), (ended,), (measured,) = self._steps([self], np.asarray(action)[None])
+        (observed,), (reward,), (ended,), (measured,) = self._steps(
+            [self], np.asarray(action)[None]
+        )
         return observed, float(reward), bool(ended), False, {"measured": measured}
 
     @classmethod
