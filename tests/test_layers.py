@@ -15,7 +15,7 @@ ROWS = """
 tasks.family tasks.rewards tasks.inertia tasks.locomotion tasks.ant
 tasks.sawyer tasks.reach tasks splits variants
 trajectory rollout behaviour dataset own assets full
-acting dropout frozen checkpoint model stored chain_gradient diffusion informed generators
+memory acting dropout frozen checkpoint model stored chain_gradient diffusion informed generators
 parallel training pretrain pretrain_generator hyper projection toy
 methods.method methods.prompt_dt methods.mt_orl methods.tuned_prompt methods.tuned_weights
 methods.soft_prompt methods.adapter methods.hdt methods.fine_tuning methods.prompt_tuning

@@ -12,6 +12,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from workbench.memory import keep_freed_memory
+
+keep_freed_memory()  # of every process that has a network
+
 onednn = getattr(torch.ops.mkldnn, "_linear_pointwise", None)
 _FEW = 8  # tokens that ask; for more of them torch's own attention is the slower one
 _MANY = 512  # rows; the products of more of them do not fit into a core's cache at once
