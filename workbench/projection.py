@@ -7,7 +7,6 @@ vectors or matrices, so there are three readings; see ``MODES``.
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Literal, get_args
@@ -99,7 +98,8 @@ def row_space(recent: Sequence[Tensor], energy: float, near: Tensor | None = Non
         near: A basis that may lie near B, (n, m), such as that of a moment ago: where a few
             steps lead from it to B, as in training, they are taken.
     """
-    rows = torch.cat([g.reshape(-1, g.shape[-1]) for g in recent])
+    matrices = [g.reshape(-1, g.shape[-1]) for g in recent]
+    rows = matrices[0] if len(matrices) == 1 else torch.cat(matrices)
     n_rows, n = rows.shape
     # The smaller of the two Gram matrices says it all: that of rows, or that of columns, which
     # has the right singular vectors themselves.
@@ -183,22 +183,22 @@ class Projection:
             if value < 1:
                 raise ValueError(f"`{name}` must be at least 1: got {value}.")
         self.mode, self.lam, self.energy, self.refresh = mode, lam, energy, refresh
-        self._recent: deque[tuple[Tensor, ...]] = deque(maxlen=memory)
+        self.memory = memory
+        self._recent: tuple[Tensor, ...] = ()  # (memory, ...) of each parameter, in no order
         self._bases: tuple[Tensor, ...] = ()
-        self._updates = 0
+        self._updates = self._remembered = 0
 
     def combine(self, g_dm: Sequence[Tensor], g_dt: Sequence[Tensor]) -> Combined:
         """Combine the gradients of L_DM and L_DT, one tensor per parameter each (Eq. 8)."""
         a, b = ([g.reshape(-1) for g in gradients] for gradients in (g_dm, g_dt))
         dm_dm, dm_dt, dt_dt = _dots(a, a), _dots(a, b), _dots(b, b)
         dot, norm_dm, norm_dt = dm_dt.sum(), dm_dm.sum() ** 0.5, dt_dt.sum() ** 0.5
-        kept, away = self._projected(g_dm, g_dt, dm_dm, dm_dt)
+        gradient = tuple(torch.add(a, b, alpha=self.lam) for a, b in zip(g_dm, g_dt, strict=True))
+        away = self._project(gradient, g_dm, g_dt, dm_dm, dm_dt)
         dots = dm_dm, dm_dt, dt_dt, *away.of_kept(dm_dt, dt_dt)
         sums, by_tensor = [float(d.sum()) for d in dots], self.mode in ("tensor", "subspace")
         return Combined(
-            gradient=tuple(
-                torch.add(a, b, alpha=self.lam) for a, b in zip(g_dm, kept, strict=True)
-            ),
+            gradient=gradient,
             cosine=float(dot / max(norm_dm * norm_dt, 1e-30)),
             conflict=bool(dot < 0),
             removed=float(away.away.sum() ** 0.5 / max(norm_dt, 1e-30)),
@@ -206,8 +206,8 @@ class Projection:
             tensors=tuple(map(_agreement, *(d.tolist() for d in (dm_dm, dm_dt, dt_dt, away.away)))),
         )
 
-    def _projected(self, g_dm, g_dt, dm_dm, dm_dt) -> tuple[Sequence[Tensor], _Away]:
-        """Return Proj(g_DT) where the rule asks for it (Eq. 9), else ``g_dt``, and what is lost.
+    def _project(self, gradient, g_dm, g_dt, dm_dm, dm_dt) -> _Away:
+        """Take λ (g_DT - Proj(g_DT)) from g_DM + λ g_DT where the rule asks for it (Eq. 9).
 
         ``dm_dm``, ``dm_dt``: the dot products of each tensor's gradients.
         """
@@ -217,40 +217,41 @@ class Projection:
         elif self.mode == "tensor":
             shares = np.minimum(dm_dt, 0.0) / np.maximum(dm_dm, 1e-300)
         elif self.mode == "subspace":
-            return self._without_bases(g_dm, g_dt, dm_dt)
-        kept = [
-            torch.sub(b, a, alpha=float(share)) if share else b
-            for a, b, share in zip(g_dm, g_dt, shares, strict=True)
-        ]
-        return kept, _Away(shares**2 * dm_dm, shares * dm_dm, shares * dm_dt)
+            return self._without_bases(gradient, g_dm, g_dt, dm_dt)
+        for g, a, share in zip(gradient, g_dm, shares, strict=True):
+            if share:
+                g.sub_(a, alpha=self.lam * float(share))
+        return _Away(shares**2 * dm_dm, shares * dm_dm, shares * dm_dt)
 
-    def _without_bases(self, g_dm, g_dt, dm_dt) -> tuple[Sequence[Tensor], _Away]:
+    def _without_bases(self, gradient, g_dm, g_dt, dm_dt) -> _Away:
         self._remember(g_dm)
-        kept, away, dm_away = list(g_dt), np.zeros(len(g_dt)), np.zeros(len(g_dt))
+        away, dm_away = np.zeros(len(g_dt)), np.zeros(len(g_dt))
         if len(where := np.flatnonzero(dm_dt < 0)):
-            inside = {}  # coordinates in the basis, which is orthonormal
+            of_dm, of_dt = [], []  # coordinates in the basis, which is orthonormal
             for i in where:
                 basis = self._bases[i]
-                rows = g_dt[i].reshape(-1, len(basis))
-                inside[i] = rows @ basis
-                kept[i] = torch.addmm(rows, inside[i], basis.T, alpha=-1).view_as(g_dt[i])
-            coordinates = [c.reshape(-1) for c in inside.values()]
-            away[where] = _dots(coordinates, coordinates)
-            pairs = [(g_dm[i].reshape(-1), kept[i].reshape(-1)) for i in where]
-            dm_away[where] = dm_dt[where] - _dots(*zip(*pairs, strict=True))
-        return kept, _Away(away, dm_away, away)
+                rows = gradient[i].view(-1, len(basis))
+                dm, dt = (g[i].reshape(rows.shape) @ basis for g in (g_dm, g_dt))
+                rows.addmm_(dt, basis.T, alpha=-self.lam)
+                of_dm.append(dm.reshape(-1)), of_dt.append(dt.reshape(-1))
+            away[where], dm_away[where] = _dots(of_dt, of_dt), _dots(of_dm, of_dt)
+        return _Away(away, dm_away, away)
 
     def _remember(self, g_dm: Sequence[Tensor]) -> None:
         """Keep g_DM where the next basis is to span it, and compute the basis where it is time."""
-        memory, now, self._updates = self._recent.maxlen, self._updates, self._updates + 1
-        if now < memory or -now % self.refresh < memory:
-            self._recent.append(tuple(g.detach().clone() for g in g_dm))
-        if now < memory or now % self.refresh == 0:
+        now, self._updates = self._updates, self._updates + 1
+        if not now:
+            self._recent = tuple(g.new_empty(self.memory, *g.shape) for g in g_dm)
+        if now < self.memory or -now % self.refresh < self.memory:
+            for recent, g in zip(self._recent, g_dm, strict=True):
+                recent[self._remembered % self.memory] = g.detach()
+            self._remembered += 1
+        if now < self.memory or now % self.refresh == 0:
+            known = min(self._remembered, self.memory)
             near = self._bases or (None,) * len(g_dm)
-            recent = zip(*self._recent, strict=True)
             self._bases = tuple(
-                row_space(of_one, self.energy, basis)
-                for of_one, basis in zip(recent, near, strict=True)
+                row_space([recent[:known]], self.energy, basis)
+                for recent, basis in zip(self._recent, near, strict=True)
             )
 
 
