@@ -93,7 +93,7 @@ class _Seen:
     k: Tensor
     v: Tensor
     weights: Tensor  # (B H, r, n)
-    hidden: Tensor  # (B, r, 4 W)
+    normed: Tensor  # (B, r, W), what the MLP was given
     norm_attention: tuple[Tensor, ...]
     norm_mlp: tuple[Tensor, ...]
 
@@ -144,13 +144,15 @@ class _Layer:
         x = _product(self._join(weights @ v), self.out, plus=x[:, asked].contiguous())
         normed, norm_mlp = self.norm_mlp.forward(x)
         hidden = _product(normed, self.up, relu=True)
-        seen = _Seen(asked, q, k, v, weights, hidden, norm_attention, norm_mlp)
+        seen = _Seen(asked, q, k, v, weights, normed, norm_attention, norm_mlp)
         return _product(hidden, self.down, plus=x), seen
 
     def backward(self, gradient: Tensor, seen: _Seen, first: int | None) -> Tensor:
         """Return the gradient of the block's input; of its ``first`` tokens alone if given."""
+        # made anew: sooner than to fetch from memory what would have been kept
+        hidden = _product(seen.normed, self.up, relu=True)
         above = F.linear(gradient, self.back_down)
-        torch.ops.aten.threshold_backward.grad_input(above, seen.hidden, 0, grad_input=above)
+        torch.ops.aten.threshold_backward.grad_input(above, hidden, 0, grad_input=above)
         above = F.linear(above, self.back_up)
         gradient = gradient + self.norm_mlp.backward(above, seen.norm_mlp)
         above = self._split(F.linear(gradient, self.back_out))
