@@ -6,6 +6,7 @@ import pytest
 import torch
 from conftest import TOY_DIFFUSER
 
+from workbench.chain_gradient import mish_and_slope
 from workbench.diffusion import DenoisingTrace, DiffuserConfig, NoiseSchedule, PromptDiffuser
 from workbench.tasks import find
 
@@ -59,12 +60,28 @@ def test_noise_is_standard_normal_and_seeded(diffuser):
     assert not torch.equal(x, diffuser.noise(4000, draw(2)))
 
 
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_mish_and_its_slope_are_those_of_torch(dtype):
+    x = torch.cat([torch.linspace(-30, 30, 2001), torch.tensor([-200.0, -88, 0, 19.9, 20.1, 200])])
+    x = x.to(dtype).requires_grad_()
+    want = torch.nn.functional.mish(x)
+    (slope,) = torch.autograd.grad(want.sum(), x)
+    got = mish_and_slope(x.detach())
+    for ours, theirs in zip(got, (want.detach(), slope), strict=True):
+        torch.testing.assert_close(
+            ours, theirs, rtol=1e-6, atol=1e-6 if dtype.itemsize == 4 else 1e-14
+        )
+
+
 @torch.no_grad()
 def test_a_sample_is_the_end_of_the_chain(diffuser, y):
     rng = torch.Generator().manual_seed(3)
     *_, last = diffuser.chain(diffuser.noise(6, rng), y, rng, 0.5)
     sample = diffuser.sample(y, torch.Generator().manual_seed(3), 0.5)
     assert torch.equal(last.x, sample)
+    with torch.enable_grad():
+        to_learn_from = diffuser.sample(y, torch.Generator().manual_seed(3), 0.5)
+    torch.testing.assert_close(to_learn_from.detach(), sample)
     assert not torch.equal(diffuser.sample(y, torch.Generator().manual_seed(4), 0.5), sample)
 
 

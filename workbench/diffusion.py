@@ -288,7 +288,11 @@ class PromptDiffuser(Stored):
 
     def sample(self, y: Tensor, rng: torch.Generator, temperature: float) -> Tensor:
         """Draw one x0 per condition, (B, K*, D), differentiable through all N steps."""
-        return sample_with_gradient(self, self.noise(len(y), rng), y, rng, temperature)
+        x = self.noise(len(y), rng)
+        if torch.is_grad_enabled():
+            return sample_with_gradient(self, x, y, rng, temperature)
+        *_, last = self.chain(x, y, rng, temperature)
+        return last.x
 
 
 _STEP_FEATURES = 16
