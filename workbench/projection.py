@@ -131,22 +131,22 @@ def _leading(rows: Tensor, energy: float, near: Tensor) -> Tensor | None:
     Halko, Martinsson and Tropp (2011), algorithm 4.4, from ``near`` and some of the last rows. A
     vector counts as found once G v - λ v is below 1e-4 of the largest λ, G = rowsᵀ rows.
     """
-    basis = torch.cat([near, rows[-4:].T], 1)
     total = float(rows.view(-1) @ rows.view(-1))
     if not total:
         return None
-    for step in range(4):
-        basis = torch.linalg.qr(basis).Q
+    start = torch.cat([near, rows[-3:].T], 1)
+    image = ((rows @ start).T @ rows).T
+    for _ in range(3):
+        basis = torch.linalg.qr(image).Q
         seen = rows @ basis
         ascending, turn = torch.linalg.eigh(seen.T @ seen)
-        image, basis = ((seen @ turn).T @ rows).T, basis @ turn
         m = _kept(ascending.numpy()[::-1], total, energy)
-        if m > len(ascending) and step:
+        if m > len(ascending):
             return None
+        image, basis = ((seen @ turn).T @ rows).T, basis @ turn
         missed = torch.linalg.vector_norm(image - basis * ascending, dim=0)[-m:].max()
-        if m <= len(ascending) and missed <= 1e-4 * ascending[-1]:
+        if missed <= 1e-4 * ascending[-1]:
             return basis[:, -m:].flip(1)
-        basis = image
     return None
 
 

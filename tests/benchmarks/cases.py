@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import json
 import os
 import subprocess
@@ -15,7 +16,7 @@ import numpy as np
 import torch
 
 from benchmarks import peers
-from benchmarks.published import PublishedModel, evaluate_published, gpt2
+from benchmarks.published import PlainDiffuser, PublishedModel, evaluate_published, gpt2
 from benchmarks.timing import Result, Spread, interleaved, ratio
 from workbench import assets
 from workbench.methods import METHODS
@@ -147,7 +148,10 @@ def training(repeats: int) -> Iterator[Result]:
 
 
 def tuning(repeats: int) -> Iterator[Result]:
-    """Compare a tuning update with the same algorithm on the published model's pattern."""
+    """Compare a tuning update with the same algorithm on the published model's pattern.
+
+    That is the plain way: whole sequences through the published model, and the chain by autograd.
+    """
     task = find("cheetah-vel").tasks("test")[0]
     model, demos = load_model(task.family), assets.demos(task, "medium")
     # "sdpa": with gradients it is the faster one
@@ -157,8 +161,12 @@ def tuning(repeats: int) -> Iterator[Result]:
         "fp32": model,
     }
 
-    def updates(network, **settings) -> Callable[[], float]:
-        method = METHODS["prompt-diffuser"](diffuser=load_diffuser(task.family), **settings)
+    def updates(network) -> Callable[[], float]:
+        diffuser = load_diffuser(task.family)
+        if isinstance(network, PublishedModel):
+            diffuser = copy.deepcopy(diffuser)
+            diffuser.__class__ = PlainDiffuser
+        method = METHODS["prompt-diffuser"](diffuser=diffuser)
         learner = method.start(network, demos, torch.Generator().manual_seed(0))
         return lambda: sum(bool(learner.update()) for _ in range(5))
 

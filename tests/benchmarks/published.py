@@ -14,6 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from workbench.diffusion import PromptDiffuser
 from workbench.model import PromptDT
 from workbench.tasks import Task, find, make
 from workbench.trajectory import Segment
@@ -66,6 +67,15 @@ class PublishedModel(nn.Module):
         self.return_head(rows[:, 2])
         self.observation_head(rows[:, 2])
         return torch.tanh(self.action_head(rows[:, 1]))[:, -context.length :]
+
+
+class PlainDiffuser(PromptDiffuser):
+    """A diffuser whose chain is differentiated by autograd, step after step."""
+
+    def sample(self, y: Tensor, rng: torch.Generator, temperature: float) -> Tensor:
+        """Draw one x0 per condition, (B, K*, D), as ``PromptDiffuser.sample`` does."""
+        *_, last = self.chain(self.noise(len(y), rng), y, rng, temperature)
+        return last.x
 
 
 def gpt2(model: PromptDT, attention: str) -> Encoder:
