@@ -52,6 +52,17 @@ def test_measured_and_published_stand_side_by_side(page):
     assert all(widget.help for widget in widgets)
 
 
+@pytest.mark.parametrize("name", TABLES)
+def test_empty_cells_are_spoken_of_where_there_are_any(page, name):
+    page.run()
+    page.sidebar.radio(key="table").set_value(name).run()
+    table = compare._seen(name, known_runs().key, known_runs()).table
+    there, of = int(table["runs"].sum()), int(table["of"].sum())
+    (said,) = (c.value for c in page.sidebar.caption if "runs are there" in c.value)
+    assert said.startswith(f"All {of:,}" if there == of else f"{there:,} of {of:,}")
+    assert ("Empty cells" in said) is (there < of)
+
+
 def test_a_cell_shows_its_runs(page):
     page.query_params["row-1"] = "Soft Prompt"
     page.run()

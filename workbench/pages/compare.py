@@ -115,10 +115,14 @@ def _count(seen: Seen) -> None:
     known = seen.known
     there, of = int(seen.table["runs"].sum()), int(seen.table["of"].sum())
     own = int(known.runs.find(s for c in seen.cells.values() for s in c)["where"].eq(YOURS).sum())
-    st.sidebar.caption(
-        f"{there:,} of {of:,} runs are there{f', {own} of them yours' if own else ''}. Empty "
-        f"cells were not run yet; `python -m workbench table {seen.name} --run` runs them."
-    )
+    whose = f", {own} of them yours" if own else ""
+    if there == of:
+        st.sidebar.caption(f"All {of:,} runs are there{whose}.")
+    else:
+        st.sidebar.caption(
+            f"{there:,} of {of:,} runs are there{whose}. Empty cells were not run yet; "
+            f"`python -m workbench table {seen.name} --run` runs them."
+        )
 
 
 @st.cache_resource(max_entries=8, show_spinner="Counting the runs …")
