@@ -420,6 +420,15 @@ def test_none_adds_conflicting_gradients_too(draw):
 
 
 @pytest.mark.parametrize("mode", MODES)
+def test_gradients_may_lie_in_memory_as_they_like(draw, mode):
+    """Autograd returns the gradient of a weight transposed."""
+    dm, dt = conflicting(draw)
+    turned = [[g.t().contiguous().t() if g.ndim == 2 else g for g in of] for of in (dm, dt)]
+    want, got = (Projection(mode).combine(*pair).gradient for pair in ((dm, dt), turned))
+    np.testing.assert_allclose(flat(got), flat(want), atol=1e-12)
+
+
+@pytest.mark.parametrize("mode", MODES)
 def test_lambda_zero_leaves_the_diffusion_gradient(draw, mode):
     dm, dt = conflicting(draw)
     got = Projection(mode, 0.0).combine(dm, dt).gradient

@@ -46,7 +46,8 @@ class _Tape:
         inputs, slopes = [self.diffuser.joined(x, y, k)], []
         for layer in self.layers[:-1]:
             h, slope = mish_and_slope(_product(inputs[-1], *layer))
-            inputs.append(h), slopes.append(slope)
+            inputs.append(h)
+            slopes.append(slope)
         self.inputs.append(inputs)
         self.slopes.append(slopes)
         return _product(inputs[-1], *self.layers[-1]).view_as(x)

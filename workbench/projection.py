@@ -193,7 +193,9 @@ class Projection:
         a, b = ([g.reshape(-1) for g in gradients] for gradients in (g_dm, g_dt))
         dm_dm, dm_dt, dt_dt = _dots(a, a), _dots(a, b), _dots(b, b)
         dot, norm_dm, norm_dt = dm_dt.sum(), dm_dm.sum() ** 0.5, dt_dt.sum() ** 0.5
-        gradient = tuple(torch.add(a, b, alpha=self.lam) for a, b in zip(g_dm, g_dt, strict=True))
+        gradient = tuple(
+            torch.add(a, b, alpha=self.lam).contiguous() for a, b in zip(g_dm, g_dt, strict=True)
+        )
         away = self._project(gradient, g_dm, g_dt, dm_dm, dm_dt)
         dots = dm_dm, dm_dt, dt_dt, *away.of_kept(dm_dt, dt_dt)
         sums, by_tensor = [float(d.sum()) for d in dots], self.mode in ("tensor", "subspace")
@@ -233,7 +235,8 @@ class Projection:
                 rows = gradient[i].view(-1, len(basis))
                 dm, dt = (g[i].reshape(rows.shape) @ basis for g in (g_dm, g_dt))
                 rows.addmm_(dt, basis.T, alpha=-self.lam)
-                of_dm.append(dm.reshape(-1)), of_dt.append(dt.reshape(-1))
+                of_dm.append(dm.reshape(-1))
+                of_dt.append(dt.reshape(-1))
             away[where], dm_away[where] = _dots(of_dt, of_dt), _dots(of_dm, of_dt)
         return _Away(away, dm_away, away)
 
