@@ -116,8 +116,8 @@ def row_space(recent: Sequence[Tensor], energy: float, near: Tensor | None = Non
     rounding = len(values) * torch.finfo(gram.dtype).eps
     kept = _kept(values, values.sum(dtype=np.float64), energy - rounding)
     m = min(kept, int((values > values[0] * rounding).sum()))
-    basis = vectors[:, -m:].flip(1)
-    return rows.T @ basis / ascending[-m:].flip(0).sqrt() if few else basis
+    basis = vectors[:, -m:]
+    return rows.T @ basis / ascending[-m:].sqrt() if few else basis
 
 
 def _kept(values: np.ndarray, total: float, energy: float) -> int:
@@ -146,7 +146,7 @@ def _leading(rows: Tensor, energy: float, near: Tensor) -> Tensor | None:
         image, basis = ((seen @ turn).T @ rows).T, basis @ turn
         missed = torch.linalg.vector_norm(image - basis * ascending, dim=0)[-m:].max()
         if missed <= 1e-4 * ascending[-1]:
-            return basis[:, -m:].flip(1)
+            return basis[:, -m:]
     return None
 
 
@@ -191,7 +191,7 @@ class Projection:
     def combine(self, g_dm: Sequence[Tensor], g_dt: Sequence[Tensor]) -> Combined:
         """Combine the gradients of L_DM and L_DT, one tensor per parameter each (Eq. 8)."""
         a, b = ([g.reshape(-1) for g in gradients] for gradients in (g_dm, g_dt))
-        dm_dm, dm_dt, dt_dt = _dots(a, a), _dots(a, b), _dots(b, b)
+        dm_dm, dm_dt, dt_dt = _dots([*a, *a, *b], [*a, *b, *b]).reshape(3, -1)
         dot, norm_dm, norm_dt = dm_dt.sum(), dm_dm.sum() ** 0.5, dt_dt.sum() ** 0.5
         gradient = tuple(
             torch.add(a, b, alpha=self.lam).contiguous() for a, b in zip(g_dm, g_dt, strict=True)
@@ -237,7 +237,7 @@ class Projection:
                 rows.addmm_(dt, basis.T, alpha=-self.lam)
                 of_dm.append(dm.reshape(-1))
                 of_dt.append(dt.reshape(-1))
-            away[where], dm_away[where] = _dots(of_dt, of_dt), _dots(of_dm, of_dt)
+            away[where], dm_away[where] = _dots(of_dt + of_dm, of_dt + of_dt).reshape(2, -1)
         return _Away(away, dm_away, away)
 
     def _remember(self, g_dm: Sequence[Tensor]) -> None:
