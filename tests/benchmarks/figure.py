@@ -25,7 +25,7 @@ def draw_ratios(results: list[Mapping], path: Path) -> None:
         if r["goal"]:
             axes.plot([r["goal"]] * 2, [row - 0.4, row + 0.4], color=ORANGE, lw=3)
     axes.set_yticks(range(len(ratios)), [r["name"] for r in ratios])
-    axes.set_xlabel("times as fast (black: range over repeats, orange: goal, grey: goal missed)")
+    axes.set_xlabel("times as fast\nblack: range over repeats, orange: goal, grey bar: goal missed")
     axes.margins(x=0.1)
     axes.spines[["top", "right"]].set_visible(False)
     figure.savefig(path, dpi=110)
