@@ -19,7 +19,7 @@ from workbench.pages.links import runs_params
 from workbench.pages.pace import paint_first
 from workbench.pages.rows import YOURS, Known, known_runs
 from workbench.pages.style import styled
-from workbench.tables import TABLES, Cells, cells
+from workbench.tables import TABLES, Cells, cells, runs_of
 from workbench.tasks import FAMILIES
 
 NAMES = {
@@ -112,9 +112,10 @@ def _choose_table() -> str:
 
 def _count(seen: Seen) -> None:
     """Say in the sidebar how much of a table there is."""
-    known = seen.known
-    there, of = int(seen.table["runs"].sum()), int(seen.table["of"].sum())
-    own = int(known.runs.find(s for c in seen.cells.values() for s in c)["where"].eq(YOURS).sum())
+    wanted = runs_of(seen.cells)  # a run may stand in several cells
+    found = seen.known.runs.find(wanted)
+    there, of = len(found), len({spec.id for spec in wanted})
+    own = int(found["where"].eq(YOURS).sum())
     whose = f", {own} of them yours" if own else ""
     if there == of:
         st.sidebar.caption(f"All {of:,} runs are there{whose}.")
