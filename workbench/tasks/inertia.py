@@ -9,6 +9,7 @@ ones HalfCheetah's torso is 1.7 % too light and rewards are off by 0.001 to 0.00
 from __future__ import annotations
 
 import functools
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from typing import Self
 
@@ -18,7 +19,7 @@ import numpy as np
 from workbench.tasks.family import Environment
 
 
-class PublishedBody(Environment):
+class PublishedBody(Environment, ABC):
     """What a robot of gymnasium needs to move as the published one; mixed in before its class.
 
     Python after ``mj_step`` runs with cold caches and takes a fifth of Ant's time, so that what
@@ -54,14 +55,14 @@ class PublishedBody(Environment):
         return observed, sum(terms.values()), ended, measured
 
     @staticmethod
+    @abstractmethod
     def _measure(envs: Sequence[PublishedBody], velocities: np.ndarray) -> np.ndarray:
         """Return what rewards are a function of, (B, M), from mean rates of qpos, (B, nq)."""
-        raise NotImplementedError
 
     @staticmethod
+    @abstractmethod
     def _observe(envs: Sequence[PublishedBody], qpos: np.ndarray, qvel: np.ndarray):
         """Return what is observed, (B, O), and which robots have fallen, (B,) bool."""
-        raise NotImplementedError
 
     def _initialize_simulation(self):
         model = published_model(self.fullpath)
