@@ -225,7 +225,7 @@ class _Layer:
         n = x.shape[1]  # that ask
         later = future(n, seen, x.dtype) if n > 1 else None
         if x.dtype == torch.bfloat16 and n <= _FEW:
-            read = F.scaled_dot_product_attention(q, keys, values, attn_mask=later)
+            attended = F.scaled_dot_product_attention(q, keys, values, attn_mask=later)
         else:
             if x.dtype == torch.bfloat16:
                 keys = self.keys  # all that there is room for: torch would copy a part of it
@@ -233,8 +233,8 @@ class _Layer:
             if later is not None:
                 scores += later
             weights = scores.softmax(-1, dtype=torch.float32)  # sooner than in bfloat16
-            read = weights.to(x.dtype) @ values
-        x = self.out(read.transpose(1, 2).flatten(2), plus=x)
+            attended = weights.to(x.dtype) @ values
+        x = self.out(attended.transpose(1, 2).flatten(2), plus=x)
         x = self.mlp(_normed(x, block.norm_mlp), x)
         return x if block.adapter is None else block.adapter(x.float()).to(x.dtype)
 
@@ -306,7 +306,8 @@ class Recent:
     """
 
     def __init__(self, layers: Layers, n: int, rows: int, width: int):
-        self.layers, self.rows, self.begin = layers, rows, 0
+        self.layers, self.rows = layers, rows
+        self.begin = 0  # the row that lies first
         # room for twice the rows, so that those asked for lie in one piece
         self.tokens = torch.empty(n, 6 * (rows + 1), width)
         self.known: Tensor | None = None

@@ -104,6 +104,7 @@ def row_space(recent: Sequence[Tensor], energy: float, near: Tensor | None = Non
     # The smaller of the two Gram matrices says it all: that of rows, or that of columns, which
     # has the right singular vectors themselves.
     few = n_rows < n
+    # few vectors lead, and do not ask for the last of the energy: else all is decomposed sooner
     if near is not None and not few and 0 < near.shape[1] < n // 16 and energy <= 0.99:
         basis = _leading(rows, energy, near)
         if basis is not None:

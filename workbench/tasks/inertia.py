@@ -22,8 +22,8 @@ from workbench.tasks.family import Environment
 class PublishedBody(Environment, ABC):
     """What a robot of gymnasium needs to move as the published one; mixed in before its class.
 
-    Python after ``mj_step`` runs with cold caches and takes a fifth of Ant's time, so that what
-    follows the simulation is done for all of a batch at once: one environment is a batch of one.
+    Python between two ``mj_step`` finds cold caches, so that what follows the simulation is done
+    for all of a batch at once; one environment is a batch of one.
     """
 
     model: mujoco.MjModel
@@ -63,6 +63,9 @@ class PublishedBody(Environment, ABC):
     @abstractmethod
     def _observe(envs: Sequence[PublishedBody], qpos: np.ndarray, qvel: np.ndarray):
         """Return what is observed, (B, O), and which robots have fallen, (B,) bool."""
+
+    def _get_obs(self) -> np.ndarray:
+        return self._observe([self], self.data.qpos[None], self.data.qvel[None])[0][0]
 
     def _initialize_simulation(self):
         model = published_model(self.fullpath)

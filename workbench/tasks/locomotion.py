@@ -31,10 +31,6 @@ class Cheetah(PublishedBody, HalfCheetahEnv):
         super().__init__()
         self.observation_space = Box(-np.inf, np.inf, (20,), np.float64)
 
-    def _get_obs(self) -> np.ndarray:
-        torso = self.data.xpos[1]
-        return np.concatenate([self.data.qpos[1:], self.data.qvel, torso])
-
     @staticmethod
     def _measure(envs: Sequence[Cheetah], velocities: np.ndarray) -> np.ndarray:
         measured = np.zeros((len(envs), 3))
