@@ -42,6 +42,9 @@ def test_a_visitor_compares_two_ways_to_a_prompt(tmp_path):
         expect(bar.get_by_role("spinbutton", name="Seed")).to_have_value("5", timeout=SLOW)
         expect(main.get_by_role("combobox").nth(0)).to_have_value("Soft Prompt", timeout=SLOW)
         assert "b-lam=3" in page.url
+        icon = page.locator("link[rel*=icon]").first
+        # a picture that the server kept would be gone once another run of the script begins
+        expect(icon).to_have_attribute("href", re.compile("^data:image/png;base64,"))
         # It was never run: the prompts before any update are there all the same.
         main.get_by_text("Not run yet").first.wait_for()
         page.locator("[data-pdw=diffusion]").wait_for()
