@@ -26,7 +26,8 @@ $(STAMP): $(VENV)/bin/python pyproject.toml constraints.txt
 app: install
 	$(BIN)/python -m streamlit run app.py
 
-# jupyter/ holds what keeps JupyterLab from asking the network for news and newer versions.
+# jupyter/ keeps JupyterLab from asking the network for news and newer versions, and lets root open it:
+# in a container there is often nobody else.
 lab: export JUPYTER_CONFIG_PATH := $(CURDIR)/jupyter
 lab: install
 	$(BIN)/python -m jupyterlab --ServerApp.root_dir=notebooks

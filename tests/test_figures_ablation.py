@@ -41,7 +41,7 @@ def test_the_map_has_every_cell_in_its_place(table):
     assert picked[4] == ["subspace", 1.0]
     assert (marks.x[4], marks.y[4]) == (1, 1)
     assert "−40.0" in marks.text[4]
-    assert "[−42.0, −39.0]" in marks.text[4]
+    assert "[−42.0,<br>−39.0]" in marks.text[4]
     assert marks.text[5] == "not run"
     assert marks.text[2] == "4 of 15<br>runs"
     (frame,) = figure.layout.shapes

@@ -32,7 +32,7 @@ lessons charts figures_lessons figures_toy widgets widgets_live exercises
 equations stills handouts
 recipes reproduce doctor
 pages pages.guard pages.style pages.pace pages.jobs pages.families
-pages.controls pages.link pages.sets pages.shown pages.progress
+pages.controls pages.sets pages.link pages.shown pages.progress
 pages.gradient pages.video pages.explore
 pages.links pages.rows pages.charts pages.cells pages.sweeps
 pages.upload pages.own_sets pages.demos pages.data

@@ -104,6 +104,6 @@ def test_a_claim_is_clicked_and_stays_in_the_link(site):
     table.wait_for(timeout=60_000)
     page.get_by_text("Compared: ").wait_for(timeout=60_000)
     at = table.bounding_box()
-    page.mouse.click(at["x"] + 18, at["y"] + 38 + 35 * 1.5)  # the box of the second line
+    page.mouse.click(at["x"] + 300, at["y"] + 38 + 35 * 1.5)  # the words of the second line
     page.wait_for_url("**claim=Prompt+Diffuser+beats+Soft+Prompt*", timeout=60_000)
     page.get_by_text("against Soft Prompt").first.wait_for(timeout=60_000)

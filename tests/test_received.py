@@ -27,7 +27,7 @@ from workbench.minari_io import load_minari, save_minari
 from workbench.pickled import RefusedFile
 from workbench.prompts import cells, compare_prompts
 from workbench.received import examine, receive, save
-from workbench.tasks import FAMILIES
+from workbench.tasks import FAMILIES, find
 from workbench.tune import RunSpec, run
 
 
@@ -301,6 +301,8 @@ def test_a_name_or_header_that_lies_about_the_task(toy, demos, folder):
 def test_files_of_no_known_form(folder):
     for name, content, word in [
         ("empty.bin", b"", "empty"),
+        ("empty.safetensors", b"", "empty"),
+        ("empty.pkl", b"", "empty"),
         ("text.csv", b"observations,actions\n1,2\n", "no known form"),
         ("image.png", b"\x89PNG\r\n\x1a\n" + b"0" * 50, "no known form"),
         ("old.pkl", pickle.dumps([1], 0), "no pickle"),
@@ -313,6 +315,18 @@ def test_files_of_no_known_form(folder):
         refused(folder / name, word)
     refused(folder / "absent", "no such file")
     refused(folder, "no Minari data set")
+
+
+def test_a_file_of_another_family_than_was_named_says_whose_it_is(toy, demos, folder):
+    with pytest.raises(RefusedFile) as caught:
+        receive(as_pickle(folder / "a.pkl", demos), "cheetah-vel", 2)
+    assert f"must have the columns of cheetah-vel, {sizes('cheetah-vel')}" in str(caught.value)
+    assert f"got {sizes(toy.name)}, which are those of {toy.name}" in str(caught.value)
+    assert "Name a task of that family instead, or none." in str(caught.value)
+
+
+def sizes(name):
+    return len(find(name).observations), len(find(name).actions)
 
 
 def test_a_file_over_the_cap(demos, folder, monkeypatch):

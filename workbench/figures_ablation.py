@@ -102,9 +102,10 @@ def _cell(r: pd.Series | None) -> tuple[str, str]:
         f"IQM {value} {interval}<br>{int(r['seeds'])} seeds × {int(r['tasks'])} tasks<br>"
         f"{100 * r['conflict_share']:.0f} % of updates conflict"
     )
-    small = f'<span style="font-size:11px">{interval}</span>'
+    lines = interval.replace(", ", ",<br>")  # below each other: on a tablet a cell is narrow
+    small = f'<span style="font-size:11px">{lines}</span>'
     minus = str.maketrans("-", "−")
-    return f"<b>{value.translate(minus)}</b><br>{small.replace('[-', '[−').replace(' -', ' −')}", (
+    return f"<b>{value.translate(minus)}</b><br>{small.replace('[-', '[−').replace('>-', '>−')}", (
         hover.translate(minus)
     )
 

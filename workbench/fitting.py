@@ -132,8 +132,15 @@ def fitting_families(
     sizes = {f: (len(f.observations), len(f.actions)) for f in FAMILIES.values()}
     fitting = [f for f in sizes if sizes[f] == columns and family in (None, f.name)]
     if not fitting or (wanted and find(wanted) not in fitting):
+        asked, others = wanted or family, [f.name for f in sizes if sizes[f] == columns]
+        if asked and others:
+            refuse(
+                f"observations and actions must have the columns of {asked}, "
+                f"{sizes[find(asked)]}: got {columns}, which are those of {' and '.join(others)}. "
+                "Name a task of that family instead, or none."
+            )
         refuse(
-            f"observations and actions must have the columns of {wanted or 'a task family'}: got "
+            f"observations and actions must have the columns of {asked or 'a task family'}: got "
             f"{columns}. Known: {', '.join(f'{f.name} {size}' for f, size in sizes.items())}."
         )
     if "states" in episodes[0]:

@@ -75,6 +75,8 @@ def read_recording(path: str | Path, name: str | None = None) -> Recording:
             f"it is larger than {MAX_FILE_BYTES >> 20} MiB ({size >> 20} MiB). "
             "Split it into smaller files, a few episodes each."
         )
+    if not size:
+        refuse("it is empty. Copy it again.")
     if head.startswith(b"\x89HDF\r\n\x1a\n"):
         return _of_minari(path, "Minari's HDF5 file")
     if head.startswith((b"PK\x03\x04", b"PK\x05\x06")):
@@ -87,8 +89,6 @@ def read_recording(path: str | Path, name: str | None = None) -> Recording:
         return Recording(PUBLISHED, episodes, claims, "its name")
     if head[8:9] == b"{" or suffix == ".safetensors":
         return _of_ours(path)
-    if not size:
-        refuse("it is empty. Copy it again.")
     refuse(f"it begins with {head[:8]!r}, which no known form does. Known: {KNOWN}.")
 
 

@@ -13,8 +13,9 @@ from workbench.figures_ablation import PROJECTIONS
 from workbench.pages import lengths, sweeps
 from workbench.pages.cells import show_runs
 from workbench.pages.charts import chart, offer_figures, offer_table
-from workbench.pages.families import choose_family, first
+from workbench.pages.families import choose_family, first, with_models
 from workbench.pages.guard import guarded
+from workbench.pages.link import Offers, broken_choices, show_broken
 from workbench.pages.links import runs_params
 from workbench.pages.pace import paint_first
 from workbench.pages.rows import YOURS, Known, known_runs
@@ -34,6 +35,7 @@ def page(runs_page) -> None:
     Args:
         runs_page: The page of runs, as Streamlit navigates.
     """
+    broken = broken_choices(_offers())
     grid = _choose_grid()
     styled()
     st.header("How much λ, and does the projection help?")
@@ -42,6 +44,7 @@ def page(runs_page) -> None:
         "**projection** removes what fights the first. Each cell is one setting, run on every "
         "task and seed. **Click a cell** to see its runs."
     )
+    show_broken("ablate", broken, grid)
     specs = ablation.specs([grid])
     active = _offer_sweep(grid, specs)
     st.fragment(guarded(_live), run_every=sweeps.EVERY if active else None)(grid, runs_page, active)
@@ -54,6 +57,26 @@ def prepare() -> None:
     grid = Grid(usual.family, usual.lambdas, usual.projections, ("medium",), tasks=tasks)
     _lacking(grid, known.key, known)
     _folded(grid, known.key, known)
+
+
+def _offers() -> Offers:
+    """Return what the addresses of the page may say."""
+    labels = with_models()
+    family = labels.get(st.query_params.get("ablate-robot", ""), first())
+    lams = [f"{lam:g}" for lam in ablation.LAMBDAS]
+    return {
+        "ablate-robot": ("robot", labels),
+        "ablate-data": ("data", QUALITIES),
+        f"{family.name}-lams": ("λ", lams),
+        f"{family.name}-projections": ("projection", PROJECTIONS),
+        "ablate-projection": ("projection", PROJECTIONS.values()),
+        "ablate-lam": ("λ", lams),
+        "ablate-seeds": ("seeds", [str(n + 1) for n in range(len(ablation.SEEDS))]),
+        f"{family.name}-n-tasks": (
+            "test tasks",
+            [str(n + 1) for n in range(len(evaluated_tasks(family)))],
+        ),
+    }
 
 
 def _usual(family: Family) -> Grid:
@@ -85,6 +108,8 @@ def _choose_grid() -> Grid:
         bind="query-params",
         help="The columns of the map. 0: only look like the data. The paper uses 1.",
     )
+    if not lams:
+        bar.caption("No weight is chosen: the usual ones are drawn.")
     projections = bar.pills(
         "Projections",
         tuple(PROJECTIONS),
@@ -95,6 +120,8 @@ def _choose_grid() -> Grid:
         help="The rows of the map. *none*: the two gradients are added. *vector*, *tensor*, "
         "*subspace*: three readings of what the paper projects away (Eq. 8-9).",
     )
+    if not projections:
+        bar.caption("No projection is chosen: the usual ones are drawn.")
     tasks = [task.index for task in evaluated_tasks(family)]
     n_tasks = bar.select_slider(
         "Test tasks",
@@ -193,10 +220,10 @@ def _map_and_cell(grid: Grid, table: pd.DataFrame, known: Known, runs_page) -> N
         chart(figure, "ablate-map", words, "ablation-map", on_select=_take_click)
         there = known.runs.find(ablation.specs([grid]))["where"]
         own = int(there.eq(YOURS).sum())
-        st.caption(
-            f"{len(there)} runs are drawn{f', {own} of them yours' if own else ''}. At λ = 0 "
-            "nothing is projected: all rows show the same runs."
-        )
+        words = f"{len(there)} runs are drawn{f', {own} of them yours' if own else ''}."
+        if 0 in grid.lambdas and len(grid.projections) > 1:
+            words += " At λ = 0 nothing is projected: all rows show the same runs."
+        st.caption(words)
     with right:
         _show_cell(grid, picked, table, known, runs_page)
 

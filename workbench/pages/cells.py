@@ -39,6 +39,7 @@ def show_runs(
             ),
             "A | B": st.column_config.LinkColumn(
                 display_text="open",
+                width=60,
                 help=f"Opens the first page with {words} in A and this run in B, where it has the "
                 "controls for it.",
             ),

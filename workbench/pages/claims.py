@@ -10,10 +10,10 @@ import streamlit as st
 from workbench import figures_findings, scores
 from workbench.findings import CLAIMS, NEAR, Comparison, findings
 from workbench.pages.charts import chart, offer_figures, offer_table
+from workbench.pages.families import labelled
 from workbench.pages.links import runs_url
 from workbench.pages.pace import paint_first
 from workbench.pages.rows import Known
-from workbench.tasks import FAMILIES
 
 VERDICTS = {
     "yes": ("✓", "holds", "The whole 95 % interval of the difference lies on the claim's side."),
@@ -80,18 +80,11 @@ def _judged(made: tuple, _known: Known) -> pd.DataFrame:
     rows = pd.DataFrame(findings(lambda _: _known.runs, scores.RESAMPLES))
     compared = [comparison for claim in CLAIMS for comparison in claim.comparisons]
     return rows.assign(
-        comparison=[_labelled(text) for text in rows["comparison"]],
+        comparison=[labelled(text) for text in rows["comparison"]],
         first=[_name(c, c.first) for c in compared],
         second=[_name(c, c.second) for c in compared],
         runs=[runs_url(c.table, *c.first) for c in compared],
     )
-
-
-def _labelled(text: str) -> str:
-    """Return words with a family's name as readers know it."""
-    for name, family in FAMILIES.items():
-        text = text.replace(name, family.label)
-    return text
 
 
 def _name(comparison: Comparison, cell: tuple[str, str]) -> str:
@@ -130,7 +123,7 @@ def _overview(rows: pd.DataFrame) -> None:
         height=38 + 35 * len(lines),
         key="claims",
         on_select=lambda: _take_click(lines),
-        selection_mode="single-row",
+        selection_mode="single-cell",
         alt="Every claim, whether it holds, and in how many comparisons.",
         column_config={
             "claim": st.column_config.TextColumn(width=420),
@@ -145,9 +138,9 @@ def _overview(rows: pd.DataFrame) -> None:
 
 def _take_click(lines: list[dict]) -> None:
     """Choose the claim that was clicked."""
-    picked = st.session_state["claims"]["selection"]["rows"]
+    picked = st.session_state["claims"]["selection"]["cells"]
     if picked:
-        st.session_state["claim"] = lines[picked[0]]["claim"]
+        st.session_state["claim"] = lines[picked[0][0]]["claim"]
 
 
 def _show_claim(part: pd.DataFrame) -> None:
@@ -166,8 +159,8 @@ def _show_claim(part: pd.DataFrame) -> None:
     figure.update_layout(title_text="")  # the choice above says it
     chart(figure, "claim-figure", "Difference of returns of every comparison.", "claim")
     st.caption(
-        "Thick bars are 95 % intervals of the mean paired difference, over seeds and tasks; "
-        "diamonds are what was published."
+        "Thick bars are 95 % intervals of the mean paired difference, over seeds and tasks"
+        + ("; diamonds are what was published." if part["published"].notna().any() else ".")
     )
     st.dataframe(
         pd.DataFrame([_line(r) for _, r in part.iterrows()]),

@@ -11,16 +11,18 @@ from workbench import figures_tables, standings
 from workbench.assembled import ALL, assemble
 from workbench.behaviour import QUALITIES
 from workbench.figures_tables import levels_of
+from workbench.findings import CLAIMS as EVERY_CLAIM
 from workbench.pages import claims
 from workbench.pages.cells import show_runs
 from workbench.pages.charts import chart, offer_figures, offer_table
+from workbench.pages.families import labelled
 from workbench.pages.guard import guarded
+from workbench.pages.link import Offers, broken_choices, show_broken
 from workbench.pages.links import runs_params
 from workbench.pages.pace import paint_first
 from workbench.pages.rows import YOURS, Known, known_runs
 from workbench.pages.style import styled
 from workbench.tables import TABLES, Cells, cells, runs_of
-from workbench.tasks import FAMILIES
 
 NAMES = {
     "1": ("Table 1", "every method on four robots"),
@@ -68,8 +70,10 @@ def page(runs_page) -> None:
     Args:
         runs_page: The page of runs, as Streamlit navigates.
     """
+    broken = broken_choices(_offers())
     name, known = _choose_table(), known_runs()
     styled()
+    show_broken("compare", broken, name)
     if name == CLAIMS:
         claims.show_claims(known)
         return
@@ -93,6 +97,25 @@ def prepare() -> None:
     known = known_runs()
     _seen(TABLES[0], known.key, known)
     claims.prepare(known)
+
+
+def _offers() -> Offers:
+    """Return what the addresses of the page may say."""
+    offers = {
+        "table": ("table", [label for label, _ in NAMES.values()]),
+        "claim": ("claim", [claim.text for claim in EVERY_CLAIM]),
+        "view": ("view", VIEWS),
+    }
+    for name in TABLES:
+        if any(f"{part}-{name}" in st.query_params for part in ("row", "column", "of")):
+            places = cells(name, data=QUALITIES)
+            columns = [labelled(c) for c in standings.columns_of(places)]
+            offers |= {
+                f"row-{name}": ("row", [row for row, _ in places]),
+                f"column-{name}": ("column", columns),
+                f"of-{name}": ("column", [*columns, labelled(ALL)]),
+            }
+    return offers
 
 
 def _choose_table() -> str:
@@ -132,11 +155,6 @@ def _seen(name: str, made: tuple, _known: Known) -> Seen:
     return Seen(name, whole, assemble(name, whole, _known.runs), _known)
 
 
-def label_of(column: str) -> str:
-    """Return what a reader calls a column of a table."""
-    return FAMILIES[column].label if column in FAMILIES else column
-
-
 def _overview(seen: Seen) -> None:
     """Draw the whole table: a row per row, two columns per column, ours and the published."""
     columns = [c for c in standings.columns_of(seen.cells) if c in set(seen.table["column"])]
@@ -145,7 +163,7 @@ def _overview(seen: Seen) -> None:
     for column in columns:
         part = seen.table[seen.table["column"] == column].set_index("row").reindex(seen.rows)
         digits = 3 if column == ALL else 1
-        label = label_of(column)
+        label = labelled(column)
         for what, name, title, words in (
             ("here", "mean", label, f"{label}: our mean over seeds and tasks; –: not run yet."),
             ("paper", "published", "paper", f"{label}: the mean that arXiv 2411.01168 gives."),
@@ -198,7 +216,7 @@ def _choose_cell(seen: Seen) -> tuple[str, str]:
         "Column",
         columns,
         index=first,
-        format_func=label_of,
+        format_func=labelled,
         key=f"column-{seen.name}",
         bind="query-params",
         help="Which column of the table to look into; a click on a number sets it.",
@@ -214,7 +232,7 @@ def _show_cell(seen: Seen, place: tuple[str, str], runs_page) -> None:
     found = seen.known.runs.find(seen.cells[place])
     if not len(found):
         st.info(
-            f"**{row}, {label_of(column)}** was not run yet."
+            f"**{row}, {labelled(column)}** was not run yet."
             + (f" Published: {_number(r['published'])}." if pd.notna(r["published"]) else ""),
             icon=":material/hourglass_empty:",
         )
@@ -303,7 +321,7 @@ def _views(seen: Seen) -> None:
         "Of the column",
         columns,
         index=columns.index("cheetah-vel") if "cheetah-vel" in columns else 0,
-        format_func=label_of,
+        format_func=labelled,
         key=f"of-{seen.name}",
         bind="query-params",
         help="Which column of the table is drawn. All families together are drawn normalised: 0 "
@@ -311,15 +329,17 @@ def _views(seen: Seen) -> None:
     )
     if view == VIEWS[0]:
         figure = figures_tables.intervals(seen.table, column)
-        figure.update_layout(title_text=label_of(column))
-        note = "Bars are 95 % bootstrap intervals over seeds; diamonds are what was published."
+        figure.update_layout(title_text=labelled(column))
+        note = "Bars are 95 % bootstrap intervals over seeds"
+        published = seen.table.loc[seen.table["column"] == column, "published"].notna().any()
+        note += "; diamonds are what was published." if published else "."
     else:
         drawn = _standing(seen, column, view)
         if drawn is None:
             return
         figure, note = drawn
     file = f"table-{seen.name}-{view.lower().replace(' ', '-')}"
-    chart(figure, f"view-{seen.name}-{view}", f"{view} of {label_of(column)}.", file)
+    chart(figure, f"view-{seen.name}-{view}", f"{view} of {labelled(column)}.", file)
     st.caption(note)
     with st.expander("Take the figure and the numbers along", icon=":material/download:"):
         offer_figures({view: figure}, file, "compare-html")

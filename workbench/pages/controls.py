@@ -153,7 +153,7 @@ def _choose_side(name: str, above, inside, setting: Setting) -> Side:
     """
     family, start = find(setting.task.family), STARTS[name]
     offered, missing = methods_of(family)
-    badge, choice = above.columns([0.07, 0.93], vertical_alignment="center", gap="small")
+    badge, choice = above.columns([0.1, 0.9], vertical_alignment="center", gap="small")
     badge.markdown(BADGES[name])
     method = choice.selectbox(
         f"Method of {name.upper()}",

@@ -8,6 +8,7 @@ from workbench import assets
 from workbench.behaviour import QUALITIES
 from workbench.pages.demos import prepare_demos, show_coverage, show_replays
 from workbench.pages.guard import guarded
+from workbench.pages.link import Offers, broken_choices, show_broken
 from workbench.pages.own_sets import manage
 from workbench.pages.pace import paint_first
 from workbench.pages.sets import compare_sets, sets_of
@@ -15,6 +16,8 @@ from workbench.pages.style import styled
 from workbench.pages.upload import bring
 from workbench.tasks import FAMILIES, Family, Task, find
 from workbench.views import goal_words
+
+_TABS = ("What there is", "Bring your own")
 
 
 @guarded
@@ -24,6 +27,7 @@ def page(explore) -> None:
     Args:
         explore: The page to go on to, as Streamlit navigates.
     """
+    broken = broken_choices(_offers())
     task = _choose_task()
     styled()
     st.header("The data behind a prompt")
@@ -31,9 +35,8 @@ def page(explore) -> None:
         "A few recorded episodes are all that a tuning sees of its task. Look at those that ship, "
         "or **bring your own** and tune on them instead."
     )
-    look, hand_over = st.tabs(
-        ["What there is", "Bring your own"], key="data-tab", bind="query-params"
-    )
+    show_broken("data", broken, task)
+    look, hand_over = st.tabs(_TABS, key="data-tab", bind="query-params")
     with look:
         _there_is(task, explore)
     with hand_over:
@@ -46,6 +49,16 @@ def prepare() -> None:
     if family is not None:
         task = family.tasks("test")[0]
         prepare_demos(task, list(sets_of(task)))
+
+
+def _offers() -> Offers:
+    """Return what the addresses of the page may say."""
+    labels = {f.label: f for f in FAMILIES.values() if _ships(f)}
+    offers = {"data-robot": ("robot", labels), "data-tab": ("tab", _TABS)}
+    for family in labels.values():
+        tasks = [goal_words(task) for task in family.tasks("test")]
+        offers[f"data-{family.name}-task"] = ("task", tasks)
+    return offers
 
 
 def _choose_task() -> Task:

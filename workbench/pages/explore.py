@@ -19,10 +19,9 @@ from workbench.pages.families import first
 from workbench.pages.gradient import show_gradients
 from workbench.pages.guard import guarded
 from workbench.pages.jobs import show_queue, warm_up
-from workbench.pages.link import broken_choices
+from workbench.pages.link import broken_choices, explore_offers, show_broken
 from workbench.pages.pace import paint_first
 from workbench.pages.progress import show_state, start_and_stop
-from workbench.pages.sets import plain
 from workbench.pages.shown import Column, column_of
 from workbench.pages.style import styled
 from workbench.pages.video import offer_videos
@@ -35,7 +34,7 @@ from workbench.views import goal_words
 @guarded
 def page() -> None:
     """Draw the page."""
-    broken = broken_choices()
+    broken = broken_choices(explore_offers())
     setting = choose_setting()
     family = find(setting.task.family)
     styled()
@@ -46,7 +45,7 @@ def page() -> None:
         "was changed."
     )
     sides = choose_sides(setting)
-    _show_notes(broken, (setting, sides))
+    show_broken("explore", broken, (setting, sides))
     columns = _columns(setting, sides)
     words = [
         f"{family.label}, {goal_words(setting.task)}: {' · '.join(words_of(side, setting))}"
@@ -67,19 +66,6 @@ def prepare() -> None:
     shown.payload_of(columns, load_model(family.name))
     shown.untuned_of(columns)
     player.source()
-
-
-def _show_notes(broken: list[str], chosen: tuple[Setting, tuple[Side, ...]]) -> None:
-    """Say what a link could not have, until the reader chooses something else."""
-    if broken:
-        st.session_state["broken"] = (broken, chosen)
-    notes, then = st.session_state.get("broken", ([], chosen))
-    if then == chosen and notes:
-        st.warning(
-            f"The link asks for what is not offered here: {plain('; '.join(notes))}. "
-            "The usual choice stands in its place.",
-            icon=":material/link_off:",
-        )
 
 
 def _columns(setting: Setting, sides: tuple[Side, ...]) -> list[Column]:

@@ -10,7 +10,19 @@ from workbench.tasks import FAMILIES, Family
 
 def first() -> Family:
     """Return the family that pages show before anybody chooses."""
-    return next(f for f in FAMILIES.values() if assets.has_models(f.name))
+    return next(iter(with_models().values()))
+
+
+def labelled(text: str) -> str:
+    """Return words with every family's name as readers know it."""
+    for name, family in FAMILIES.items():
+        text = text.replace(name, family.label)
+    return text
+
+
+def with_models() -> dict[str, Family]:
+    """Return the families whose models ship, by label."""
+    return {f.label: f for f in FAMILIES.values() if assets.has_models(f.name)}
 
 
 def choose_family(key: str) -> Family:
@@ -19,7 +31,7 @@ def choose_family(key: str) -> Family:
     Args:
         key: Of the choice, and its name in the address.
     """
-    labels = {f.label: f for f in FAMILIES.values() if assets.has_models(f.name)}
+    labels = with_models()
     label = st.sidebar.selectbox(
         "Robot",
         list(labels),

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Container
+from collections.abc import Container, Hashable, Mapping
 
 import streamlit as st
 
 from workbench import assets, own
 from workbench.behaviour import QUALITIES
 from workbench.pages.controls import GUIDANCE, LAMBDAS, SHARED, methods_of
+from workbench.pages.sets import plain
 from workbench.presets import first_task, method_label
 from workbench.projection import MODES
 from workbench.tasks import FAMILIES
@@ -18,21 +19,45 @@ VIEWS = ("Losses", "Conflict", "Per layer", "In the plane")
 """Of the gradients, in the order of their tabs."""
 
 
-def broken_choices() -> list[str]:
+Offers = Mapping[str, tuple[str, Container[str]]]
+"""Of each parameter of an address what it is, and what it may say."""
+
+
+def broken_choices(offers: Offers) -> list[str]:
     """Return what of the address cannot be had, such as ``robot “Dog”``.
 
     To be called before the controls are drawn: each of them drops what it does not know.
     """
-    offers = _offers()
     return [
-        f"{offers[name][0]} “{value[:60]}”"
-        for name, value in st.query_params.items()
-        if name in offers and value not in offers[name][1]
+        f"{words} “{value[:60]}”"
+        for name, (words, offered) in offers.items()
+        for value in st.query_params.get_all(name)
+        if value not in offered
     ]
 
 
-def _offers() -> dict[str, tuple[str, Container[str]]]:
-    """Return for each parameter of the address what it is, and what it may say."""
+def show_broken(page: str, broken: list[str], chosen: Hashable) -> None:
+    """Say what a link could not have, until the reader chooses something else.
+
+    Args:
+        page: Name of the page.
+        broken: Of ``broken_choices``.
+        chosen: What the page shows now.
+    """
+    key = f"{page}-broken"
+    if broken:
+        st.session_state[key] = (broken, chosen)
+    notes, then = st.session_state.get(key, ([], chosen))
+    if then == chosen and notes:
+        st.warning(
+            f"The link asks for what is not offered here: {plain('; '.join(notes))}. "
+            "The usual choice stands in its place.",
+            icon=":material/link_off:",
+        )
+
+
+def explore_offers() -> Offers:
+    """Return what the addresses of the first page may say."""
     labels = {f.label: f for f in FAMILIES.values() if assets.has_models(f.name)}
     family = labels.get(st.query_params.get("robot", ""), next(iter(labels.values())))
     tasks = {goal_words(task): task for task in family.tasks("test")}

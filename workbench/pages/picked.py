@@ -39,8 +39,6 @@ def show_picked(
     active = going is not None and going.active
     st.fragment(_progress, run_every=sweeps.EVERY if active else None)(active)
     if not len(rows):
-        if going is None:
-            st.info("Tick a run at the left of its line.", icon=":material/check_box:")
         return
     specs = [spec_of(row) for row in rows.to_dict("records")]
     mine = rows.loc[rows["where"] == YOURS, "run"].tolist()

@@ -14,6 +14,7 @@ from workbench.behaviour import QUALITIES
 from workbench.library import Label, Library
 from workbench.pages import shown
 from workbench.pages.guard import guarded
+from workbench.pages.link import Offers, broken_choices, show_broken
 from workbench.pages.picked import show_picked
 from workbench.pages.rows import RECORDED, TABLES, YOURS, Known, known_runs
 from workbench.pages.style import styled
@@ -30,6 +31,7 @@ WHERE = {
     RECORDED: "recorded",
     TABLES: "of the tables",
 }
+_FILTERS = ("where", "find", "runs-robot", "runs-method", "runs-data", "tags")
 
 
 @guarded
@@ -42,6 +44,7 @@ def page(explore_page) -> None:
     known, library = known_runs(), Library(shown.OWN)
     labels = _labels(library)
     table = _listed(known, labels)
+    broken = broken_choices(_offers(table))
     found = _filtered(table)
     styled()
     st.header("Every run there is")
@@ -49,6 +52,7 @@ def page(explore_page) -> None:
         "What you tuned, what ships to look at, and what stands behind the tables. **Tick runs** "
         "to see one, name it, run it again, take it along or delete it."
     )
+    show_broken("runs", broken, tuple(str(st.session_state.get(key)) for key in _FILTERS))
     found = _of_cell(found, known)
     _show_bin(library)
     picked = _show_table(found)
@@ -111,6 +115,20 @@ def _described(made: tuple, _known: Known) -> pd.DataFrame:
     )
 
 
+def _choices(table: pd.DataFrame, name: str) -> list[str]:
+    """Return what can be asked for of a column."""
+    return [ALL, *sorted(set(table[name]), key=lambda v: (v not in QUALITIES, v))]
+
+
+def _offers(table: pd.DataFrame) -> Offers:
+    """Return what the addresses of the page may say."""
+    columns = ("robot", "method", "data")
+    return {
+        "where": ("where from", WHERE.values()),
+        **{f"runs-{name}": (name, _choices(table, name)) for name in columns},
+    }
+
+
 def _filtered(table: pd.DataFrame) -> pd.DataFrame:
     """Draw the sidebar and return the runs that it asks for."""
     bar = st.sidebar
@@ -139,9 +157,8 @@ def _filtered(table: pd.DataFrame) -> pd.DataFrame:
     )
     kept = table["where"].isin(where)
     for name, label, text in choices:
-        known = sorted(set(table[name]), key=lambda v: (v not in QUALITIES, v))
         wanted = bar.selectbox(
-            label, [ALL, *known], key=f"runs-{name}", bind="query-params", help=text
+            label, _choices(table, name), key=f"runs-{name}", bind="query-params", help=text
         )
         if wanted != ALL:
             kept &= table[name] == wanted
@@ -271,6 +288,7 @@ def _show_table(found: pd.DataFrame) -> pd.DataFrame:
     if found["when"].isna().all():
         shown_columns.remove("when")
     config = {
+        "name": st.column_config.TextColumn(help="Your own name for a run.", width=160),
         "return": st.column_config.NumberColumn(
             format="%.1f", help="Mean over the episodes of the last evaluation. Higher is better."
         ),
@@ -296,4 +314,7 @@ def _show_table(found: pd.DataFrame) -> pd.DataFrame:
         selection_mode="multi-row",
         alt="The runs that were found, one a line.",
     )
-    return found.iloc[event["selection"]["rows"]]
+    ticked = event["selection"]["rows"]
+    if not ticked:
+        st.info("Tick a run at the left of its line.", icon=":material/check_box:")
+    return found.iloc[ticked]

@@ -5,10 +5,10 @@ from __future__ import annotations
 import streamlit as st
 
 # What a page shows belongs above the fold: Streamlit leaves 6 rem above the first line. On a tablet
-# held upright what needs room stands below, not beside, and the sidebar can be folded by touch.
+# what needs room stands below, not beside, and the sidebar can be folded by touch.
 _STYLE = """<style>
 .stMainBlockContainer { padding: 3.4rem 2rem 3rem }
-@media (max-width: 1000px) {
+@media (max-width: 1200px) {
   .stMainBlockContainer { padding: 3.4rem 1.2rem 3rem }
   [data-testid="stSidebarCollapseButton"] { visibility: visible !important }
   .stMain .stHorizontalBlock:has(.stPlotlyChart, .stDataFrame, .stMetric, .st-key-view,
