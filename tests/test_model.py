@@ -120,6 +120,39 @@ def test_bfloat16_is_near_and_only_where_it_pays(toy, model, prompts):
     assert np.std(many) > 0.01
 
 
+@pytest.mark.skipif(not has_bf16(), reason="this processor has no bfloat16")
+@pytest.mark.parametrize("mode", ["exact", "block"])
+def test_every_step_in_bfloat16_is_near_the_forward_pass(toy, prompts, mode):
+    sizes = dataclasses.replace(TOY_SIZES, n_layers=3)
+    model = build_model(toy, sizes, seed=3)
+    with torch.no_grad():
+        for block in model.blocks:  # sharp attention: each row looks at few others
+            block.qkv.weight[: 2 * sizes.width] *= 6
+    policy = PromptedPolicy(model, prompts, target_return=3.0, mode=mode, precision="bf16")
+    steps = list(rollout(policy, toy.task(5), range(8)))
+    first = block_rows(K) if mode == "block" else [None] * T
+    apart = [
+        np.abs(step.actions[b] - teacher_forced(model, prompts[i : i + 1], steps, b, t, low)).max()
+        for t, (step, low) in enumerate(zip(steps, first, strict=True))
+        for b, i in enumerate(np.arange(8) % len(prompts))
+    ]
+    # rounding gives 0.011; without the mask, or with scores half as large again, it is 0.022 or more
+    assert np.mean(apart) < 0.017
+
+
+@pytest.mark.skipif(not has_bf16(), reason="this processor has no bfloat16")
+def test_copies_of_a_prepared_model_have_numbers_of_their_own(model, prompts, contexts):
+    """What was prepared for bfloat16 of one model must not act in its copy."""
+    first = model.with_weights(model.state_dict()).computing("bf16")
+    other = {k: v + 0.3 * torch.randn_like(v) for k, v in model.state_dict().items()}
+    with torch.no_grad():
+        before = first(prompts, contexts)  # prepares
+        copied = first.with_weights(other)(prompts, contexts)
+        fresh = model.with_weights(other).computing("bf16")(prompts, contexts)
+    torch.testing.assert_close(copied, fresh, rtol=0, atol=0)
+    assert not torch.allclose(copied, before, atol=0.05)
+
+
 def test_adapters_act_in_every_mode_and_precision(toy, model, prompts):
     tuned = model.with_adapters(4)
     with torch.no_grad():
@@ -366,6 +399,9 @@ def test_the_papers_size_is_near_13_71_million_parameters():
 def test_a_width_that_the_heads_cannot_share_is_refused():
     with pytest.raises(ValueError, match="multiple of `n_heads`"):
         ModelConfig(width=10, n_heads=3)
+    for value in (-0.1, 1.0, 1.5, float("nan")):
+        with pytest.raises(ValueError, match="`dropout` must lie in"):
+            ModelConfig(dropout=value)
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])

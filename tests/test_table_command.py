@@ -276,6 +276,10 @@ def test_the_search_runs_its_candidates_and_keeps_them(call, monkeypatch):
             ("prompt-dt", 2),
         ]
         made = as_json(call("search", "--run", "--keep", "--json"))
+    one = as_json(call("search", "--methods", "prompt-dt", "--json"))
+    assert [r["method"] for r in one] == ["prompt-dt"]
+    made = assets.manifest()["results/search.parquet"]["command"]
+    assert made == "python -m workbench table search --run --keep"
 
 
 def test_a_search_may_be_of_some_methods_alone():
@@ -302,6 +306,9 @@ def test_a_search_may_be_of_some_methods_alone():
         (("guidance", "--data", "random", "--families", "toy"), "cell"),
         (("1", "--keep", "--families", "toy"), "nothing to keep"),
         (("search",), "search.parquet"),
+        (("search", "--keep"), "nothing to keep"),
+        (("search", "--seeds", 99), "leave out the others"),
+        (("search", "--quick"), "leave out the others"),
         (("search", "--methods", "prompt-dt"), "Nothing was searched of 'prompt-dt'"),
         (("4",), "4"),
     ],

@@ -31,6 +31,10 @@ class FrozenBlocks:
         self._layers = [_Layer(block) for block in blocks]
         self._made_of = [(p, p._version) for block in blocks for p in block.parameters()]
 
+    def __reduce__(self) -> tuple[type[None], tuple[()]]:
+        """Become None in a copy of the model, which has numbers of its own."""
+        return type(None), ()
+
     @staticmethod
     def fits(blocks: Sequence[nn.Module]) -> bool:
         """Whether blocks are frozen, without adapters, and this processor has bfloat16."""

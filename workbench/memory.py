@@ -14,7 +14,11 @@ _KEPT, _LARGEST = 256 << 20, 32 << 20  # bytes
 
 
 def keep_freed_memory() -> bool:
-    """Let this process keep up to 256 MiB that it has freed, in blocks of up to 32 MiB.
+    """Let this process keep what it has freed.
+
+    Blocks of up to 32 MiB then come from the heap, whose end is given back only once more than
+    256 MiB of it are free; whatever lies below a living block stays. It matters where torch
+    allocates through the C library, as on x86; elsewhere it is of no effect.
 
     Returns:
         Whether the C library can do so (glibc can) and the environment does not say otherwise.

@@ -55,6 +55,8 @@ class ModelConfig:
             raise ValueError(
                 f"`width` must be a multiple of `n_heads`: got {self.width=}, {self.n_heads=}."
             )
+        if not 0 <= self.dropout < 1:
+            raise ValueError(f"`dropout` must lie in [0, 1): got {self.dropout}.")
 
     @classmethod
     def paper(cls) -> ModelConfig:

@@ -96,7 +96,8 @@ def row_space(recent: Sequence[Tensor], energy: float, near: Tensor | None = Non
         recent: Matrices of n columns; a vector counts as one row.
         energy: Share to keep, in (0, 1].
         near: A basis that may lie near B, (n, m), such as that of a moment ago: where a few
-            steps lead from it to B, as in training, they are taken.
+            steps lead from it to B, as in training, they are taken; a vector on which neither
+            ``near`` nor the rows that are tried touch at all is then not found.
     """
     matrices = [g.reshape(-1, g.shape[-1]) for g in recent]
     rows = matrices[0] if len(matrices) == 1 else torch.cat(matrices)
@@ -132,7 +133,8 @@ def _leading(rows: Tensor, energy: float, near: Tensor) -> Tensor | None:
     Halko, Martinsson and Tropp (2011), algorithm 4.4, from ``near`` and some of the last rows. A
     vector counts as found once G v - λ v is below 1e-4 of the largest λ, G = rowsᵀ rows.
     """
-    total = float(rows.view(-1) @ rows.view(-1))
+    flat = rows.reshape(-1)
+    total = float(flat @ flat)
     if not total:
         return None
     image = torch.cat([near.T, rows[-3:]]) @ rows.T @ rows  # vectors as rows: that is faster
@@ -201,9 +203,9 @@ class Projection:
         sums, by_tensor = [float(d.sum()) for d in dots], self.mode in ("tensor", "subspace")
         return Combined(
             gradient=gradient,
-            cosine=float(dot / max(norm_dm * norm_dt, 1e-30)),
+            cosine=float(np.clip(dot / max(norm_dm * norm_dt, 1e-30), -1, 1)),
             conflict=bool(dot < 0),
-            removed=float(away.away.sum() ** 0.5 / max(norm_dt, 1e-30)),
+            removed=min(float(away.away.sum() ** 0.5 / max(norm_dt, 1e-30)), 1.0),
             plane=_plane(*sums, by_tensor=by_tensor),
             tensors=tuple(map(_agreement, *(d.tolist() for d in (dm_dm, dm_dt, dt_dt, away.away)))),
         )
@@ -214,10 +216,11 @@ class Projection:
         ``dm_dm``, ``dm_dt``: the dot products of each tensor's gradients.
         """
         shares = np.zeros(len(g_dm))  # of g_DM that each tensor of g_DT loses
-        if self.mode == "vector" and dm_dt.sum() < 0:
+        if self.mode == "vector" and dm_dt.sum() < 0 < dm_dm.sum():
             shares += dm_dt.sum() / dm_dm.sum()
         elif self.mode == "tensor":
-            shares = np.minimum(dm_dt, 0.0) / np.maximum(dm_dm, 1e-300)
+            seen = dm_dm > 0  # the square of a tiny gradient may be none
+            shares[seen] = np.minimum(dm_dt, 0.0)[seen] / dm_dm[seen]
         elif self.mode == "subspace":
             return self._without_bases(gradient, g_dm, g_dt, dm_dt)
         for g, a, share in zip(gradient, g_dm, shares, strict=True):
@@ -281,10 +284,10 @@ def _dots(a: Iterable[Tensor], b: Iterable[Tensor]) -> np.ndarray:
 def _agreement(dm_dm: float, dm_dt: float, dt_dt: float, lost: float) -> Agreement:
     norm_dm, norm_dt = float(dm_dm**0.5), float(dt_dt**0.5)
     return Agreement(
-        cosine=float(dm_dt / max(norm_dm * norm_dt, 1e-30)),
+        cosine=float(np.clip(dm_dt / max(norm_dm * norm_dt, 1e-30), -1, 1)),
         norm_dm=norm_dm,
         norm_dt=norm_dt,
-        removed=float(lost**0.5 / max(norm_dt, 1e-30)),
+        removed=min(float(lost**0.5 / max(norm_dt, 1e-30)), 1.0),
     )
 
 

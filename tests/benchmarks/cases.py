@@ -16,7 +16,7 @@ import numpy as np
 import torch
 
 from benchmarks import peers
-from benchmarks.published import PlainDiffuser, PublishedModel, evaluate_published, gpt2
+from benchmarks.published import HalfModel, PlainDiffuser, PublishedModel, evaluate_published, gpt2
 from benchmarks.timing import Result, Spread, interleaved, ratio
 from workbench import assets
 from workbench.methods import METHODS
@@ -31,6 +31,8 @@ from workbench.tasks import Task, find
 from workbench.tune import EVALUATION_SEED, RunSpec, load_diffuser, load_model, run
 
 EPISODES = 32
+D3RLPY_WIDTHS = (ModelConfig().width, 256)
+"""As wide as our model, and as d3rlpy is by itself."""
 VARIANTS = {
     "exact fp32": {},
     "exact bf16": {"precision": "bf16"},
@@ -81,8 +83,9 @@ def evaluation(family: str, goals: dict[str, float], repeats: int) -> Iterator[R
 
     cases: dict[str, Callable[[], float]] = {"published": published}
     if family == "cheetah-vel":
-        episode = peers.d3rlpy_episode(task)
-        cases["d3rlpy"] = lambda: episode(200)
+        for width in D3RLPY_WIDTHS:
+            episode = peers.d3rlpy_episode(task, width)
+            cases[f"d3rlpy {width}"] = lambda episode=episode: episode(200)
     for name, how in VARIANTS.items():
         policy = prompted(task, **how)
         cases[name] = lambda policy=policy: steps_of(policy, task, EPISODES)
@@ -94,9 +97,11 @@ def evaluation(family: str, goals: dict[str, float], repeats: int) -> Iterator[R
         value = ratio(costs["published"], costs[name])
         title = f"{label}: {name} against the published pattern"
         yield Result(title, value, "×", goals.get(name), note=note)
-    if "d3rlpy" in costs:
-        value = ratio(costs["d3rlpy"], costs["exact fp32"])
-        yield Result(f"{label}: exact fp32 against d3rlpy's wrapper", value, "×", 8, note=note)
+    if family == "cheetah-vel":
+        for width, goal in zip(D3RLPY_WIDTHS, (8, None), strict=True):
+            value = ratio(costs[f"d3rlpy {width}"], costs["exact fp32"])
+            title = f"{label}: exact fp32 against d3rlpy's wrapper, {width} wide"
+            yield Result(title, value, "×", goal, note=note)
 
 
 def block_difference(episodes: int = 40) -> Iterator[Result]:
@@ -135,16 +140,25 @@ def training(repeats: int) -> Iterator[Result]:
         stream = pretrain(data, precise, ModelConfig(), 0)
         return lambda: sum(next(stream) is not None for _ in range(6))
 
-    def peer() -> int:
-        for _ in range(6):
-            theirs()
+    def peer(precision: str) -> int:
+        with torch.autocast("cpu", torch.bfloat16, enabled=precision == "bf16"):
+            for _ in range(6):
+                theirs()
         return 6
 
-    costs = interleaved({"peer": peer, "bf16": ours("bf16"), "fp32": ours("fp32")}, repeats)
+    cases = {
+        "peer": lambda: peer("fp32"),
+        "peer bf16": lambda: peer("bf16"),
+        "bf16": ours("bf16"),
+        "fp32": ours("fp32"),
+    }
+    costs = interleaved(cases, repeats)
     note = "batch 32, 25 rows, 3 × 128; ours with batches, clipping and averaging"
     for name, goal in (("bf16", 2.0), ("fp32", None)):
         title = f"Pretraining step: {name} against transformers' Decision Transformer"
         yield Result(title, ratio(costs["peer"], costs[name]), "×", goal, note=note)
+    title = "Pretraining step: bf16 against transformers' Decision Transformer, bf16 as well"
+    yield Result(title, ratio(costs["peer bf16"], costs["bf16"]), "×", note=note)
 
 
 def tuning(repeats: int) -> Iterator[Result]:
@@ -157,6 +171,7 @@ def tuning(repeats: int) -> Iterator[Result]:
     # "sdpa": with gradients it is the faster one
     models = {
         "published": PublishedModel(model, gpt2(model, "sdpa")).requires_grad_(False).eval(),
+        "published bf16": HalfModel(model, gpt2(model, "sdpa")).requires_grad_(False).eval(),
         "bf16": model.computing("bf16"),
         "fp32": model,
     }
@@ -175,6 +190,8 @@ def tuning(repeats: int) -> Iterator[Result]:
     for name, goal in (("bf16", 2.0), ("fp32", None)):
         title = f"Tuning update: {name} against the published model's pattern"
         yield Result(title, ratio(costs["published"], costs[name]), "×", goal, note=note)
+    title = "Tuning update: bf16 against the published model's pattern, bf16 as well"
+    yield Result(title, ratio(costs["published bf16"], costs["bf16"]), "×", note=note)
     milliseconds = Spread.of([1e3 * cost for cost in costs["bf16"]])
     yield Result("Tuning update, bf16", milliseconds, "ms", note=note)
     for mode in MODES:

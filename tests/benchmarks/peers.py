@@ -60,13 +60,14 @@ def transformers_step(family: Family, data: Pool, config: PretrainConfig) -> Cal
     return step
 
 
-def d3rlpy_episode(task: Task) -> Callable[[int], int]:
+def d3rlpy_episode(task: Task, width: int) -> Callable[[int], int]:
     """Return a function that runs some steps of an episode by d3rlpy's stateful wrapper.
 
     Its Decision Transformer has no prompt, so that it encodes a fifth less; untrained, which
-    costs the same.
+    costs the same. Its blocks are as wide as the encoder of observations: one layer of ``width``.
     """
     from d3rlpy.algos import DecisionTransformerConfig
+    from d3rlpy.models import VectorEncoderFactory
 
     sizes, family = ModelConfig(), find(task.family)
     network = DecisionTransformerConfig(
@@ -75,8 +76,13 @@ def d3rlpy_episode(task: Task) -> Callable[[int], int]:
         num_heads=sizes.n_heads,
         num_layers=sizes.n_layers,
         activation_type="relu",
+        encoder_factory=VectorEncoderFactory(hidden_units=[width]),
     ).create(device="cpu:0")
     network.create_impl((len(family.observations),), len(family.actions))
+    widths = {m.normalized_shape[-1] for m in network.impl.modules.transformer.modules()
+              if isinstance(m, torch.nn.LayerNorm)}  # fmt: skip
+    if widths != {width}:
+        raise AssertionError(f"d3rlpy's transformer is {widths} wide, not {width}")
     wrapper = network.as_stateful_wrapper(target_return=family.target_return)
 
     def episode(steps: int) -> int:

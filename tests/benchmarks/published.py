@@ -69,6 +69,15 @@ class PublishedModel(nn.Module):
         return torch.tanh(self.action_head(rows[:, 1]))[:, -context.length :]
 
 
+class HalfModel(PublishedModel):
+    """The same in bfloat16, as torch does it by itself."""
+
+    def forward(self, prompt: Segment, context: Segment) -> Tensor:
+        """Return the action of every context row, (B, K, A)."""
+        with torch.autocast("cpu", torch.bfloat16):
+            return super().forward(prompt, context)
+
+
 class PlainDiffuser(PromptDiffuser):
     """A diffuser whose chain is differentiated by autograd, step after step."""
 

@@ -79,6 +79,11 @@ def table(
     Killed, `--run` goes on where it was. What ships with the same id is not run again.
     """
     if name == "search":
+        if quick or families or seeds != SEEDS or data != ("expert",):
+            raise ValueError(
+                "`search` takes `--methods`, `--run`, `--keep`, `--store` and `--workers` alone: "
+                "leave out the others."
+            )
         _search(run, keep, store, workers, methods, as_json)
         return
     if resamples < 1:
@@ -129,11 +134,16 @@ def _search(
         kept = RunStore(store)
         there = rows(kept, [spec.id for spec in wanted if spec.id in kept])
     if keep:
+        if not len(there):
+            raise ValueError("There is nothing to keep: the store has no run of this search.")
         there = merged(_shipped("search"), there)
         path = results_path("search")
         save_results(path, there)
-        assets.record(path, command=command(), seed=0, runs=len(there))
-    found = ranking(there)
+        # what is kept of some methods lies beside what was kept of the others
+        whole = "python -m workbench table search --run --keep"
+        assets.record(path, command=whole, seed=0, runs=len(there))
+    names = {method.partition("/")[0] for method in methods}
+    found = ranking(there[there["method"].isin(names)] if names else there)
     print_result(records(found) if as_json else found.round(2), as_json)
     if failed:
         raise SystemExit(1)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, Self
@@ -44,7 +45,7 @@ class Variable:
         return f"{self.name} [{self.unit}]"
 
 
-class Environment(gymnasium.Env):
+class Environment(gymnasium.Env, ABC):
     """What a rollout needs of a simulator beyond gymnasium's ``Env``.
 
     A *state* is everything that determines the future of the simulation and what rendering
@@ -67,13 +68,13 @@ class Environment(gymnasium.Env):
         steps = [env.step(action)[:3] for env, action in zip(envs, actions, strict=True)]
         return tuple(map(np.array, zip(*steps, strict=True)))
 
+    @abstractmethod
     def state(self) -> np.ndarray:
         """Return the current state, ``(S,)`` float64."""
-        raise NotImplementedError
 
+    @abstractmethod
     def put(self, state: np.ndarray) -> None:
         """Set the simulator to ``state``, ``(S,)``."""
-        raise NotImplementedError
 
 
 VELOCITY = (
