@@ -136,7 +136,7 @@ def test_every_step_in_bfloat16_is_near_the_forward_pass(toy, prompts, mode):
         for t, (step, low) in enumerate(zip(steps, first, strict=True))
         for b, i in enumerate(np.arange(8) % len(prompts))
     ]
-    # rounding gives 0.011; without the mask, or with scores half as large again, it is 0.022 or more
+    # rounding gives 0.011; without the mask, or with larger scores, it is 0.022 or more
     assert np.mean(apart) < 0.017
 
 
