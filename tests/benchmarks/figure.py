@@ -17,15 +17,17 @@ COLOURS = (BLUE, ORANGE, "#3b8f5a", "#8257a8", GREY)
 def draw_ratios(results: list[Mapping], path: Path) -> None:
     """Draw every ratio with its range, and a mark where the goal is."""
     ratios = [r for r in results if r["unit"] == "×"][::-1]
-    figure, axes = plt.subplots(figsize=(9, 0.42 * len(ratios) + 1.1), layout="constrained")
+    figure, axes = plt.subplots(figsize=(11, 0.42 * len(ratios) + 1.1), layout="constrained")
     for row, r in enumerate(ratios):
         axes.barh(row, r["median"], color=BLUE if r["reached"] is not False else GREY, height=0.6)
         axes.plot([r["low"], r["high"]], [row, row], color="black", lw=1.5)
-        axes.text(max(r["high"], r["median"]), row, f"  {r['median']:.1f}×", va="center")
+        end = max(r["high"], r["median"], r["goal"] or 0)  # the number stands behind all marks
+        axes.text(end, row, f"  {r['median']:.1f}×", va="center")
         if r["goal"]:
             axes.plot([r["goal"]] * 2, [row - 0.4, row + 0.4], color=ORANGE, lw=3)
     axes.set_yticks(range(len(ratios)), [r["name"] for r in ratios])
-    axes.set_xlabel("times as fast\nblack: range over repeats, orange: goal, grey bar: goal missed")
+    axes.set_xlabel("times as fast")
+    figure.supxlabel("black: range over repeats, orange: goal, grey bar: goal missed", fontsize=10)
     axes.margins(x=0.1)
     axes.spines[["top", "right"]].set_visible(False)
     figure.savefig(path, dpi=110)
