@@ -49,7 +49,7 @@ def laboratory(folder):
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    options = "--no-browser --allow-root --ServerApp.ip=127.0.0.1 --IdentityProvider.token="
+    options = "--no-browser --ServerApp.ip=127.0.0.1 --IdentityProvider.token="
     options += f" --ServerApp.root_dir={folder} --port={port}"
     own = {f"JUPYTER{name}_DIR": str(folder / name) for name in ("_CONFIG", "_DATA", "_RUNTIME")}
     own |= {f"JUPYTERLAB_{n}_DIR": str(folder / n) for n in ("SETTINGS", "WORKSPACES")}

@@ -79,7 +79,7 @@ def table(
     Killed, `--run` goes on where it was. What ships with the same id is not run again.
     """
     if name == "search":
-        if quick or families or seeds != SEEDS or data != ("expert",):
+        if quick or families or seeds != SEEDS or data != ("expert",) or resamples != RESAMPLES:
             raise ValueError(
                 "`search` takes `--methods`, `--run`, `--keep`, `--store` and `--workers` alone: "
                 "leave out the others."

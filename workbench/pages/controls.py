@@ -9,9 +9,10 @@ import streamlit as st
 from workbench import assets, own
 from workbench.behaviour import QUALITIES
 from workbench.methods import METHODS
+from workbench.pages.families import choose_family
 from workbench.presets import CHOSEN, PAIRS, Side, first_task, method_label
 from workbench.projection import MODES
-from workbench.tasks import FAMILIES, Family, Task, find
+from workbench.tasks import Family, Task, find
 from workbench.tune import RunSpec
 from workbench.views import goal_words
 
@@ -58,7 +59,9 @@ def choose_setting() -> Setting:
     """Draw the sidebar's controls and return what they say."""
     bar = st.sidebar
     bar.header("The task")
-    family = _choose_family()
+    family = choose_family(
+        "robot", " Each has its own frozen transformer and its own pretrained diffuser."
+    )
     # The labels of options are what stands in a shared link, so they are short and plain.
     tasks = {goal_words(task): task for task in family.tasks("test")}
     looked_at = [task.index for task in tasks.values()].index(first_task(family.name))
@@ -274,22 +277,6 @@ def labels_of(sides: tuple[Side, ...], setting: Setting) -> list[str]:
     if len({method for method, *_ in words}) == len(words):
         words = [[method, rest[-1]] for method, *rest in words]  # λ says nothing beside a method
     return [", ".join([m, *(word for word in rest if word not in shared)]) for m, *rest in words]
-
-
-def _choose_family() -> Family:
-    """Let the reader choose among the families whose models ship."""
-    labels = {
-        family.label: family for family in FAMILIES.values() if assets.has_models(family.name)
-    }
-    label = st.sidebar.selectbox(
-        "Robot",
-        list(labels),
-        key="robot",
-        bind="query-params",
-        help="A family of tasks: one robot that is rewarded for different things. Each has its "
-        "own frozen transformer and its own pretrained diffuser.",
-    )
-    return labels[label]
 
 
 def _seen(family: Family) -> str:

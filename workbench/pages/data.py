@@ -45,7 +45,7 @@ def page(explore) -> None:
 
 def prepare() -> None:
     """Read and pack the demonstrations that the page shows before anybody chooses."""
-    family = next(filter(_ships, FAMILIES.values()), None)
+    family = next(iter(_with_data().values()), None)
     if family is not None:
         task = family.tasks("test")[0]
         prepare_demos(task, list(sets_of(task)))
@@ -53,7 +53,7 @@ def prepare() -> None:
 
 def _offers() -> Offers:
     """Return what the addresses of the page may say."""
-    labels = {f.label: f for f in FAMILIES.values() if _ships(f)}
+    labels = _with_data()
     offers = {"data-robot": ("robot", labels), "data-tab": ("tab", _TABS)}
     for family in labels.values():
         tasks = [goal_words(task) for task in family.tasks("test")]
@@ -65,7 +65,7 @@ def _choose_task() -> Task:
     """Draw the sidebar and return the task whose data are shown."""
     bar = st.sidebar
     bar.header("Choose a task")
-    labels = {f.label: f for f in FAMILIES.values() if _ships(f)}
+    labels = _with_data()
     family = labels[
         bar.selectbox(
             "Robot",
@@ -85,6 +85,11 @@ def _choose_task() -> Task:
         "is tuned for.",
     )
     return tasks[wanted]
+
+
+def _with_data() -> dict[str, Family]:
+    """Return the families whose demonstrations ship, by label."""
+    return {f.label: f for f in FAMILIES.values() if _ships(f)}
 
 
 def _ships(family: Family) -> bool:

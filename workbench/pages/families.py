@@ -25,11 +25,12 @@ def with_models() -> dict[str, Family]:
     return {f.label: f for f in FAMILIES.values() if assets.has_models(f.name)}
 
 
-def choose_family(key: str) -> Family:
+def choose_family(key: str, more: str = "") -> Family:
     """Let the reader choose, in the sidebar, among the families whose models ship.
 
     Args:
         key: Of the choice, and its name in the address.
+        more: Added to the help text.
     """
     labels = with_models()
     label = st.sidebar.selectbox(
@@ -37,6 +38,6 @@ def choose_family(key: str) -> Family:
         list(labels),
         key=key,
         bind="query-params",
-        help="A family of tasks: one robot that is rewarded for different things.",
+        help=f"A family of tasks: one robot that is rewarded for different things.{more}",
     )
     return labels[label]

@@ -6,13 +6,13 @@ from collections.abc import Container, Hashable, Mapping
 
 import streamlit as st
 
-from workbench import assets, own
+from workbench import own
 from workbench.behaviour import QUALITIES
 from workbench.pages.controls import GUIDANCE, LAMBDAS, SHARED, methods_of
+from workbench.pages.families import with_models
 from workbench.pages.sets import plain
 from workbench.presets import first_task, method_label
 from workbench.projection import MODES
-from workbench.tasks import FAMILIES
 from workbench.views import goal_words
 
 VIEWS = ("Losses", "Conflict", "Per layer", "In the plane")
@@ -58,7 +58,7 @@ def show_broken(page: str, broken: list[str], chosen: Hashable) -> None:
 
 def explore_offers() -> Offers:
     """Return what the addresses of the first page may say."""
-    labels = {f.label: f for f in FAMILIES.values() if assets.has_models(f.name)}
+    labels = with_models()
     family = labels.get(st.query_params.get("robot", ""), next(iter(labels.values())))
     tasks = {goal_words(task): task for task in family.tasks("test")}
     task = tasks.get(st.query_params.get(f"{family.name}-task", ""))

@@ -32,6 +32,7 @@ WHERE = {
     TABLES: "of the tables",
 }
 _FILTERS = ("where", "find", "runs-robot", "runs-method", "runs-data", "tags")
+"""Keys of the controls that choose runs."""
 
 
 @guarded

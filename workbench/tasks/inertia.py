@@ -9,7 +9,7 @@ ones HalfCheetah's torso is 1.7 % too light and rewards are off by 0.001 to 0.00
 from __future__ import annotations
 
 import functools
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from typing import Self
 
@@ -19,7 +19,7 @@ import numpy as np
 from workbench.tasks.family import Environment
 
 
-class PublishedBody(Environment, ABC):
+class PublishedBody(Environment):
     """What a robot of gymnasium needs to move as the published one; mixed in before its class.
 
     Python between two ``mj_step`` finds cold caches, so that what follows the simulation is done
