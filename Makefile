@@ -53,7 +53,7 @@ $(BENCH)/.installed: $(STAMP) tests/benchmarks/peers.txt
 	touch $@
 
 bench: install $(BENCH)/.installed
-	OMP_NUM_THREADS=1 PYTHONPATH=tests:. $(BENCH)/bin/python -m benchmarks $(ARGS)
+	OMP_NUM_THREADS=1 PYTHONPATH=. $(BENCH)/bin/python -m tests.benchmarks $(ARGS)
 
 lint: install
 	$(BIN)/python -m ruff format .

@@ -5,7 +5,7 @@ It answers only when everything is loaded that a first visitor would otherwise w
 
 import streamlit as st
 
-from workbench.pages import serving
+from workbench.app import serving
 
 app = st.App(
     serving.SCRIPT, lifespan=serving.prepared, routes=serving.ROUTES, middleware=serving.MIDDLEWARE

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from workbench.commands.browsing import FLAGS
+from workbench.commands.browser import FLAGS
 
 ROOT = Path(__file__).parents[1]
 

@@ -14,26 +14,29 @@ import pytest
 import torch
 from gymnasium.spaces import Box
 
-from workbench import assets
-from workbench.behaviour import QUALITIES, BehaviourPolicy
-from workbench.dataset import save_trajectories
-from workbench.diffusion import DiffuserConfig, PromptDiffuser
-from workbench.generators import GENERATORS, GANConfig, VAEConfig
-from workbench.hyper import HyperConfig, HyperNetwork
-from workbench.informed import InformedConfig
-from workbench.model import ModelConfig, PromptDT
+from workbench.data.behaviour import BehaviourPolicy
+from workbench.data.qualities import QUALITIES
+from workbench.data.trajectory import Trajectories, Trajectory
+from workbench.data.trajectory_files import save_trajectories
+from workbench.networks.diffusion import DiffuserConfig, PromptDiffuser
+from workbench.networks.hyper_network import HyperConfig, HyperNetwork
+from workbench.networks.informed_diffusion import InformedConfig
+from workbench.networks.prompt_dt import ModelConfig, PromptDT
+from workbench.networks.vae_gan import GENERATORS, GANConfig, VAEConfig
+from workbench.shipped import files as assets
 from workbench.tasks import FAMILIES, Environment, Family, Variable
-from workbench.trajectory import Trajectories, Trajectory
 
-tuning = importlib.import_module("workbench.tune")
+tuning = importlib.import_module("workbench.tuning.loop")
+networks = importlib.import_module("workbench.shipped.networks")
+spec = importlib.import_module("workbench.tuning.spec")
 torch.set_num_threads(1)
 
 
 @pytest.fixture(autouse=True)
 def _no_head_start(monkeypatch):
     """Nobody watches a page under test being painted."""
-    if "workbench.pages.pace" in sys.modules:
-        monkeypatch.setattr(sys.modules["workbench.pages.pace"], "HEAD_START", 0.0)
+    if "workbench.app.page" in sys.modules:
+        monkeypatch.setattr(sys.modules["workbench.app.page"], "HEAD_START", 0.0)
 
 
 class Point(Environment):
@@ -212,7 +215,7 @@ def build_other(name, family=TOY):
 @pytest.fixture
 def fresh_caches():
     """Forget what was loaded or hashed by name, before and after."""
-    cached = [f for f in vars(tuning).values() if hasattr(f, "cache_clear")]
+    cached = [f for m in (networks, spec) for f in vars(m).values() if hasattr(f, "cache_clear")]
     assert cached, "`tune` has no caches any more: drop this fixture"
     for f in cached:
         f.cache_clear()

@@ -8,7 +8,8 @@ import json
 import numpy as np
 import pytest
 import torch
-from conftest import (
+
+from tests.conftest import (
     NO_PROMPT,
     TOY,
     TOY_DIFFUSER,
@@ -19,14 +20,14 @@ from conftest import (
     build_other,
     record,
 )
-
-from workbench import assets
+from workbench.data.rollout import evaluate
+from workbench.data.trajectory import Trajectories
 from workbench.methods import METHODS, N_PROMPTS, PromptDiffusion
-from workbench.projection import MODES, Plane
-from workbench.rollout import evaluate
+from workbench.methods.projection import MODES, Plane
+from workbench.shipped import files as assets
 from workbench.tasks import find
-from workbench.trajectory import Trajectories
-from workbench.tune import EVALUATION_SEED, RunSpec, tune
+from workbench.tuning.loop import EVALUATION_SEED, tune
+from workbench.tuning.spec import RunSpec
 
 COLUMNS = ("observations", "actions", "rewards", "states")
 SMALL = {

@@ -7,14 +7,14 @@ import pickle
 import mujoco
 import numpy as np
 import pytest
-from conftest import Point
 
-from workbench.behaviour import UniformPolicy
-from workbench.making import noisy_script
-from workbench.rollout import rollout, trajectories_of
+from tests.conftest import Point
+from workbench.data.behaviour import UniformPolicy
+from workbench.data.rollout import rollout, trajectories_of
 from workbench.tasks import FAMILIES, Environment, Task, find, make
 from workbench.tasks.family import VELOCITY
 from workbench.tasks.inertia import published_model
+from workbench.upkeep.making import noisy_script
 
 TASKS = [family.task(i) for family in FAMILIES.values() for i in range(len(family.goals))]
 SEEDS = (1, 2)

@@ -6,15 +6,15 @@ import json
 import numpy as np
 import pytest
 import torch
-from benchmarks import __main__ as command
-from benchmarks import figure, growth
-from benchmarks.published import PublishedModel, evaluate_published
-from benchmarks.timing import Result, Spread, interleaved, ratio
-from conftest import record
 
-from workbench.model import PromptedPolicy
-from workbench.rollout import evaluate
-from workbench.trajectory import Trajectories
+from tests.benchmarks import __main__ as command
+from tests.benchmarks import figure, growth
+from tests.benchmarks.published import PublishedModel, evaluate_published
+from tests.benchmarks.timing import Result, Spread, interleaved, ratio
+from tests.conftest import record
+from workbench.data.rollout import evaluate
+from workbench.data.trajectory import Trajectories
+from workbench.networks.prompt_dt import PromptedPolicy
 
 
 def plain_encoder(model):

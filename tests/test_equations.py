@@ -7,19 +7,13 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import torch
-from conftest import TOY_DIFFUSER, build_model, record
 
-from workbench import projection
-from workbench.diffusion import NoiseSchedule, PromptDiffuser, denoise, diffusion_loss
-from workbench.pretrain import action_loss
-from workbench.projection import MODES, Projection, row_space
-from workbench.trajectory import (
-    Normalizer,
-    Segment,
-    Trajectories,
-    masked_mean,
-    returns_to_go,
-)
+from tests.conftest import TOY_DIFFUSER, build_model, record
+from workbench.data.trajectory import Normalizer, Segment, Trajectories, masked_mean, returns_to_go
+from workbench.methods import projection
+from workbench.methods.projection import MODES, Projection, row_space
+from workbench.networks.diffusion import NoiseSchedule, PromptDiffuser, denoise, diffusion_loss
+from workbench.networks.prompt_dt import action_loss
 
 SCHEDULES = {
     "cosine 5": lambda: NoiseSchedule.cosine(5),

@@ -1,6 +1,6 @@
 """Prompt Diffuser Workbench: see diffusion prompt tuning work, check it, compare it.
 
-The public names, loaded on first use; `tune`, `rollout` and `compare` stay modules:
+The public names, loaded on first use:
 """
 
 from __future__ import annotations
@@ -9,15 +9,16 @@ import importlib
 
 _PUBLIC = {
     "tasks": ("FAMILIES", "Family", "Task", "find", "make"),
-    "trajectory": ("Normalizer", "Segment", "Trajectories", "Trajectory"),
-    "rollout": ("Evaluation", "evaluate"),
-    "model": ("ModelConfig", "PromptDT", "PromptedPolicy"),
-    "diffusion": ("DenoisingTrace", "NoiseSchedule", "PromptDiffuser", "denoise"),
-    "projection": ("Projection",),
+    "data.trajectory": ("Normalizer", "Segment", "Trajectories", "Trajectory"),
+    "data.rollout": ("Evaluation", "evaluate"),
+    "networks.prompt_dt": ("ModelConfig", "PromptDT", "PromptedPolicy"),
+    "networks.diffusion": ("DenoisingTrace", "NoiseSchedule", "PromptDiffuser", "denoise"),
+    "methods.projection": ("Projection",),
     "methods": ("METHODS",),
-    "tune": ("RunSpec", "TuneStep", "run"),
-    "store": ("RunStore",),
-    "compare": ("Comparison",),
+    "tuning.spec": ("RunSpec",),
+    "tuning.loop": ("TuneStep", "run"),
+    "runs.store": ("RunStore",),
+    "runs.compare": ("Comparison",),
 }
 _MODULE_OF = {name: module for module, names in _PUBLIC.items() for name in names}
 __all__ = sorted(_MODULE_OF)

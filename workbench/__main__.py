@@ -9,22 +9,12 @@ import sys
 import torch
 import tyro
 
-from workbench.commands import (
-    app,
-    assets,
-    data,
-    evaluate,
-    make,
-    methods,
-    notebooks,
-    play,
-    readme,
-    screenshots,
-    sweep,
-    table,
-    tasks,
-    timings,
-)
+from workbench.commands import app, assets, data, evaluate, make, notebooks, readme, sweep, table
+from workbench.commands import browser as screenshots
+from workbench.commands import browser as timings
+from workbench.commands import listing as methods
+from workbench.commands import listing as tasks
+from workbench.commands import replay as play
 
 GROUPS = {
     "See what there is": {

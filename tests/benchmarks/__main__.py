@@ -13,9 +13,9 @@ from pathlib import Path
 
 import torch
 
-from benchmarks import cases, figure, growth
-from benchmarks.timing import Result
-from workbench.sweep import machine
+from tests.benchmarks import cases, figure, growth
+from tests.benchmarks.timing import Result
+from workbench.runs.sweep import machine
 
 DOCS = Path(__file__).resolve().parents[2] / "docs"
 

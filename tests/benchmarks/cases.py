@@ -15,20 +15,28 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from benchmarks import peers
-from benchmarks.published import HalfModel, PlainDiffuser, PublishedModel, evaluate_published, gpt2
-from benchmarks.timing import Result, Spread, interleaved, ratio
-from workbench import assets
+from tests.benchmarks import peers
+from tests.benchmarks.published import (
+    HalfModel,
+    PlainDiffuser,
+    PublishedModel,
+    evaluate_published,
+    gpt2,
+)
+from tests.benchmarks.timing import Result, Spread, interleaved, ratio
+from workbench.data.rollout import evaluate, half_width
 from workbench.methods import METHODS
-from workbench.model import ModelConfig, PromptedPolicy
-from workbench.pretrain import Pool, PretrainConfig, pretrain
-from workbench.projection import MODES
-from workbench.prompts import draw
-from workbench.rollout import evaluate, half_width
-from workbench.store import RunStore
-from workbench.sweep import sweep
+from workbench.methods.projection import MODES
+from workbench.networks.prompt_dt import ModelConfig, PromptedPolicy
+from workbench.pretraining.prompt_dt import Pool, PretrainConfig, pretrain
+from workbench.runs.store import RunStore
+from workbench.runs.sweep import sweep
+from workbench.shipped import files as assets
+from workbench.shipped.networks import load_diffuser, load_model
 from workbench.tasks import Task, find
-from workbench.tune import EVALUATION_SEED, RunSpec, load_diffuser, load_model, run
+from workbench.tuning.loop import EVALUATION_SEED, run
+from workbench.tuning.prompt_kinds import draw
+from workbench.tuning.spec import RunSpec
 
 EPISODES = 32
 D3RLPY_WIDTHS = (ModelConfig().width, 256)

@@ -11,14 +11,14 @@ import mujoco
 import numpy as np
 import torch
 
-from benchmarks.cases import VARIANTS, prompted, seeds, steps_of
-from workbench import assets
-from workbench.diffusion import DiffuserConfig
+from tests.benchmarks.cases import VARIANTS, prompted, seeds, steps_of
+from workbench.data.rollout import evaluate
 from workbench.methods import METHODS
-from workbench.model import ModelConfig, PromptDT, PromptedPolicy
-from workbench.rollout import evaluate
+from workbench.networks.diffusion import DiffuserConfig
+from workbench.networks.prompt_dt import ModelConfig, PromptDT, PromptedPolicy
+from workbench.shipped import files as assets
+from workbench.shipped.networks import load_model
 from workbench.tasks import find, make
-from workbench.tune import load_model
 
 
 @dataclass(frozen=True)

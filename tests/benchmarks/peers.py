@@ -7,10 +7,10 @@ from collections.abc import Callable
 import numpy as np
 import torch
 
-from workbench.model import ModelConfig
-from workbench.pretrain import Pool, PretrainConfig, draw_batch
+from workbench.data.trajectory import masked_mean
+from workbench.networks.prompt_dt import ModelConfig
+from workbench.pretraining.prompt_dt import Pool, PretrainConfig, draw_batch
 from workbench.tasks import Family, Task, find, make
-from workbench.trajectory import masked_mean
 
 
 def transformers_step(family: Family, data: Pool, config: PretrainConfig) -> Callable[[], None]:

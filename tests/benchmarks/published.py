@@ -14,10 +14,10 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from workbench.diffusion import PromptDiffuser
-from workbench.model import PromptDT
+from workbench.data.trajectory import Segment
+from workbench.networks.diffusion import PromptDiffuser
+from workbench.networks.prompt_dt import PromptDT
 from workbench.tasks import Task, find, make
-from workbench.trajectory import Segment
 
 Encoder = Callable[[Tensor, Tensor], Tensor]
 """Encodes tokens (B, n, W) under a mask (B, n), 1 where real, to (B, n, W)."""

@@ -19,9 +19,10 @@ import tyro
 
 sys.path.insert(0, str(Path(__file__).parents[2]))
 
-from workbench.store import RunStore
-from workbench.sweep import Attempt, Done, Processes
-from workbench.tune import RunSpec, run
+from workbench.runs.store import RunStore
+from workbench.runs.sweep import Attempt, Done, Processes
+from workbench.tuning.loop import run
+from workbench.tuning.spec import RunSpec
 
 USUAL = 10.0
 
@@ -43,7 +44,7 @@ def main(workers: int = 2, runs: int = 20, engine: Literal["process", "ray"] = "
     with tempfile.TemporaryDirectory() as folder:
         store, spec = RunStore(folder), RunSpec("cheetah-dir", 0, updates=50, episodes=4)
         if engine == "ray":
-            from workbench.cluster import RayCluster
+            from workbench.runs.ray_cluster import RayCluster
 
             place = RayCluster(workers=workers)
         else:

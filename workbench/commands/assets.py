@@ -15,12 +15,12 @@ from typing import Annotated
 
 from tyro.conf import Positional, arg
 
-from workbench import assets
 from workbench.commands.output import Data, Json, command, duration, print_result
-from workbench.doctor import examine
-from workbench.recipes import Verb, Words
-from workbench.reproduce import Outcome, Place, Reproduction, Step
+from workbench.shipped import files as assets
 from workbench.tasks import FAMILIES
+from workbench.upkeep.doctor import examine
+from workbench.upkeep.recipes import Verb, Words
+from workbench.upkeep.reproduce import Outcome, Place, Reproduction, Step
 
 _CODE = Path(__file__).resolve().parents[2]
 _PATIENCE = 3.0

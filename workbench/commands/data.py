@@ -8,12 +8,14 @@ from typing import Annotated
 
 from tyro.conf import Positional, arg
 
-from workbench import assets, own, received
 from workbench.commands.output import FamilyName, Json, print_result
-from workbench.dataset import load_trajectories
-from workbench.minari_io import save_minari
-from workbench.pickled import RefusedFile
-from workbench.report import Report
+from workbench.data import own_sets as own
+from workbench.data.trajectory_files import load_trajectories
+from workbench.exchange import received
+from workbench.exchange.minari_format import save_minari
+from workbench.exchange.pickle_reader import RefusedFile
+from workbench.exchange.report import Report
+from workbench.shipped import files as assets
 from workbench.tasks import find
 
 Quality = Annotated[str, arg(help="expert, medium, random, or own:NAME.")]

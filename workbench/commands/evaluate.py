@@ -13,7 +13,6 @@ import torch
 from tqdm import tqdm
 from tyro.conf import OmitArgPrefixes, Positional, arg
 
-from workbench import assets
 from workbench.commands.output import (
     FamilyName,
     Json,
@@ -25,15 +24,16 @@ from workbench.commands.output import (
     records,
 )
 from workbench.commands.settings import NONE_GIVEN, Settings, given
-from workbench.compare import Comparison, compare, stored_runs, summary_by_quality
-from workbench.held_out import held_out, keep_held_out, kept_held_out, published_words
 from workbench.methods import METHODS
-from workbench.model import Precision
-from workbench.prompts import PROMPTS, cells, compare_prompts
-from workbench.splits import TEST
-from workbench.store import RunStore
+from workbench.networks.prompt_dt import Precision
+from workbench.paper.held_out import held_out, keep_held_out, kept_held_out, published_words
+from workbench.runs.compare import Comparison, compare, stored_runs, summary_by_quality
+from workbench.runs.store import RunStore
+from workbench.shipped import files as assets
 from workbench.tasks import FAMILIES, find
-from workbench.tune import RunSpec
+from workbench.tasks.splits import TEST
+from workbench.tuning.prompt_kinds import PROMPTS, cells, compare_prompts
+from workbench.tuning.spec import RunSpec
 
 
 def prompts(

@@ -15,8 +15,6 @@ import pandas as pd
 from tqdm import tqdm
 from tyro.conf import OmitArgPrefixes, Positional, arg
 
-from workbench import assets, making
-from workbench.behaviour import BehaviourConfig
 from workbench.commands.output import (
     Data,
     FamilyName,
@@ -29,23 +27,27 @@ from workbench.commands.output import (
     records,
     report_made,
 )
-from workbench.compare import compare
-from workbench.diffusion import DiffuserConfig
-from workbench.generators import GANConfig, GeneratorConfig, VAEConfig
-from workbench.hyper import HyperConfig, HyperPretrainConfig, pretrain_hyper
-from workbench.informed import InformedConfig
-from workbench.model import ModelConfig
-from workbench.parallel import Device, joined
-from workbench.presets import RECORDED
-from workbench.pretrain import PretrainConfig, identity
-from workbench.pretrain import pretrain as pretrain_steps
-from workbench.pretrain_generator import INFORMED, GeneratorPretrainConfig, pretrain_generator
-from workbench.splits import TEST
-from workbench.store import RunStore
+from workbench.data.behaviour import BehaviourConfig
+from workbench.networks.diffusion import DiffuserConfig
+from workbench.networks.hyper_network import HyperConfig
+from workbench.networks.informed_diffusion import InformedConfig
+from workbench.networks.prompt_dt import ModelConfig
+from workbench.networks.vae_gan import GANConfig, GeneratorConfig, VAEConfig
+from workbench.networks.variants import variant_of
+from workbench.pretraining.generators import INFORMED, GeneratorPretrainConfig, pretrain_generator
+from workbench.pretraining.hyper_network import HyperPretrainConfig, pretrain_hyper
+from workbench.pretraining.parallel import Device, joined
+from workbench.pretraining.prompt_dt import PretrainConfig, identity
+from workbench.pretraining.prompt_dt import pretrain as pretrain_steps
+from workbench.pretraining.resumable import Checkpoint, TrainingStep
+from workbench.runs.compare import compare
+from workbench.runs.store import RunStore
+from workbench.shipped import files as assets
+from workbench.shipped.networks import load_model
 from workbench.tasks import find
-from workbench.training import Checkpoint, TrainingStep
-from workbench.tune import load_model
-from workbench.variants import variant_of
+from workbench.tasks.splits import TEST
+from workbench.tuning.presets import RECORDED
+from workbench.upkeep import making
 
 Out = Annotated[Path | None, arg(help="Checkpoint to write; the shipped one if left out.")]
 Variant = Annotated[

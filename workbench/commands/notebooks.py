@@ -33,7 +33,8 @@ def notebooks(
     needs a Chromium to draw the figures; with --time it needs none and writes nothing. Runs that
     are kept in runs/ are not looked at, so everything is made anew.
     """
-    from workbench import handouts, lessons  # they load what draws: too slow for other verbs
+    from workbench.teaching import handouts
+    from workbench.teaching import notebook as lessons
 
     env = {**os.environ, "OMP_NUM_THREADS": "1"} | ({lessons.QUICK: "1"} if quick else {})
     rows = []
@@ -49,7 +50,7 @@ def notebooks(
 
 
 def _timed(name: str, env: dict[str, str]) -> dict[str, object]:
-    from workbench import handouts
+    from workbench.teaching import handouts
 
     took = handouts.cost(name, env)
     memory = round(took.gigabytes, 2)
@@ -57,7 +58,7 @@ def _timed(name: str, env: dict[str, str]) -> dict[str, object]:
 
 
 def _page(name: str, env: dict[str, str], out: Path) -> dict[str, object]:
-    from workbench import handouts
+    from workbench.teaching import handouts
 
     made = handouts.handout(name, handouts.execute(name, env))
     out.mkdir(parents=True, exist_ok=True)

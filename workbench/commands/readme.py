@@ -11,13 +11,14 @@ from typing import Annotated
 import pandas as pd
 from tyro.conf import arg
 
-from workbench import ablation, assets, lengths
-from workbench.assembled import Runs, assemble
-from workbench.behaviour import QUALITIES
 from workbench.commands.output import Json, interval, number, print_result
-from workbench.findings import findings
-from workbench.results import COLUMNS, load_results, results_path, shipped
-from workbench.tables import TableName, cells
+from workbench.data.qualities import QUALITIES
+from workbench.paper import ablation, lengths
+from workbench.paper.claims import findings
+from workbench.paper.measured import Runs, assemble
+from workbench.paper.tables import TableName, cells
+from workbench.runs.run_table import COLUMNS, load_results, results_path, shipped
+from workbench.shipped import files as assets
 from workbench.tasks import FAMILIES
 
 README = assets.ROOT.parent / "README.md"

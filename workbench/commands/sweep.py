@@ -13,21 +13,29 @@ from typing import Annotated, Any, Literal
 import pandas as pd
 from tyro.conf import OmitArgPrefixes, Positional, arg
 
-from workbench import ablation, assets, lengths
-from workbench.assembled import Runs
 from workbench.commands.output import Json, command, duration, print_result, records
 from workbench.commands.settings import HELP, Settings
-from workbench.commands.sweeping import compare_anew, run_missing
-from workbench.expected import Expected, expected, known_runs
-from workbench.grid import specs as grid_specs
-from workbench.grid import value_of, varied
-from workbench.remote import CACHE, open_store
-from workbench.results import COLUMNS, load_results, made, results_path, save_results, shipped
-from workbench.store import RunStore
-from workbench.sweep import RETRIES, Done, Engine, Processes
-from workbench.tables import Cells
+from workbench.commands.sweep_progress import compare_anew, run_missing
+from workbench.paper import ablation, lengths
+from workbench.paper.measured import Runs
+from workbench.paper.tables import Cells
+from workbench.runs.duration import Expected, expected, known_runs
+from workbench.runs.grid import specs as grid_specs
+from workbench.runs.grid import value_of, varied
+from workbench.runs.remote import CACHE, open_store
+from workbench.runs.run_table import (
+    COLUMNS,
+    load_results,
+    made,
+    results_path,
+    save_results,
+    shipped,
+)
+from workbench.runs.store import RunStore
+from workbench.runs.sweep import RETRIES, Done, Engine, Processes
+from workbench.shipped import files as assets
 from workbench.tasks import did_you_mean
-from workbench.tune import RunSpec
+from workbench.tuning.spec import RunSpec
 
 PRESETS = {module.NAME: module for module in (ablation, lengths)}
 _FIELD_HELP = {
@@ -182,7 +190,7 @@ def _engine(name: str, address: str, workers: int | None, retries: int) -> Itera
     if name == "process":
         yield Processes(workers or 1, retries)
         return
-    from workbench.cluster import RayCluster
+    from workbench.runs.ray_cluster import RayCluster
 
     cluster = RayCluster(address or None, workers, retries)
     try:

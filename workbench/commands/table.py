@@ -10,21 +10,15 @@ from typing import Annotated, Literal
 import pandas as pd
 from tyro.conf import Positional, arg
 
-from workbench import assets
-from workbench.assembled import ALL, Runs, assemble
-from workbench.behaviour import QUALITIES
-from workbench.commands.output import (
-    Json,
-    command,
-    interval,
-    number,
-    print_result,
-    records,
-)
-from workbench.commands.sweeping import compare_anew, run_missing
-from workbench.findings import findings as judged
-from workbench.presets import search
-from workbench.results import (
+from workbench.commands.output import Json, command, interval, number, print_result, records
+from workbench.commands.sweep_progress import compare_anew, run_missing
+from workbench.data.qualities import QUALITIES
+from workbench.paper.claims import findings as judged
+from workbench.paper.measured import ALL, Runs, assemble
+from workbench.paper.scores import RESAMPLES
+from workbench.paper.settings_search import merged, ranking, search
+from workbench.paper.tables import SEEDS, Cells, TableName, cells, runs_of
+from workbench.runs.run_table import (
     COLUMNS,
     load_results,
     made,
@@ -33,11 +27,9 @@ from workbench.results import (
     save_results,
     shipped,
 )
-from workbench.scores import RESAMPLES
-from workbench.search import merged, ranking
-from workbench.store import RunStore
-from workbench.tables import SEEDS, Cells, TableName, cells, runs_of
-from workbench.tune import RunSpec
+from workbench.runs.store import RunStore
+from workbench.shipped import files as assets
+from workbench.tuning.spec import RunSpec
 
 TABLES, QUICK, SEARCH = Path("build/tables"), Path("build/quick"), Path("build/search")
 QUICK_FAMILIES, QUICK_TASKS = ("cheetah-vel", "cheetah-dir"), 2

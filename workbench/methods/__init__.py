@@ -5,15 +5,12 @@ from __future__ import annotations
 from workbench.methods.adapter import AdapterTuning
 from workbench.methods.fine_tuning import FineTuning, FullFineTuning
 from workbench.methods.hdt import HyperDT
-from workbench.methods.informed_diffuser import InformedDiffusion
 from workbench.methods.method import N_PROMPTS, Learner, Method, Snapshot, evaluation_prompts
-from workbench.methods.mt_orl import NoPrompt
+from workbench.methods.other_generators import InformedDiffusion, PromptGANTuning, PromptVAETuning
 from workbench.methods.prompt_diffuser import PromptDiffusion
-from workbench.methods.prompt_dt import NoTuning
-from workbench.methods.prompt_gan import PromptGANTuning
 from workbench.methods.prompt_tuning import PromptTuning
-from workbench.methods.prompt_vae import PromptVAETuning
 from workbench.methods.soft_prompt import SoftPrompt
+from workbench.methods.untuned import NoPrompt, NoTuning
 
 METHODS: dict[str, type] = {
     "prompt-dt": NoTuning,

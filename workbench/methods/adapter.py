@@ -8,10 +8,10 @@ from typing import ClassVar
 
 import torch
 
+from workbench.data.trajectory import Trajectory
 from workbench.methods.method import check_ranges, numpy_rng
 from workbench.methods.tuned_weights import WeightLearner
-from workbench.model import PromptDT
-from workbench.trajectory import Trajectory
+from workbench.networks.prompt_dt import PromptDT
 
 
 @dataclass(frozen=True)

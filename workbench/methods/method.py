@@ -10,9 +10,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from workbench.diffusion import DenoisingTrace
-from workbench.model import PromptDT, PromptedPolicy
-from workbench.trajectory import Segment, Trajectories, Trajectory
+from workbench.data.trajectory import Segment, Trajectories, Trajectory
+from workbench.networks.diffusion import DenoisingTrace
+from workbench.networks.prompt_dt import PromptDT, PromptedPolicy
 
 N_PROMPTS = 5
 """Prompts a policy is evaluated with; episode i follows prompt i mod 5."""

@@ -13,6 +13,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from workbench.data.rollout import rollout
+from workbench.data.trajectory import Segment, Trajectories, Trajectory
 from workbench.methods.method import (
     N_PROMPTS,
     Snapshot,
@@ -20,11 +22,9 @@ from workbench.methods.method import (
     evaluation_prompts,
     numpy_rng,
 )
-from workbench.methods.tuned_prompt import PromptNumbers
-from workbench.model import PromptDT, PromptedPolicy
-from workbench.rollout import rollout
+from workbench.methods.soft_prompt import PromptNumbers
+from workbench.networks.prompt_dt import PromptDT, PromptedPolicy
 from workbench.tasks import Task
-from workbench.trajectory import Segment, Trajectories, Trajectory
 
 ScorerName = Literal["offline", "online"]
 SEEDS = range(1_000_000, 2_000_000)

@@ -8,10 +8,9 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import torch
 
+from workbench.data.trajectory import Trajectories, Trajectory
 from workbench.methods.method import Snapshot, evaluation_prompts
-from workbench.model import PromptDT, PromptedPolicy
-from workbench.pretrain import action_loss
-from workbench.trajectory import Trajectories, Trajectory
+from workbench.networks.prompt_dt import PromptDT, PromptedPolicy, action_loss
 
 
 class WeightLearner:

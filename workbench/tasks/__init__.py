@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from workbench.tasks.ant import ANT_DIR
+from workbench.tasks.cheetah import CHEETAH_DIR, CHEETAH_VEL
 from workbench.tasks.family import Environment, Family, Script, Split, Task, Variable, did_you_mean
-from workbench.tasks.locomotion import CHEETAH_DIR, CHEETAH_VEL
 from workbench.tasks.reach import REACH
 
 FAMILIES: dict[str, Family] = {

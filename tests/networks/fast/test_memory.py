@@ -1,0 +1,50 @@
+"""Freed memory is kept, where the C library can."""
+
+import json
+import os
+import platform
+import subprocess
+import sys
+
+import pytest
+
+MEASURE = """
+import json, resource
+import torch
+from workbench.networks.fast.memory import keep_freed_memory
+kept = keep_freed_memory()
+def faults():
+    begun = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+    for _ in range(20):
+        blocks = [torch.ones(1 << 20) for _ in range(8)]
+    return resource.getrusage(resource.RUSAGE_SELF).ru_minflt - begun
+faults()
+print(json.dumps([kept, faults()]))
+"""
+
+
+def measured(**environment):
+    ours = {k: v for k, v in os.environ.items() if not k.startswith(("MALLOC_", "GLIBC_"))}
+    command = [sys.executable, "-c", MEASURE]
+    done = subprocess.run(command, env={**ours, **environment}, capture_output=True, check=True)
+    return json.loads(done.stdout)
+
+
+of_glibc = pytest.mark.skipif(
+    platform.libc_ver()[0] != "glibc" or platform.machine() != "x86_64",
+    reason="torch does not allocate through a C library that has mallopt",
+)
+
+
+@of_glibc
+def test_freed_memory_is_not_fetched_anew():
+    kept, faults = measured()
+    assert kept
+    assert faults < 1000  # 20 times 8 blocks of 4 MiB are 163,840 pages of 4 KiB
+
+
+@of_glibc
+def test_the_environment_has_the_last_word():
+    kept, faults = measured(MALLOC_MMAP_THRESHOLD_="131072", MALLOC_TRIM_THRESHOLD_="131072")
+    assert not kept
+    assert faults > 10_000

@@ -1,0 +1,89 @@
+"""Networks of another size: where they are, which runs take them, and how they are asked for."""
+
+import dataclasses
+
+import pytest
+import torch
+
+from tests.conftest import TOY_DIFFUSER, TOY_SIZES, build_model
+from workbench.networks.diffusion import PromptDiffuser
+from workbench.networks.variants import VARIANTS, Variant, variant_of
+from workbench.shipped import files as assets
+from workbench.tuning.loop import acting_model, run, start
+from workbench.tuning.spec import RunSpec
+
+
+@pytest.fixture
+def on_demand(shipped, monkeypatch, tmp_path):
+    """Assets of the toy family, and a folder for what does not ship."""
+    monkeypatch.setattr(assets, "ON_DEMAND", tmp_path / "data")
+    return tmp_path / "data"
+
+
+def keep(toy, variant, **sizes):
+    """Make the networks of a variant of the toy family."""
+    known = variant_of(variant)
+    if known.changes("prompt-dt"):
+        model = build_model(toy, dataclasses.replace(TOY_SIZES, **known.sizes()), seed=3)
+        model.save(assets.model_path("toy", variant=variant))
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(7)
+        diffuser = PromptDiffuser(dataclasses.replace(TOY_DIFFUSER, **known.sizes()), toy)
+    diffuser.save(assets.pretrained_path("toy", "diffuser", variant=variant))
+
+
+def spec(**fields):
+    return RunSpec("toy", 5, updates=2, eval_every=0, episodes=2, **fields)
+
+
+def test_a_chain_changes_what_denoises_and_a_prompt_all_that_knows_one():
+    assert [n for n in ("prompt-dt", "diffuser", "vae") if VARIANTS["n-5"].changes(n)] == [
+        "diffuser"
+    ]
+    assert [n for n in ("mt-orl", "prompt-dt", "vae") if VARIANTS["k-2"].changes(n)] == [
+        "prompt-dt",
+        "vae",
+    ]
+    assert not variant_of("").changes("diffuser")
+    assert Variant(n_diffusion_steps=5).sizes() == {"n_diffusion_steps": 5}
+
+
+def test_a_misspelt_variant_is_refused():
+    with pytest.raises(ValueError, match=r"no variant 'n-51'\. Did you mean"):
+        variant_of("n-51")
+    with pytest.raises(ValueError, match="no variant 'k2'"):
+        RunSpec("cheetah-vel", 2, variant="k2")
+
+
+def test_runs_of_what_ships_have_the_ids_they_had(shipped):
+    assert "variant" not in spec().canonical
+    assert spec(variant="n-5").canonical["variant"] == "n-5"
+    assert spec(variant="n-5").id != spec().id
+
+
+def test_the_chain_has_the_length_that_was_asked_for(toy, on_demand):
+    keep(toy, "n-5")
+    method, model, _ = start(spec(variant="n-5"))
+    assert method.diffuser.schedule.n_diffusion_steps == 5
+    assert model is not None
+    last = list(run(spec(variant="n-5")))[-1]
+    assert len(last.trace.x) == 6
+    assert "--variant n-5" in spec(variant="n-5").command
+
+
+def test_the_prompt_has_the_length_that_was_asked_for(toy, on_demand):
+    keep(toy, "k-2")
+    last = list(run(spec(variant="k-2")))[-1]
+    assert last.snapshot.policy.prompt.length == 2
+    assert acting_model(spec(variant="k-2")).config.prompt_length == 2
+
+
+def test_the_untuned_run_keeps_a_variant_only_where_it_matters(shipped):
+    assert spec(variant="n-5").untuned.id == spec().untuned.id
+    assert spec(variant="k-2").untuned.variant == "k-2"
+
+
+@pytest.mark.parametrize(("variant", "verb"), [("n-5", "diffuser"), ("k-10", "pretrain")])
+def test_a_network_that_was_not_made_is_named_with_its_command(on_demand, variant, verb):
+    with pytest.raises(ValueError, match=f"workbench {verb} toy --variant {variant}"):
+        acting_model(spec(variant=variant)) if verb == "pretrain" else start(spec(variant=variant))

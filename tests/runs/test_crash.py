@@ -1,0 +1,193 @@
+"""A writer killed at any moment: every store stays readable, and nothing reads as complete."""
+
+import dataclasses
+import json
+import os
+import random
+import shutil
+import signal
+import time
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+
+from workbench.data.rollout import Evaluation
+from workbench.data.trajectory import Trajectories
+from workbench.methods import Snapshot
+from workbench.networks.diffusion import DenoisingTrace
+from workbench.networks.prompt_dt import PromptedPolicy
+from workbench.runs.store import FORMAT, RunStore
+from workbench.tuning.loop import TuneStep
+from workbench.tuning.spec import RunSpec
+
+KILLS = 200
+UPDATES = 6
+
+
+@pytest.fixture
+def spec(shipped):
+    return RunSpec("toy", 5, settings={"batch_size": 4}, updates=UPDATES, eval_every=3, episodes=2)
+
+
+@pytest.fixture
+def synthetic(model, demos, toy):
+    """A stream that costs nothing: what is tested is the writing."""
+    prompt = Trajectories(demos).segments(np.array([0]), np.array([2]), 3)
+    chain = torch.randn(5, 1, 3, 6)
+    trace = DenoisingTrace(chain, chain.clone(), torch.zeros(1, 3, 2))
+    snapshot = Snapshot(PromptedPolicy(model, prompt), trace)
+    evaluation = Evaluation(toy.task(5), (1, 2), np.array([1.0, 2.0]), demos[:1])
+
+    def steps():
+        for update in range(UPDATES + 1):
+            step = TuneStep(update, {"loss_dm": 1 / (1 + update)}, 1e-4, n_trainable=7)
+            if update % 3 == 0:
+                step = dataclasses.replace(step, snapshot=snapshot, evaluation=evaluation)
+            yield dataclasses.replace(step, trace=trace)
+
+    return steps
+
+
+def test_a_killed_writer_never_leaves_a_false_result(spec, synthetic, model, tmp_path, monkeypatch):
+    """Every other kill meets a recording over an older run, complete or not."""
+    monkeypatch.setattr("workbench.runs.store._sync", lambda path: None)  # a kill spares the caches
+    store, draw, usual = RunStore(tmp_path / "runs"), random.Random(5), 0.1
+    seen = {"complete": 0, "incomplete": 0}
+    for kill in range(KILLS):
+        if kill % 2 and store.root.exists():  # an early kill may have left nothing
+            shutil.rmtree(store.root)
+        ready, begin = os.pipe()
+        child = os.fork()
+        if child == 0:
+            try:
+                os.write(begin, b"!")
+                for _ in store.record(spec, synthetic()):
+                    pass
+            finally:
+                os._exit(0)
+        os.read(ready, 1)
+        time.sleep(draw.uniform(0, usual))
+        os.kill(child, signal.SIGKILL)
+        os.waitpid(child, 0)
+        os.close(ready)
+        os.close(begin)
+        found = check(store, spec, model)
+        seen[found] += 1
+        usual *= 0.9 if found == "complete" else 1.1  # whatever else this machine does
+    assert min(seen.values()) >= KILLS // 20, f"the kills were not spread: {seen}"
+    assert len(list(store.record(spec, synthetic()))) == UPDATES + 1
+    assert check(store, spec, model) == "complete"
+
+
+def check(store, spec, model):
+    """Read everything that there is; return whether the run says that it is complete."""
+    folder = store.root / spec.id
+    complete = spec.id in store
+    assert store.ids() == [spec.id] * complete
+    if not (folder / "steps.jsonl").exists():  # killed before anything was written
+        assert not complete
+        return "incomplete"
+    lines = store.lines(spec.id)
+    assert [line["update"] for line in lines] == list(range(len(lines)))
+    if (folder / "spec.json").exists():
+        assert store.spec(spec.id).canonical == spec.canonical
+        assert len(store.load(spec.id, model)) == len(lines), "every line has its files"
+    if not complete:
+        return "incomplete"
+    assert len(lines) == UPDATES + 1
+    assert store.result(spec.id)["format"] == FORMAT
+    assert len(store.returns(spec.id)) == UPDATES // 3 + 1
+    assert len(store.result(spec.id)["evaluations"]) == UPDATES // 3 + 1
+    return "complete"
+
+
+def test_a_torn_last_line_is_left_out_of_an_incomplete_run_alone(spec, synthetic, model, tmp_path):
+    store = RunStore(tmp_path / "runs")
+    list(store.record(spec, synthetic()))
+    path = store.root / spec.id / "steps.jsonl"
+    path.write_text(path.read_text()[:-20])
+    with pytest.raises(ValueError, match="damaged"):
+        store.lines(spec.id)
+    store.forget(spec.id)
+    assert [line["update"] for line in store.lines(spec.id)] == list(range(UPDATES))
+    assert len(store.load(spec.id, model)) == UPDATES
+    path.write_bytes(path.read_bytes() + b"\0\0\0\0")  # as a file system may leave it
+    assert len(store.lines(spec.id)) == UPDATES
+
+
+def test_nothing_of_an_older_attempt_stays_beside_a_newer_one(spec, synthetic, tmp_path):
+    store = RunStore(tmp_path / "runs")
+    list(store.record(spec, synthetic()))
+    folder = store.root / spec.id
+    (folder / "made.json").write_text("{}")
+    stream = store.record(spec, synthetic())
+    next(stream)
+    left = {p.relative_to(folder).as_posix() for p in folder.rglob("*") if p.is_file()}
+    assert left == {"spec.json", "steps.jsonl", "evaluated/0.safetensors"}
+    stream.close()
+
+
+def test_everything_is_on_the_disk_before_the_result(spec, synthetic, tmp_path, monkeypatch):
+    """A power cut may lose what was not synchronised: no result before all that it sums up."""
+    store, order = RunStore(tmp_path / "runs"), []
+    fsync, replace = os.fsync, type(tmp_path).replace
+
+    def synchronised(file):
+        order.append(os.readlink(f"/proc/self/fd/{file}"))
+        fsync(file)
+
+    def renamed(path, target):
+        order.append(f"renamed {target}")
+        return replace(path, target)
+
+    monkeypatch.setattr(os, "fsync", synchronised)
+    monkeypatch.setattr(type(tmp_path), "replace", renamed)
+    list(store.record(spec, synthetic()))
+    folder = store.root / spec.id
+    last = order.index(f"renamed {folder / 'result.json'}")
+    for path in [p for p in folder.rglob("*") if p.name != "result.json"]:
+        assert str(path) in order[:last], path
+    assert str(folder) in order[:last]
+    assert order[last + 1 :] == [str(folder)], "and then the name of the result"
+
+
+def test_a_second_writer_is_refused_while_the_first_one_writes(
+    spec, synthetic, tmp_path, monkeypatch
+):
+    monkeypatch.setattr("workbench.runs.store._PATIENCE", 0.1)
+    store = RunStore(tmp_path / "runs")
+    first = store.record(spec, synthetic())
+    next(first)
+    with pytest.raises(ValueError, match="being written by another process"):
+        next(store.record(spec, synthetic()))
+    assert len(list(first)) == UPDATES
+    assert spec.id in store
+    assert len(list(store.record(spec, synthetic()))) == UPDATES + 1
+
+
+def test_runs_without_a_format_are_read_and_later_ones_refused(spec, synthetic, model, tmp_path):
+    store = RunStore(tmp_path / "runs")
+    list(store.record(spec, synthetic()))
+    path = store.root / spec.id / "result.json"
+    plain = json.loads(path.read_text())
+    assert plain.pop("format") == FORMAT
+    path.write_text(json.dumps(plain))
+    assert len(store.load(spec.id, model)) == UPDATES + 1
+    path.write_text(json.dumps({**plain, "format": FORMAT + 1}))
+    for read in (store.spec, store.result, lambda run: store.load(run, model)):
+        with pytest.raises(ValueError, match=rf"format {FORMAT + 1}.*update it"):
+            read(spec.id)
+
+
+def test_pandas_reads_a_run_without_us(spec, synthetic, tmp_path):
+    store = RunStore(tmp_path / "runs")
+    list(store.record(spec, synthetic()))
+    folder = store.root / spec.id
+    steps = pd.read_json(folder / "steps.jsonl", lines=True)
+    assert steps["loss_dm"].to_numpy() == pytest.approx([1 / (1 + u) for u in range(UPDATES + 1)])
+    assert steps["returns"].dropna().map(len).eq(2).all()
+    assert pd.read_json(folder / "spec.json", typ="series")["family"] == "toy"
+    result = pd.read_json(folder / "result.json", typ="series")
+    assert pd.DataFrame(result["evaluations"])["return_mean"].tolist() == [1.5] * 3

@@ -1,0 +1,161 @@
+"""Values in, Plotly figures out: what is drawn is what was measured."""
+
+import numpy as np
+import pytest
+
+from workbench.data.rollout import Evaluation
+from workbench.tuning.loop import TuneStep
+from workbench.viewing.figures import runs as figures
+
+
+@pytest.fixture
+def steps(toy, draw):
+    """Thirty updates, evaluated at 0, 15 and 30."""
+    out = []
+    for update in range(31):
+        measured = {
+            "loss_dm": draw.uniform(0.1, 1),
+            "loss_dt": draw.uniform(0.01, 0.1),
+            "cosine": draw.uniform(-0.3, 0.3),
+            "removed": draw.uniform(0, 1),
+        }
+        evaluation = None
+        if update % 15 == 0:
+            evaluation = Evaluation(toy.task(5), (), draw.normal(-30, 5, 8), ())
+        out.append(TuneStep(update, measured if update else {}, 0.1, None, evaluation))
+    return out
+
+
+def evaluated(steps):
+    return [s for s in steps if s.evaluation is not None]
+
+
+def interval(values):
+    assert len(values) == 8, "2.364624 is Student's t for 8 values"
+    return np.mean(values), 2.364624 * np.std(values, ddof=1) / 8**0.5
+
+
+def test_returns_are_means_with_95_percent_intervals(steps):
+    figure = figures.returns(evaluated(steps), steps[0], 30)
+    line = next(t for t in figure.data if t.name == "tuned prompt")
+    wants = [interval(s.evaluation.returns) for s in evaluated(steps)]
+    assert list(line.x) == [0, 15, 30]
+    np.testing.assert_allclose(line.y, [mean for mean, _ in wants])
+    np.testing.assert_allclose(line.error_y.array, [half for _, half in wants], rtol=1e-6)
+
+
+def test_the_untuned_prompt_is_a_dashed_line_with_its_band(steps):
+    figure = figures.returns([], steps[15], 30)
+    (line,) = figure.data
+    mean, half = interval(steps[15].evaluation.returns)
+    assert (line.name, line.line.dash) == ("untuned prompt", "dash")
+    np.testing.assert_allclose(line.y, [mean, mean])
+    (band,) = figure.layout.shapes
+    np.testing.assert_allclose([band.y0, band.y1], [mean - half, mean + half], rtol=1e-6)
+
+
+def test_every_loss_is_drawn_where_it_was_measured(steps):
+    figure = figures.losses(steps, 30)
+    assert len(figure.data) == 4
+    for name, (raw, smooth) in zip(
+        ("loss_dm", "loss_dt"), (figure.data[:2], figure.data[2:]), strict=True
+    ):
+        want = np.array([s.measured[name] for s in steps[1:]])
+        assert list(raw.x) == list(smooth.x) == list(range(1, 31))
+        np.testing.assert_allclose(raw.y, want)
+        for i in range(30):  # a centred mean over 11 updates, shorter at the ends
+            np.testing.assert_allclose(smooth.y[i], np.mean(want[max(0, i - 5) : i + 6]))
+        assert raw.line.color == smooth.line.color
+    assert figure.data[0].line.color != figure.data[2].line.color
+    assert "L_DM" in figure.data[1].name
+    assert "L_DT" in figure.data[3].name
+
+
+def test_cosines_are_split_into_agreement_and_conflict(steps):
+    figure = figures.gradients(steps, 30)
+    agree, conflict = figure.data
+    cosines = {s.update: s.measured["cosine"] for s in steps[1:]}
+    assert dict(zip(agree.x, agree.y, strict=True)) == {u: c for u, c in cosines.items() if c >= 0}
+    assert dict(zip(conflict.x, conflict.y, strict=True)) == {
+        u: c for u, c in cosines.items() if c < 0
+    }
+    removed = [100 * steps[u].measured["removed"] for u in conflict.x]
+    np.testing.assert_allclose(conflict.customdata, removed)
+    share = f"{100 * len(conflict.x) / 30:.0f} % of updates conflict"
+    assert share in [a.text for a in figure.layout.annotations]
+    low, high = figure.layout.yaxis.range
+    assert low < min(cosines.values())
+    assert high > max(cosines.values())
+    assert low == -high, "zero stays in the middle"
+
+
+@pytest.mark.parametrize("some", [[], slice(0, 1), slice(0, 2)], ids=["none", "start", "one"])
+def test_a_run_that_has_just_begun_can_be_drawn(steps, some):
+    some = steps[some] if isinstance(some, slice) else some
+    for figure in (
+        figures.returns(evaluated(some), None, 30),
+        figures.losses(some, 30),
+        figures.gradients(some, 30),
+    ):
+        figure.to_json()
+
+
+def test_axes_keep_their_range_while_a_run_grows(steps):
+    for make in (figures.losses, figures.gradients):
+        ranges = {make(steps[:n], 30).layout.xaxis.range for n in (2, 31)}
+        assert len(ranges) == 1
+        (axis,) = ranges
+        assert axis[0] <= 0
+        assert axis[1] >= 30
+        assert make(steps, 30).layout.uirevision, "zooming survives a redraw"
+
+
+def test_axes_are_named(steps):
+    for figure in (
+        figures.returns(evaluated(steps), steps[0], 30),
+        figures.losses(steps, 30),
+        figures.gradients(steps, 30),
+    ):
+        for text in (figure.layout.title, figure.layout.xaxis.title, figure.layout.yaxis.title):
+            assert text.text
+
+
+def test_drawing_changes_no_value(steps):
+    before = [(s.update, dict(s.measured)) for s in steps]
+    figures.losses(steps, 30)
+    figures.gradients(steps, 30)
+    figures.returns(evaluated(steps), steps[0], 30)
+    assert [(s.update, dict(s.measured)) for s in steps] == before
+
+
+def test_each_colour_means_one_thing():
+    names = ("UNTUNED", "TUNED", "DIFFUSION", "DOWNSTREAM", "CONFLICT", "AGREE")
+    assert len({getattr(figures, name) for name in names}) == len(names)
+
+
+def test_several_runs_share_one_chart(steps):
+    once = [steps[0]]
+    lines = [figures.Line("A", "#0072B2", once), figures.Line("B", "#D55E00", steps)]
+    figure = figures.curves(lines, steps[15], 30)
+    untuned, level, curve = figure.data
+    assert (untuned.name, level.name, curve.name) == ("untuned prompt", "A", "B")
+    assert (untuned.line.color, level.line.color) == (figures.UNTUNED, "#0072B2")
+    mean, half = interval(steps[0].evaluation.returns)
+    np.testing.assert_allclose(level.y, [mean, mean])
+    assert list(level.x) == [0, 30]
+    bands = [(shape.y0, shape.y1, shape.fillcolor) for shape in figure.layout.shapes]
+    assert bands[1] == (pytest.approx(mean - half), pytest.approx(mean + half), "#0072B2")
+    assert list(curve.x) == [0, 15, 30]
+    wants = [interval(s.evaluation.returns) for s in evaluated(steps)]
+    np.testing.assert_allclose(curve.y, [m for m, _ in wants])
+    np.testing.assert_allclose(curve.error_y.array, [h for _, h in wants], rtol=1e-6)
+
+
+def test_a_run_without_episodes_yet_is_left_out(steps):
+    assert figures.curves([figures.Line("A", "#0072B2", steps[1:3])], None, 30).data == ()
+    assert figures.curves([figures.Line("A", "#0072B2", [])], None, 30).data == ()
+
+
+def test_columns_are_told_apart():
+    assert len(set(figures.COLUMNS)) == 4
+    assert figures.UNTUNED not in figures.COLUMNS

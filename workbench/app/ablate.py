@@ -1,0 +1,344 @@
+"""The page of the ablation: λ × projection as a map, as curves, and as a sweep that fills them."""
+
+from __future__ import annotations
+
+import pandas as pd
+import streamlit as st
+
+from workbench.app import ablate_lengths as lengths
+from workbench.app import sweeps
+from workbench.app.charts import chart, offer_figures, offer_table
+from workbench.app.families import choose_family, first, with_models
+from workbench.app.known_runs import YOURS, Known, known_runs, show_runs
+from workbench.app.links import Offers, broken_choices, runs_params, show_broken
+from workbench.app.page import guarded, paint_first, styled
+from workbench.data.qualities import QUALITIES
+from workbench.paper import ablation, scores
+from workbench.paper.ablation import Grid
+from workbench.runs.run_table import key
+from workbench.runs.watched_sweep import duration
+from workbench.tasks import Family
+from workbench.tasks.splits import evaluated_tasks
+from workbench.tuning.spec import RunSpec
+from workbench.viewing.figures import ablation as figures_ablation
+from workbench.viewing.figures.ablation import PROJECTIONS
+
+SWEEP = "ablation"
+
+
+@guarded
+def page(runs_page) -> None:
+    """Draw the page.
+
+    Args:
+        runs_page: The page of runs, as Streamlit navigates.
+    """
+    broken = broken_choices(_offers())
+    grid = _choose_grid()
+    styled()
+    st.header("How much λ, and does the projection help?")
+    st.markdown(
+        "Prompt Diffuser follows two gradients at once; **λ** weighs the second, and the "
+        "**projection** removes what fights the first. Each cell is one setting, run on every "
+        "task and seed. **Click a cell** to see its runs."
+    )
+    show_broken("ablate", broken, grid)
+    specs = ablation.specs([grid])
+    active = _offer_sweep(grid, specs)
+    st.fragment(guarded(_live), run_every=sweeps.EVERY if active else None)(grid, runs_page, active)
+
+
+def prepare() -> None:
+    """Fold the grid that the page shows before anybody chooses."""
+    usual, known = _usual(first()), known_runs()
+    tasks = tuple(task.index for task in evaluated_tasks(first()))
+    grid = Grid(usual.family, usual.lambdas, usual.projections, ("medium",), tasks=tasks)
+    _lacking(grid, known.key, known)
+    _folded(grid, known.key, known)
+
+
+def _offers() -> Offers:
+    """Return what the addresses of the page may say."""
+    labels = with_models()
+    family = labels.get(st.query_params.get("ablate-robot", ""), first())
+    lams = [f"{lam:g}" for lam in ablation.LAMBDAS]
+    return {
+        "ablate-robot": ("robot", labels),
+        "ablate-data": ("data", QUALITIES),
+        f"{family.name}-lams": ("λ", lams),
+        f"{family.name}-projections": ("projection", PROJECTIONS),
+        "ablate-projection": ("projection", PROJECTIONS.values()),
+        "ablate-lam": ("λ", lams),
+        "ablate-seeds": ("seeds", [str(n + 1) for n in range(len(ablation.SEEDS))]),
+        f"{family.name}-n-tasks": (
+            "test tasks",
+            [str(n + 1) for n in range(len(evaluated_tasks(family)))],
+        ),
+    }
+
+
+def _usual(family: Family) -> Grid:
+    return next((g for g in ablation.WHOLE if g.family == family.name), Grid(family.name))
+
+
+def _choose_grid() -> Grid:
+    """Draw the sidebar and return the grid that it asks for."""
+    bar = st.sidebar
+    bar.header("The grid")
+    family = choose_family("ablate-robot")
+    usual = _usual(family)
+    quality = bar.segmented_control(
+        "Data",
+        QUALITIES,
+        default="medium",
+        required=True,
+        key="ablate-data",
+        bind="query-params",
+        help="Who recorded the few-shot runs that every cell is tuned on.",
+    )
+    lams = bar.pills(
+        "Weights λ of the downstream loss",
+        ablation.LAMBDAS,
+        selection_mode="multi",
+        default=usual.lambdas,
+        format_func=lambda value: f"{value:g}",
+        key=f"{family.name}-lams",
+        bind="query-params",
+        help="The columns of the map. 0: only look like the data. The paper uses 1.",
+    )
+    if not lams:
+        bar.caption("No weight is chosen: the usual ones are drawn.")
+    projections = bar.pills(
+        "Projections",
+        tuple(PROJECTIONS),
+        selection_mode="multi",
+        default=usual.projections,
+        key=f"{family.name}-projections",
+        bind="query-params",
+        help="The rows of the map. *none*: the two gradients are added. *vector*, *tensor*, "
+        "*subspace*: three readings of what the paper projects away (Eq. 8-9).",
+    )
+    if not projections:
+        bar.caption("No projection is chosen: the usual ones are drawn.")
+    tasks = [task.index for task in evaluated_tasks(family)]
+    n_tasks = bar.select_slider(
+        "Test tasks",
+        list(range(1, len(tasks) + 1)),
+        value=len(tasks),
+        key=f"{family.name}-n-tasks",
+        bind="query-params",
+        help="How many test tasks each cell counts, the first ones. Fewer take less time.",
+    )
+    seeds = bar.select_slider(
+        "Seeds",
+        list(range(1, len(ablation.SEEDS) + 1)),
+        value=len(ablation.SEEDS),
+        key="ablate-seeds",
+        bind="query-params",
+        help="How many seeds each cell counts. One seed gives no interval.",
+    )
+    return Grid(
+        family.name,
+        tuple(sorted(lams)) or usual.lambdas,
+        tuple(p for p in PROJECTIONS if p in projections) or usual.projections,
+        (quality,),
+        ablation.SEEDS[:seeds],
+        tuple(tasks[:n_tasks]),
+    )
+
+
+def _offer_sweep(grid: Grid, specs: list[RunSpec]) -> bool:
+    """Draw what of the grid is missing, and the button that runs it; return whether one runs."""
+    known, going = known_runs(), sweeps.sweep_of(SWEEP)
+    if going is not None and going.active:
+        return True
+    lacking = _lacking(grid, known.key, known)
+    if not lacking:
+        return False
+    expected = sweeps.expected_seconds(lacking)
+    left, right = st.columns([1, 3], vertical_alignment="center")
+    if left.button(
+        f"Run the missing {len(lacking)}",
+        type="primary",
+        icon=":material/play_arrow:",
+        width="stretch",
+        key="ablate-run",
+        help="One run after another, on this machine, seed by seed. It goes on when you change "
+        "the page or close the tab, and can be stopped at any time.",
+    ):
+        sweeps.begin(SWEEP, "The ablation", lacking, expected)
+        st.rerun()
+    right.markdown(
+        f"**{len(lacking)} of {len(specs)} runs of this grid are missing**: "
+        f"{duration(expected)} on one core, by runs like them. Fewer tasks, seeds or λ take less."
+    )
+    return False
+
+
+@st.cache_resource(max_entries=16, show_spinner=False)
+def _lacking(grid: Grid, made: tuple, _known: Known) -> list[RunSpec]:
+    there = set(_known.runs.keys)
+    return [spec for spec in ablation.specs([grid]) if key(spec.canonical) not in there]
+
+
+def _live(grid: Grid, runs_page, was_active: bool) -> None:
+    """Draw the sweep and the figures, again and again while it goes on."""
+    going = sweeps.sweep_of(SWEEP)
+    if was_active and (going is None or not going.active):
+        st.rerun()
+    sweeps.show_sweep(SWEEP, "ablate")
+    known = known_runs()
+    table = _folded(grid, known.key, known)
+    if not table["seeds"].any():
+        st.info(
+            "No cell of this grid has a seed that has run all of its tasks. Choose another robot "
+            "or other data on the left, or run what is missing.",
+            icon=":material/grid_off:",
+        )
+    _map_and_cell(grid, table, known, runs_page)
+    paint_first("ablate", 2.5)
+    _curves(table)
+    lengths.show(grid.family, grid.qualities[0], known)
+
+
+@st.cache_resource(max_entries=16, show_spinner=False)
+def _folded(grid: Grid, made: tuple, _known: Known) -> pd.DataFrame:
+    return ablation.folded(_known.runs, [grid], scores.RESAMPLES)
+
+
+def _map_and_cell(grid: Grid, table: pd.DataFrame, known: Known, runs_page) -> None:
+    """Draw the map, and beside it the cell that was clicked."""
+    left, right = st.columns([2, 1], gap="large")
+    with right:
+        picked = _choose_cell(grid)
+    with left:
+        st.markdown("**Interquartile mean of returns** over tasks and seeds, with 95 % intervals")
+        figure = figures_ablation.heat_map(table, picked)
+        words = "Interquartile mean of returns, a row per projection, a column per weight λ."
+        chart(figure, "ablate-map", words, "ablation-map", on_select=_take_click)
+        there = known.runs.find(ablation.specs([grid]))["where"]
+        own = int(there.eq(YOURS).sum())
+        words = f"{len(there)} runs are drawn{f', {own} of them yours' if own else ''}."
+        if 0 in grid.lambdas and len(grid.projections) > 1:
+            words += " At λ = 0 nothing is projected: all rows show the same runs."
+        st.caption(words)
+    with right:
+        _show_cell(grid, picked, table, known, runs_page)
+
+
+def _take_click() -> None:
+    """Choose the cell that was clicked."""
+    points = st.session_state["ablate-map"]["selection"]["points"]
+    if points and points[0].get("customdata"):
+        projection, lam = points[0]["customdata"]
+        st.session_state["ablate-projection"] = projection
+        st.session_state["ablate-lam"] = float(lam)
+
+
+def _choose_cell(grid: Grid) -> tuple[str, float]:
+    st.markdown("**One cell**")
+    left, right = st.columns(2)
+    projection = left.selectbox(
+        "Projection",
+        grid.projections,
+        index=len(grid.projections) - 1,
+        format_func=PROJECTIONS.__getitem__,
+        key="ablate-projection",
+        bind="query-params",
+        help="Row of the map.",
+    )
+    lam = right.selectbox(
+        "Weight λ",
+        grid.lambdas,
+        index=grid.lambdas.index(1.0) if 1.0 in grid.lambdas else 0,
+        format_func=lambda value: f"{value:g}",
+        key="ablate-lam",
+        bind="query-params",
+        help="Column of the map.",
+    )
+    return projection, lam
+
+
+def _show_cell(
+    grid: Grid, picked: tuple[str, float], table: pd.DataFrame, known: Known, runs_page
+) -> None:
+    """Draw a cell's numbers and its runs, each with its way to the first page."""
+    projection, lam = picked
+    r = table[(table["projection"] == projection) & (table["lam"] == lam)].iloc[0]
+    wanted = grid.cell(grid.qualities[0], projection, lam)
+    found = known.runs.find(wanted)
+    if not len(found):
+        st.info("This cell was not run yet.", icon=":material/hourglass_empty:")
+        return
+    facts = [f"{int(r['runs'])} of {int(r['of'])} runs"]
+    if pd.notna(r["gain"]):
+        interval = "(one seed, so no interval)"
+        if pd.notna(r["gain_low"]):
+            interval = f"[{r['gain_low']:+.1f}, {r['gain_high']:+.1f}]"
+        facts.append(f"{r['gain']:+.1f} {interval} against the plain sum")
+    if pd.notna(r["conflict_share"]):
+        facts.append(f"{100 * r['conflict_share']:.0f} % of updates conflict")
+    st.caption(" · ".join(facts).replace("-", "−"))
+    plain = {(spec.task, spec.seed): spec for spec in grid.cell(grid.qualities[0], "none", lam)}
+
+    def beside(spec: RunSpec) -> RunSpec | None:
+        other = plain[spec.task, spec.seed]
+        return None if key(other.canonical) == key(spec.canonical) else other
+
+    show_runs(found, beside, "the plain sum (or, beside that itself, the untuned prompt)", "runs")
+    st.page_link(
+        runs_page,
+        label="All about these runs",
+        icon=":material/list:",
+        query_params=runs_params(SWEEP, grid.family, grid.qualities[0], projection, f"{lam:g}"),
+        help="Opens the page Runs with the runs of this cell alone.",
+    )
+
+
+def _curves(table: pd.DataFrame) -> None:
+    """Draw the same cells as curves over λ."""
+    charts = (
+        (
+            "curves",
+            figures_ablation.curves,
+            "iqm",
+            "Interquartile mean of returns over λ, a line and a band per projection.",
+            "Bands are 95 % intervals over seeds. Higher is better.",
+        ),
+        (
+            "conflicts",
+            figures_ablation.conflicts,
+            "conflict_share",
+            "Share of updates in which the two gradients conflict, over λ.",
+            "Where they do not conflict the projection changes nothing.",
+        ),
+        (
+            "helps",
+            figures_ablation.helps,
+            "helps",
+            "Probability that a run with projection beats the plain sum, over λ.",
+            "Above one half the projection helps. Bars are 95 % intervals over seeds.",
+        ),
+        (
+            "gains",
+            figures_ablation.gains,
+            "gain",
+            "Mean return above the plain sum, paired by seed and task, over λ.",
+            "The mean of paired differences: same seed, same task. 0: no difference.",
+        ),
+    )
+    there = [c for c in charts if table[c[2]].notna().any()]
+    drawn = {name: draw(table) for name, draw, *_ in there}
+    for row in (there[:2], there[2:]):
+        for place, (name, _, _, alt, caption) in zip(st.columns(2, gap="large"), row, strict=False):
+            with place:
+                chart(drawn[name], f"ablate-{name}", alt, f"ablation-{name}")
+                st.caption(caption)
+    if 0 < len(there) < len(charts):
+        st.caption(
+            "Whether a projection helps is drawn as soon as it and the plain sum (*none*) have "
+            "both run at one λ."
+        )
+    with st.expander("Take the figures and numbers along", icon=":material/download:"):
+        offer_figures({"map": figures_ablation.heat_map(table), **drawn}, "ablation", "ablate-html")
+        offer_table(table, "ablation", "ablate-csv")

@@ -1,0 +1,396 @@
+"""The page of the tables: what was published and what we measured, side by side."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import pandas as pd
+import streamlit as st
+
+from workbench.app import compare_claims as claims
+from workbench.app.charts import chart, offer_figures, offer_table
+from workbench.app.families import labelled
+from workbench.app.known_runs import YOURS, Known, known_runs, show_runs
+from workbench.app.links import Offers, broken_choices, runs_params, show_broken
+from workbench.app.page import guarded, paint_first, styled
+from workbench.data.qualities import QUALITIES
+from workbench.paper import rankings as standings
+from workbench.paper.claims import CLAIMS as EVERY_CLAIM
+from workbench.paper.measured import ALL, assemble
+from workbench.paper.tables import TABLES, Cells, cells, runs_of
+from workbench.viewing.figures import tables as figures_tables
+from workbench.viewing.figures.tables import levels_of
+
+NAMES = {
+    "1": ("Table 1", "every method on four robots"),
+    "2": ("Table 2", "few-shot data × initial prompt"),
+    "3": ("Table 3", "far tasks, and zero-shot"),
+    "guidance": ("Guidance", "which losses, which projection"),
+    "claims": ("Claims", "one by one: does it hold here?"),
+}
+"""Of a table, and of what follows from them: its name for readers and links, what it shows."""
+CLAIMS = "claims"
+VIEWS = ("Intervals", "Performance profiles", "Probability of improvement")
+_FIRST = (
+    "Prompt-DT, expert prompt", "Soft Prompt", "Prompt-Tuning DT", "Prompt Diffuser",
+    "Prompt Diffuser, informed", "Prompt-DT-FT",
+)  # fmt: skip
+_MANY = 8
+
+
+@dataclass(frozen=True, eq=False)
+class Seen:
+    """A table as the page shows it.
+
+    Attributes:
+        name: Of the table.
+        cells: Its runs.
+        table: Of ``assembled.assemble``.
+        known: What there is.
+    """
+
+    name: str
+    cells: Cells
+    table: pd.DataFrame
+    known: Known
+
+    @property
+    def rows(self) -> list[str]:
+        """Its rows, in its order."""
+        return list(dict.fromkeys(row for row, _ in self.cells))
+
+
+@guarded
+def page(runs_page) -> None:
+    """Draw the page.
+
+    Args:
+        runs_page: The page of runs, as Streamlit navigates.
+    """
+    broken = broken_choices(_offers())
+    name, known = _choose_table(), known_runs()
+    styled()
+    show_broken("compare", broken, name)
+    if name == CLAIMS:
+        claims.show_claims(known)
+        return
+    seen = _seen(name, known.key, known)
+    _count(seen)
+    st.header("The paper's tables, measured here")
+    st.markdown(
+        "Every number of the paper beside the mean of our own runs, **higher is better**. Press a "
+        "column's name to sort by it; **click a number** to see the runs behind it. What follows "
+        "from them is under **Claims**, at the left."
+    )
+    _overview(seen)
+    place = _choose_cell(seen)
+    _show_cell(seen, place, runs_page)
+    paint_first("compare", 1.5)
+    _views(seen)
+
+
+def prepare() -> None:
+    """Count the runs of the table that the page shows first."""
+    known = known_runs()
+    _seen(TABLES[0], known.key, known)
+    claims.prepare(known)
+
+
+def _offers() -> Offers:
+    """Return what the addresses of the page may say."""
+    offers = {
+        "table": ("table", [label for label, _ in NAMES.values()]),
+        "claim": ("claim", [claim.text for claim in EVERY_CLAIM]),
+        "view": ("view", VIEWS),
+    }
+    for name in TABLES:
+        if any(f"{part}-{name}" in st.query_params for part in ("row", "column", "of")):
+            places = cells(name, data=QUALITIES)
+            columns = [labelled(c) for c in standings.columns_of(places)]
+            offers |= {
+                f"row-{name}": ("row", [row for row, _ in places]),
+                f"column-{name}": ("column", columns),
+                f"of-{name}": ("column", [*columns, labelled(ALL)]),
+            }
+    return offers
+
+
+def _choose_table() -> str:
+    bar = st.sidebar
+    bar.header("What was measured")
+    return bar.radio(
+        "Table",
+        (*TABLES, CLAIMS),
+        format_func=lambda name: NAMES[name][0],
+        captions=[words for _, words in NAMES.values()],
+        key="table",
+        bind="query-params",
+        help="Of arXiv 2411.01168. The guidance ablation is a figure there, without numbers. "
+        "*Claims* says what follows from the tables.",
+    )
+
+
+def _count(seen: Seen) -> None:
+    """Say in the sidebar how much of a table there is."""
+    wanted = runs_of(seen.cells)  # a run may stand in several cells
+    found = seen.known.runs.find(wanted)
+    there, of = len(found), len({spec.id for spec in wanted})
+    own = int(found["where"].eq(YOURS).sum())
+    whose = f", {own} of them yours" if own else ""
+    if there == of:
+        st.sidebar.caption(f"All {of:,} runs are there{whose}.")
+    else:
+        st.sidebar.caption(
+            f"{there:,} of {of:,} runs are there{whose}. Empty cells were not run yet; "
+            f"`python -m workbench table {seen.name} --run` runs them."
+        )
+
+
+@st.cache_resource(max_entries=8, show_spinner="Counting the runs …")
+def _seen(name: str, made: tuple, _known: Known) -> Seen:
+    whole = cells(name, data=QUALITIES)
+    return Seen(name, whole, assemble(name, whole, _known.runs), _known)
+
+
+def _overview(seen: Seen) -> None:
+    """Draw the whole table: a row per row, two columns per column, ours and the published."""
+    columns = [c for c in standings.columns_of(seen.cells) if c in set(seen.table["column"])]
+    wide = pd.DataFrame({"": seen.rows})
+    config = {"": st.column_config.TextColumn(pinned=True, width=190)}
+    for column in columns:
+        part = seen.table[seen.table["column"] == column].set_index("row").reindex(seen.rows)
+        digits = 3 if column == ALL else 1
+        label = labelled(column)
+        for what, name, title, words in (
+            ("here", "mean", label, f"{label}: our mean over seeds and tasks; –: not run yet."),
+            ("paper", "published", "paper", f"{label}: the mean that arXiv 2411.01168 gives."),
+        ):
+            if what == "paper" and part["published"].isna().all():
+                continue
+            wide[f"{column}|{what}"] = part[name].to_numpy()
+            config[f"{column}|{what}"] = st.column_config.NumberColumn(
+                title, format=f"%.{digits}f", help=words, width=None if what == "here" else 75
+            )
+    st.dataframe(
+        wide,
+        hide_index=True,
+        height=38 + 35 * len(wide),
+        column_config=config,
+        key=f"overview-{seen.name}",
+        placeholder="–",
+        on_select=lambda: _take_click(seen, wide),
+        selection_mode="single-cell",
+        alt="Mean return of every row and column, measured here and published.",
+    )
+
+
+def _take_click(seen: Seen, wide: pd.DataFrame) -> None:
+    """Choose the cell that was clicked."""
+    picked = st.session_state[f"overview-{seen.name}"]["selection"]["cells"]
+    if not picked:
+        return
+    line, name = picked[0]
+    row, column = seen.rows[line], name.partition("|")[0]
+    st.session_state[f"row-{seen.name}"] = row
+    if (row, column) in seen.cells:
+        st.session_state[f"column-{seen.name}"] = column
+
+
+def _choose_cell(seen: Seen) -> tuple[str, str]:
+    left, right, _ = st.columns([2, 2, 1])
+    start = "Prompt Diffuser" if "Prompt Diffuser" in seen.rows else seen.rows[0]
+    row = left.selectbox(
+        "Row",
+        seen.rows,
+        index=seen.rows.index(start),
+        key=f"row-{seen.name}",
+        bind="query-params",
+        help="Which row of the table to look into; a click on a number sets it.",
+    )
+    columns = [column for r, column in seen.cells if r == row]
+    first = columns.index("cheetah-vel") if "cheetah-vel" in columns else 0
+    column = right.selectbox(
+        "Column",
+        columns,
+        index=first,
+        format_func=labelled,
+        key=f"column-{seen.name}",
+        bind="query-params",
+        help="Which column of the table to look into; a click on a number sets it.",
+    )
+    return row, column
+
+
+def _show_cell(seen: Seen, place: tuple[str, str], runs_page) -> None:
+    """Draw the numbers of a cell, and its runs."""
+    row, column = place
+    table = seen.table
+    r = table[(table["row"] == row) & (table["column"] == column)].iloc[0]
+    found = seen.known.runs.find(seen.cells[place])
+    if not len(found):
+        st.info(
+            f"**{row}, {labelled(column)}** was not run yet."
+            + (f" Published: {_number(r['published'])}." if pd.notna(r["published"]) else ""),
+            icon=":material/hourglass_empty:",
+        )
+        return
+    left, right = st.columns([3, 2], gap="large")
+    with left:
+        _numbers(r)
+        st.page_link(
+            runs_page,
+            label=f"All about these {len(found)} runs",
+            icon=":material/list:",
+            query_params=runs_params(seen.name, row, column),
+            help="Opens the page Runs with the runs of this cell alone.",
+        )
+    with right:
+        show_runs(found, lambda spec: None, "its untuned prompt", "compare-runs")
+
+
+def _numbers(r: pd.Series) -> None:
+    facts = (
+        (
+            "Mean ± sd over seeds",
+            _number(r["mean"]) + (f" ± {_number(r['sd'])}" if pd.notna(r["sd"]) else ""),
+            "As the paper gives it: mean over tasks for each seed, then over seeds.",
+        ),
+        (
+            "Published",
+            _number(r["published"])
+            + (f" ± {_number(r['published_sd'])}" if pd.notna(r["published_sd"]) else ""),
+            "In arXiv 2411.01168, K* = 5, 3 seeds.",
+        ),
+        (
+            "IQM [95 %]",
+            _interval(r["iqm"], r["iqm_low"], r["iqm_high"], 1),
+            "Interquartile mean over seeds and tasks, with its bootstrap interval over seeds.",
+        ),
+        (
+            "P(beats Prompt-DT)",
+            _interval(r["improvement"], r["improvement_low"], r["improvement_high"], 2),
+            "Probability that a run beats one of Prompt-DT with expert prompts on the same task.",
+        ),
+        (
+            "Tuned numbers",
+            f"{r['trainable']:,.0f}" if r["trainable"] else "none",
+            f"Trainable parameters, {100 * r['share']:.2g} % of the transformer's.",
+        ),
+        ("Seconds per run", _number(r["seconds"]), "Wall time with loading and evaluation."),
+    )
+    for part in (facts[:3], facts[3:]):
+        for place, (label, value, words) in zip(st.columns(3), part, strict=True):
+            place.caption(label, help=words)
+            place.markdown(f"**{value}**")
+    st.caption(
+        f"{r['seeds']} seeds × {r['tasks']} tasks × {_number(r['episodes'], 0)} episodes; "
+        f"{r['runs']} of {r['of']} runs."
+    )
+
+
+def _number(value: float, digits: int = 1) -> str:
+    return "–" if pd.isna(value) else f"{value:,.{digits}f}".replace("-", "−")
+
+
+def _interval(value: float, low: float, high: float, digits: int) -> str:
+    if pd.isna(low):
+        return _number(value, digits)
+    return f"{_number(value, digits)} [{_number(low, digits)}, {_number(high, digits)}]"
+
+
+def _views(seen: Seen) -> None:
+    """Draw one column in one of three ways."""
+    st.subheader("How the rows stand to each other")
+    columns = [c for c in standings.columns_of(seen.cells) if c in set(seen.table["column"])]
+    left, right = st.columns([3, 2], vertical_alignment="bottom")
+    view = left.segmented_control(
+        "View",
+        VIEWS,
+        default=VIEWS[0],
+        required=True,
+        key="view",
+        bind="query-params",
+        help="*Intervals*: interquartile mean and 95 % interval of each row. *Performance "
+        "profiles*: the share of runs above every score. *Probability of improvement*: how often "
+        "a run beats one of another row on the same task.",
+    )
+    column = right.selectbox(
+        "Of the column",
+        columns,
+        index=columns.index("cheetah-vel") if "cheetah-vel" in columns else 0,
+        format_func=labelled,
+        key=f"of-{seen.name}",
+        bind="query-params",
+        help="Which column of the table is drawn. All families together are drawn normalised: 0 "
+        "is the random behaviour policy, 1 the expert.",
+    )
+    if view == VIEWS[0]:
+        figure = figures_tables.intervals(seen.table, column)
+        figure.update_layout(title_text=labelled(column))
+        note = "Bars are 95 % bootstrap intervals over seeds"
+        published = seen.table.loc[seen.table["column"] == column, "published"].notna().any()
+        note += "; diamonds are what was published." if published else "."
+    else:
+        drawn = _standing(seen, column, view)
+        if drawn is None:
+            return
+        figure, note = drawn
+    file = f"table-{seen.name}-{view.lower().replace(' ', '-')}"
+    chart(figure, f"view-{seen.name}-{view}", f"{view} of {labelled(column)}.", file)
+    st.caption(note)
+    with st.expander("Take the figure and the numbers along", icon=":material/download:"):
+        offer_figures({view: figure}, file, "compare-html")
+        offer_table(seen.table, f"table-{seen.name}", "compare-csv")
+
+
+def _standing(seen: Seen, column: str, view: str):
+    """Return a figure of normalised scores and a note on it; None where there is nothing."""
+    try:
+        found = _scores(seen.name, column, seen.known.key, seen)
+    except ValueError as error:  # no bounds to normalise with
+        st.info(str(error))
+        return None
+    if len(found) < 2:
+        st.info("Fewer than two rows of this column have run all tasks of a seed.")
+        return None
+    rows = list(found)
+    start = [row for row in rows if row in _FIRST] if len(rows) > _MANY else rows
+    shown = st.multiselect(
+        "Rows",
+        rows,
+        default=start or rows[:_MANY],
+        key=f"rows-{seen.name}",
+        bind="query-params",
+        help="Which rows are drawn.",
+    )
+    picked = {row: found[row] for row in rows if row in shown}
+    if not picked:
+        st.info("Choose at least one row.")
+        return None
+    if view == VIEWS[1]:
+        arrays = {row: table.to_numpy() for row, table in picked.items()}
+        levels = levels_of(arrays)
+        bands = standings.bands_of(picked, levels)
+        return figures_tables.profiles(arrays, levels, bands), (
+            "Normalised task by task: 0 is the random behaviour policy, 1 the expert. A curve "
+            "further right is better. Bands are 95 % intervals, level by level."
+        )
+    against = st.selectbox(
+        "Against",
+        rows,
+        index=rows.index(_FIRST[0]) if _FIRST[0] in rows else 0,
+        key=f"against-{seen.name}",
+        bind="query-params",
+        help="The row that the others are held against.",
+    )
+    wanted = {**picked, against: found[against]}
+    estimates = standings.improvements_over(wanted, against)
+    return figures_tables.improvements(estimates, against), (
+        "Right of the dotted line the row is more likely to be ahead. Bars are 95 % intervals "
+        "over seeds."
+    )
+
+
+@st.cache_resource(max_entries=16, show_spinner=False)
+def _scores(name: str, column: str, made: tuple, _seen: Seen) -> dict[str, pd.DataFrame]:
+    return standings.scores_of(_seen.cells, _seen.known.runs, column)

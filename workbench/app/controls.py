@@ -1,0 +1,286 @@
+"""What the first page is asked for: one task, and what stands in A and in B. All in the URL."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import streamlit as st
+
+from workbench.app.families import choose_family
+from workbench.data import own_sets as own
+from workbench.data.qualities import QUALITIES
+from workbench.methods import METHODS
+from workbench.methods.projection import MODES
+from workbench.shipped import files as assets
+from workbench.tasks import Family, Task, find
+from workbench.tuning.presets import CHOSEN, PAIRS, Side, first_task, method_label
+from workbench.tuning.spec import RunSpec
+from workbench.viewing.scene.appearance import goal_words
+
+LAMBDAS = (0.0, 0.1, 0.3, 1.0, 3.0, 10.0)
+GUIDANCE = {
+    "both": "both losses",
+    "diffusion": "diffusion loss alone",
+    "downstream": "downstream loss alone",
+}
+SHARED = "shared"
+STARTS = {"a": PAIRS["Untuned | tuned"][0], "b": PAIRS["Untuned | tuned"][1]}
+"""What the columns hold before anybody chooses."""
+BADGES = {"a": ":blue-badge[**A**]", "b": ":orange-badge[**B**]"}
+_QUALITY_WORDS = {
+    "expert": "five runs of an expert",
+    "medium": "five runs of a half-trained or noisy policy",
+    "random": "five runs of a policy that never learned",
+}
+
+
+@dataclass(frozen=True)
+class Setting:
+    """What both columns share.
+
+    Attributes:
+        task: What the robot should do.
+        quality: The few-shot data.
+        updates: Optimisation steps.
+        seed: Of the tunings.
+    """
+
+    task: Task
+    quality: str
+    updates: int
+    seed: int
+
+    def spec(self, side: Side) -> RunSpec:
+        """Return the run of one column."""
+        task = self.task
+        return side.spec(task.family, task.index, self.quality, self.updates, self.seed)
+
+
+def choose_setting() -> Setting:
+    """Draw the sidebar's controls and return what they say."""
+    bar = st.sidebar
+    bar.header("The task")
+    family = choose_family(
+        "robot", " Each has its own frozen transformer and its own pretrained diffuser."
+    )
+    # The labels of options are what stands in a shared link, so they are short and plain.
+    tasks = {goal_words(task): task for task in family.tasks("test")}
+    looked_at = [task.index for task in tasks.values()].index(first_task(family.name))
+    wanted = bar.selectbox(
+        "Task",
+        list(tasks),
+        index=looked_at,
+        key=f"{family.name}-task",
+        bind="query-params",
+        help=f"What the robot should do: {family.goal_label}. {_seen(family)}",
+    )
+    task = tasks[wanted]
+    quality = bar.segmented_control(
+        "Data you have",
+        (*QUALITIES, *own.qualities(task)),
+        default="medium",
+        required=True,
+        key="quality",
+        bind="query-params",
+        help="Who recorded the runs that the prompt is tuned on: an expert, a half-trained "
+        "policy, or one that never learned. Files of your own come in on the page *Data*.",
+    )
+    words = _QUALITY_WORDS.get(quality, "your own file")
+    bar.caption(f"{words.capitalize()} in this task, up to {family.horizon} steps each.")
+    updates = bar.slider(
+        "Updates",
+        50,
+        500,
+        100,
+        50,
+        key="updates",
+        bind="query-params",
+        help="Optimisation steps of a tuning. 100 take some 20 seconds; stop whenever you like.",
+    )
+    seed = bar.number_input(
+        "Seed",
+        0,
+        9999,
+        0,
+        1,
+        key="seed",
+        bind="query-params",
+        help="Draws the noise and the order of the data, the same in A and in B. The same seed "
+        "gives the same run.",
+    )
+    return Setting(task, quality, int(updates), int(seed))
+
+
+def choose_sides(setting: Setting) -> tuple[Side, Side]:
+    """Draw the presets and the two columns' settings; return what stands in A and in B."""
+    presets, methods = st.container(), st.columns(2, gap="medium")
+    # Not in popovers: what is closed there does not hear of what a preset sets.
+    settings = [st.sidebar.expander(f"Settings of {name}", icon=":material/tune:") for name in "AB"]
+    sides = tuple(
+        _choose_side(name, *places, setting)
+        for name, *places in zip("ab", methods, settings, strict=True)
+    )
+    specs = tuple(map(setting.spec, sides))
+    st.session_state["preset"] = next(
+        (name for name, pair in PAIRS.items() if tuple(map(setting.spec, pair)) == specs), None
+    )
+    presets.pills(
+        "Compare",
+        list(PAIRS),
+        key="preset",
+        on_change=_take_preset,
+        label_visibility="collapsed",
+        help="Sets A and B in one click; everything else stays as it is.",
+    )
+    return sides
+
+
+def _take_preset() -> None:
+    """Set both columns to the pair that was pressed."""
+    pair = PAIRS.get(st.session_state["preset"])
+    for name, side in zip("ab", pair or (), strict=False):
+        st.session_state[f"{name}-method"] = side.method
+        st.session_state[f"{name}-lam"] = side.lam
+        st.session_state[f"{name}-projection"] = side.projection
+        st.session_state[f"{name}-guidance"] = side.guidance
+        st.session_state[f"{name}-data"] = side.quality or SHARED
+
+
+def _choose_side(name: str, above, inside, setting: Setting) -> Side:
+    """Draw one column's method, and its settings where they are folded away.
+
+    Args:
+        name: ``"a"`` or ``"b"``.
+        above: Where the method is drawn.
+        inside: Where the settings are.
+        setting: What both share.
+    """
+    family, start = find(setting.task.family), STARTS[name]
+    offered, missing = methods_of(family)
+    badge, choice = above.columns([0.1, 0.9], vertical_alignment="center", gap="small")
+    badge.markdown(BADGES[name])
+    method = choice.selectbox(
+        f"Method of {name.upper()}",
+        offered,
+        index=offered.index(start.method),
+        format_func=method_label,
+        key=f"{name}-method",
+        bind="query-params",
+        label_visibility="collapsed",
+        help=f"How the prompt of {name.upper()} is made. *Untuned prompt* takes rows of the "
+        "recorded runs as they are; *Prompt Diffuser* is the method of the paper.",
+    )
+    guided = Side(method).guided
+    with inside:
+        quality = _choose_data(name, start, setting)
+        # Always there, so that what was chosen stays in the address.
+        chosen = _choose_guidance(name, start, guided)
+        if not guided:
+            st.caption(f"{method_label(method)} follows one loss or none: nothing to weigh.")
+        usual = CHOSEN[method][1]
+        if usual not in (0, 100):
+            st.caption(f"It takes {usual} updates where others take 100, as in the tables.")
+        for words in missing:
+            st.caption(words)
+    return Side(method, *chosen, quality) if guided else Side(method, quality=quality)
+
+
+def _choose_data(name: str, start: Side, setting: Setting) -> str:
+    """Draw the choice of a column's own data; return "" for the shared ones."""
+    quality = st.segmented_control(
+        "Data",
+        (SHARED, *QUALITIES, *own.qualities(setting.task)),
+        default=start.quality or SHARED,
+        required=True,
+        key=f"{name}-data",
+        bind="query-params",
+        help=f"What {name.upper()} is tuned on: the data chosen for both at the left, or its own.",
+    )
+    return "" if quality in (SHARED, setting.quality) else quality
+
+
+def _choose_guidance(name: str, start: Side, guided: bool) -> tuple[float, str, str]:
+    """Draw λ, projection and guidance, for a method that has them; return them in that order."""
+    guidance = st.selectbox(
+        "Guidance",
+        list(GUIDANCE),
+        index=list(GUIDANCE).index(start.guidance),
+        format_func=GUIDANCE.__getitem__,
+        key=f"{name}-guidance",
+        bind="query-params",
+        disabled=not guided,
+        help="Two losses pull on the diffuser: look like the data (diffusion loss L_DM) and make "
+        "the model act like the data (downstream loss L_DT). The paper uses both.",
+    )
+    both = guided and guidance == "both"
+    lam = st.select_slider(
+        "Weight λ of the downstream loss",
+        LAMBDAS,
+        value=start.lam,
+        key=f"{name}-lam",
+        bind="query-params",
+        format_func=lambda value: f"{value:g}",
+        disabled=not both,
+        help="0: only look like the data. Larger: care more about what the model does. "
+        "The paper uses 1.",
+    )
+    projection = st.selectbox(
+        "Projection",
+        list(MODES),
+        index=MODES.index(start.projection),
+        key=f"{name}-projection",
+        bind="query-params",
+        disabled=not both,
+        help="Where the two gradients pull in opposite directions, the part of the downstream one "
+        "that fights the other is removed (Eq. 8-9 of the paper). The paper does not say of what; "
+        "*vector*: the diffusion gradient over the whole network; *tensor*: that of each weight "
+        "matrix by itself; *subspace*: matrix by matrix, all that its last few diffusion gradients "
+        "span; *none*: the two are simply added.",
+    )
+    return float(lam), projection, guidance
+
+
+def methods_of(family: Family) -> tuple[list[str], list[str]]:
+    """Return the methods that can run for a family here, and why the others cannot, as texts."""
+    full = [name for name, method in METHODS.items() if method.data == "full"]
+    lacking = [
+        name
+        for name, method in METHODS.items()
+        if not all(assets.pretrained_path(family.name, n).exists() for n in method.needs.values())
+    ]
+    missing = []
+    if lacking:
+        names = ", ".join(method_label(name) for name in lacking)
+        missing.append(
+            f"Not offered for {family.label}, whose networks for it do not ship: {names}."
+        )
+    if full:
+        names = ", ".join(method_label(name) for name in full)
+        missing.append(f"On the command line only, for it needs all data of the task: {names}.")
+    return [name for name in METHODS if name not in {*full, *lacking}], missing
+
+
+def words_of(side: Side, setting: Setting) -> list[str]:
+    """Return what a column does, the method first, in a few words each."""
+    words = [method_label(side.method)]
+    if side.guided and side.guidance != "both":
+        words.append(GUIDANCE[side.guidance])
+    elif side.guided:
+        off = side.projection == "none"
+        words += [f"λ = {side.lam:g}", f"projection {'off' if off else side.projection}"]
+    return [*words, f"{side.quality or setting.quality} data"]
+
+
+def labels_of(sides: tuple[Side, ...], setting: Setting) -> list[str]:
+    """Return a short label for each column: its method, and what else tells it from the others."""
+    words = [words_of(side, setting) for side in sides]
+    shared = set.intersection(*map(set, words))
+    if len({method for method, *_ in words}) == len(words):
+        words = [[method, rest[-1]] for method, *rest in words]  # λ says nothing beside a method
+    return [", ".join([m, *(word for word in rest if word not in shared)]) for m, *rest in words]
+
+
+def _seen(family: Family) -> str:
+    if set(family.test_indices) <= set(family.train_indices):
+        return "The transformer was trained on both; only the prompt tells which one is wanted."
+    return f"The transformer never saw these {len(family.test_indices)} tasks."

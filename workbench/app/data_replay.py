@@ -1,0 +1,128 @@
+"""Demonstrations to be looked at: their episodes replayed on one clock, and what they cover."""
+
+from __future__ import annotations
+
+import streamlit as st
+
+from workbench.app.charts import chart
+from workbench.app.page import guarded
+from workbench.data.coverage import Coverage, transitions
+from workbench.data.trajectory import Trajectory
+from workbench.shipped import files as assets
+from workbench.tasks import Task, find
+from workbench.viewing.figures import data as figures_data
+from workbench.viewing.figures.colours import look
+from workbench.viewing.player import component as player
+from workbench.viewing.player import from_runs as replay
+from workbench.viewing.player.contents import MAX_COLUMNS, Column
+from workbench.viewing.scene import render
+
+Stamps = tuple[tuple[str, int], ...]
+"""Names of sets, each with the time that its file was written."""
+EPISODES = ("best", "median", "worst")
+
+
+def prepare_demos(task: Task, names: list[str]) -> None:
+    """Read and pack what is drawn of a task before anybody chooses."""
+    _packed(task, _stamps(task, names[:MAX_COLUMNS]), "median")
+    _covered(task, _stamps(task, names))
+
+
+@guarded
+def show_replays(task: Task, names: list[str]) -> None:
+    """Draw one episode of each set beside the others, on one clock.
+
+    Args:
+        task: Whose demonstrations.
+        names: Of the sets; the first ones are drawn.
+    """
+    st.subheader("Watch them")
+    which = st.segmented_control(
+        "Episode of each set",
+        EPISODES,
+        default="median",
+        required=True,
+        key="episode",
+        bind="query-params",
+        help="By return, within its set. All robots start at once and share one clock.",
+    )
+    player.player(_packed(task, _stamps(task, names[:MAX_COLUMNS]), which), key="demos")
+    if len(names) > MAX_COLUMNS:
+        st.caption(f"The first {MAX_COLUMNS} of {len(names)} sets are replayed.")
+
+
+def _stamps(task: Task, names: list[str]) -> Stamps:
+    return tuple((name, assets.demos_path(task, name).stat().st_mtime_ns) for name in names)
+
+
+@st.cache_resource(max_entries=16, show_spinner=False)
+def _packed(task: Task, stamps: Stamps, which: str) -> dict:
+    columns = []
+    for letter, (name, changed) in zip("ABCD", stamps, strict=False):
+        demos = sorted(_demos(task, name, changed), key=lambda t: -t.episode_return)
+        episode = demos[{"best": 0, "median": len(demos) // 2, "worst": -1}[which]]
+        label = f"{name}: return {episode.episode_return:.1f}".replace("-", "−")
+        columns.append(Column(letter, label, look(name).colour, (replay.run_of(episode),)))
+    return player.payload(
+        id=f"{task}-{which}-{stamps}",
+        scene=render.scene(task),
+        columns=columns,
+        chart=replay.chart_of(task),
+        actions=[variable.name for variable in find(task.family).actions],
+    )
+
+
+@st.cache_resource(max_entries=32, show_spinner=False)
+def _demos(task: Task, name: str, changed: int) -> tuple[Trajectory, ...]:
+    return tuple(assets.demos(task, name))
+
+
+@guarded
+def show_coverage(task: Task, names: list[str]) -> None:
+    """Draw where the transitions of each set lie, and how one variable is spread in each.
+
+    Args:
+        task: Whose demonstrations.
+        names: Of the sets.
+    """
+    st.subheader("What they cover")
+    family = find(task.family)
+    stamps = _stamps(task, names)
+    sets = {name: _demos(task, name, changed) for name, changed in stamps}
+    left, right = st.columns(2, gap="large")
+    with right:
+        known = [*family.observations, *family.actions]
+        labels = {f"{v.name} ({v.unit})": i for i, v in enumerate(family.observations)}
+        actions = enumerate(family.actions, len(family.observations))
+        labels |= {f"action: {v.name} ({v.unit})": i for i, v in actions}
+        wanted = st.selectbox(
+            "Variable",
+            list(labels),
+            index=_first_look(task, list(labels)),
+            key=f"variable-{family.name}",
+            bind="query-params",
+            help="An observation or an action; its spread in each set is drawn below.",
+        )
+        index, variable = labels[wanted], known[labels[wanted]]
+        values = {name: transitions(demos)[:, index] for name, demos in sets.items()}
+        figure = figures_data.spread(values, variable.name, variable.unit)
+        chart(figure, "spread", f"Spread of {variable.name} in each set.", "spread")
+        st.caption("The wider a shape, the more transitions lie there; the line is the mean.")
+    with left:
+        st.markdown("**Every transition on one map**")
+        figure = figures_data.coverage_map(_covered(task, stamps))
+        chart(figure, "coverage", "Transitions of each set on a plane.", "coverage")
+        st.caption(
+            "Observations and actions on their two principal axes, each variable divided by its "
+            "standard deviation. Sets that overlap show the same behaviour."
+        )
+
+
+@st.cache_resource(max_entries=16, show_spinner=False)
+def _covered(task: Task, stamps: Stamps) -> Coverage:
+    return Coverage.of({name: _demos(task, name, changed) for name, changed in stamps})
+
+
+def _first_look(task: Task, labels: list[str]) -> int:
+    """Return a telling variable: the one that tasks of a speed differ in, else the first."""
+    return next((i for i, label in enumerate(labels) if label.startswith("forward velocity")), 0)

@@ -1,0 +1,190 @@
+"""The first page: two ways to a prompt beside each other, from noise to a robot that runs."""
+
+from __future__ import annotations
+
+import streamlit as st
+
+from workbench.app import columns as shown
+from workbench.app.columns import Column, column_of
+from workbench.app.controls import (
+    STARTS,
+    Setting,
+    choose_setting,
+    choose_sides,
+    labels_of,
+    words_of,
+)
+from workbench.app.explore_films import offer_videos
+from workbench.app.explore_gradients import show_gradients
+from workbench.app.explore_progress import show_state, start_and_stop
+from workbench.app.families import first
+from workbench.app.jobs import show_queue, warm_up
+from workbench.app.links import broken_choices, explore_offers, show_broken
+from workbench.app.page import guarded, paint_first, styled
+from workbench.runs.compare import paired, prompt_distance
+from workbench.shipped.networks import load_model
+from workbench.tasks import find
+from workbench.tuning.presets import Side, first_task
+from workbench.viewing.figures import runs as figures
+from workbench.viewing.player import component as player
+from workbench.viewing.scene.appearance import goal_words
+
+
+@guarded
+def page() -> None:
+    """Draw the page."""
+    broken = broken_choices(explore_offers())
+    setting = choose_setting()
+    family = find(setting.task.family)
+    styled()
+    st.header("Watch a prompt come out of noise")
+    st.markdown(
+        f"{family.hint} **Five recorded runs** and a short *prompt* are all it gets. Two ways to "
+        "that prompt, **A** and **B**, with the same task, seed and noise: what differs is what "
+        "was changed."
+    )
+    sides = choose_sides(setting)
+    show_broken("explore", broken, (setting, sides))
+    columns = _columns(setting, sides)
+    words = [
+        f"{family.label}, {goal_words(setting.task)}: {' · '.join(words_of(side, setting))}"
+        for side in sides
+    ]
+    start_and_stop(columns, words, shown.OWN)
+    active = any(column.active for column in columns)
+    st.session_state["was-active"] = active
+    st.fragment(guarded(_live), run_every=1.0 if active else None)(setting, sides)
+    warm_up(family.name)
+
+
+def prepare() -> None:
+    """Read and pack what the page shows before anybody chooses."""
+    family = first()
+    task = family.task(first_task(family.name))
+    columns = _columns(Setting(task, "medium", 100, 0), tuple(STARTS.values()))
+    shown.payload_of(columns, load_model(family.name))
+    shown.untuned_of(columns)
+    player.source()
+
+
+def _columns(setting: Setting, sides: tuple[Side, ...]) -> list[Column]:
+    labels = labels_of(sides, setting)
+    return [
+        column_of(name, label, colour, setting.spec(side))
+        for name, label, colour, side in zip("ABCD", labels, figures.COLUMNS, sides, strict=False)
+    ]
+
+
+def _live(setting: Setting, sides: tuple[Side, ...]) -> None:
+    """Draw the runs, again and again while they grow."""
+    columns = _columns(setting, sides)
+    active = any(column.active for column in columns)
+    if st.session_state.get("was-active") and not active:
+        st.session_state["was-active"] = False
+        st.rerun()
+    for place, column in zip(st.columns(2, gap="medium"), columns, strict=True):
+        with place:
+            show_state(column)
+    show_queue()
+    payload = shown.payload_of(columns, load_model(setting.task.family))
+    if payload is None:
+        st.info("Neither column has anything to show. Choose another method or other data.")
+        return
+    player.player(payload, key="player", link="look")
+    st.subheader("What differs")
+    _numbers(columns, setting)
+    paint_first("explore", 2)
+    _curves(columns)
+    show_gradients(columns)
+    offer_videos(columns)
+    with st.expander("Run this on the command line", icon=":material/terminal:"):
+        for column in columns:
+            st.markdown(f"**{column.name}** · {column.label}")
+            if column.spec.updates:
+                st.code(column.spec.command, language="sh", wrap_lines=True)
+            else:
+                st.caption("Nothing is tuned: every `tune` of this task runs it for comparison.")
+
+
+def _numbers(columns: list[Column], setting: Setting) -> None:
+    """Draw the returns, their paired difference, and the distance of the prompts."""
+    family = find(setting.task.family)
+    places = st.columns(4)
+    for place, column in zip(places, columns, strict=False):
+        _number(place, column, family.target_return == 0)
+    a, b = (column.newest for column in columns)
+    if a is None or b is None:
+        value, note, mood, arrow = "–", "run both first", "off", "off"
+    else:
+        mean, half = paired(a.evaluation, b.evaluation)
+        verdict = "B is better" if mean > half else "A is better" if -mean > half else "undecided"
+        value, arrow = f"{mean:+.1f}", "off"
+        note = f"{mean - half:+.1f} … {mean + half:+.1f}: {verdict}"
+        mood = {"B is better": "normal", "A is better": "inverse"}.get(verdict, "off")
+    places[2].metric(
+        "Difference B − A",
+        value,
+        note,
+        delta_color=mood,
+        delta_arrow=arrow,
+        border=True,
+        help="Mean difference over the same episodes with its 95 % interval, paired, for this one "
+        "seed. Other seeds vary.",
+    )
+    apart = _distance(columns)
+    places[3].metric(
+        "Distance of the prompts",
+        "–" if apart is None else f"{apart:.2f} sd",
+        "per number of a prompt",
+        delta_color="off",
+        delta_arrow="off",
+        border=True,
+        help="How far the numbers of A's prompts lie from those of B's, in standard deviations of "
+        "the training data, over all rows, observations and actions. 0: the same prompt.",
+    )
+
+
+def _number(place, column: Column, zero_is_perfect: bool) -> None:
+    newest, summary = column.newest, {}
+    if newest is not None:
+        summary = newest.evaluation.summary()
+    place.metric(
+        f"{column.name}: mean return",
+        f"{summary['return_mean']:.1f}" if summary else "–",
+        f"± {summary['return_sd']:.1f} sd, {summary['episodes']} episodes"
+        if summary
+        else "not run yet",
+        delta_color="off",
+        delta_arrow="off",
+        border=True,
+        help=f"{column.label}. The return is the sum of all rewards of an episode: higher is "
+        f"better{'; 0 would be perfect' if zero_is_perfect else ''}.",
+    )
+
+
+def _distance(columns: list[Column]) -> float | None:
+    """Return how far the newest prompts of two columns are apart, or None."""
+    snapshots = [
+        next((step.snapshot for step in reversed(column.steps) if step.snapshot), None)
+        for column in columns
+    ]
+    if None in snapshots:
+        return None
+    a, b = (snapshot.policy.prompt for snapshot in snapshots)
+    return prompt_distance(a, b, load_model(columns[0].spec.family).normalizer)
+
+
+def _curves(columns: list[Column]) -> None:
+    """Draw the return of both over updates."""
+    lines = [
+        figures.Line(f"{column.name}: {column.label}", column.colour, column.steps)
+        for column in columns
+    ]
+    updates = max(1, *(column.spec.updates for column in columns))
+    st.plotly_chart(
+        figures.curves(lines, shown.untuned_of(columns), updates),
+        key="returns",
+        alt="Return per episode over updates, of A and of B.",
+        config={"displaylogo": False},
+    )
+    st.caption("Higher is better. Bars and bands are 95 % intervals over the episodes.")

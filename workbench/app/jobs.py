@@ -1,0 +1,38 @@
+"""The jobs of this process: begun in any tab, found again by all of them."""
+
+from __future__ import annotations
+
+import threading
+
+import streamlit as st
+import torch
+
+from workbench.runs.jobs import JobQueue
+from workbench.shipped.networks import load_diffuser
+
+MAX_JOBS = 2
+QUEUE = JobQueue(MAX_JOBS, patience=300.0)
+"""The one queue of the process: jobs belong to it, not to the tab that began them."""
+
+
+@st.cache_resource(show_spinner=False)
+def warm_up(family: str) -> threading.Thread:
+    """Load behind the first paint what the first press of Tune would wait for, once a process."""
+
+    def load() -> None:
+        load_diffuser(family)
+        torch.optim.AdamW([torch.zeros(1, requires_grad=True)])  # the first one imports for 2 s
+
+    thread = threading.Thread(target=load, daemon=True)
+    thread.start()
+    return thread
+
+
+def show_queue() -> None:
+    """List what runs and waits on this machine, while anything waits."""
+    if not QUEUE.waiting:
+        return
+    running = "".join(f"\n- runs: {entry.label}" for entry in QUEUE.running)
+    waiting = "".join(f"\n- {i}: {entry.label}" for i, entry in enumerate(QUEUE.waiting, 1))
+    with st.expander(f"Queue: {len(QUEUE.waiting)} waiting", icon=":material/list:"):
+        st.markdown(running + waiting)

@@ -1,0 +1,150 @@
+"""All runs that pages count, and a table of some of them with links."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+import pandas as pd
+import streamlit as st
+
+from workbench.app import columns as shown
+from workbench.app.links import can_explore, explore_url
+from workbench.paper.measured import Runs
+from workbench.runs.run_table import COLUMNS, keys, load_results, results_path, rows
+from workbench.runs.store import RunStore
+from workbench.tasks import find
+from workbench.tuning.spec import RunSpec
+from workbench.viewing.scene.appearance import goal_words
+
+YOURS, RECORDED, TABLES = "yours", "recorded", "tables"
+"""Where a run comes from: the reader's own store; shipped whole; shipped as a row of a table."""
+
+
+@dataclass(frozen=True, eq=False)
+class Known:
+    """What there is.
+
+    Attributes:
+        table: Rows of ``results.rows`` with ``where``; the reader's own last.
+        keys: What each of them ran; see ``results.key``.
+        runs: The same runs by what they ran, each once: a shipped one goes before the reader's.
+        key: Another one when there is another run.
+    """
+
+    table: pd.DataFrame
+    keys: pd.Series
+    runs: Runs
+    key: tuple
+
+
+def known_runs() -> Known:
+    """Return every run that there is now."""
+    tables = tuple(_stamp(path) for path in sorted(results_path("*").parent.glob("*.parquet")))
+    return _known(tables, _complete(shown.SHIPPED), _complete(shown.OWN))
+
+
+def _stamp(path: Path) -> tuple[str, int]:
+    return str(path), path.stat().st_mtime_ns
+
+
+def _complete(store: RunStore) -> tuple[str, tuple[tuple[str, int], ...]]:
+    """Return a store's folder, and its complete runs with the time that each was completed."""
+    found = []
+    for path in store.root.glob("*/result.json"):
+        try:
+            found.append((path.parent.name, path.stat().st_mtime_ns))
+        except FileNotFoundError:  # deleted just now
+            continue
+    return str(store.root.resolve()), tuple(sorted(found, key=lambda item: item[1]))
+
+
+@st.cache_resource(max_entries=4, show_spinner=False)
+def _known(tables: tuple, shipped: tuple, own: tuple) -> Known:
+    parts = [_table(path, changed).assign(where=TABLES) for path, changed in tables]
+    if parts:  # tables share runs
+        parts = [pd.concat(parts, ignore_index=True).drop_duplicates("run")]
+    parts += [_stored(*shipped).assign(where=RECORDED), _stored(*own).assign(where=YOURS)]
+    # an empty part has no types of its own
+    table = pd.concat([p for p in parts if len(p)] or parts[-1:], ignore_index=True)
+    what = keys(table)
+    first = ~what.duplicated()
+    return Known(table, what, Runs(table[first], what[first]), (tables, shipped, own))
+
+
+@st.cache_resource(max_entries=16, show_spinner=False)
+def _table(path: str, changed: int) -> pd.DataFrame:
+    return load_results(Path(path))
+
+
+def _stored(root: str, complete: Iterable[tuple[str, int]]) -> pd.DataFrame:
+    """Return one row per run, with the time of its end; damaged runs are left out."""
+    made = [_row(root, run_id, changed) for run_id, changed in complete]
+    return pd.DataFrame([row for row in made if row], columns=[*COLUMNS, "when"])
+
+
+@st.cache_resource(max_entries=4_000, show_spinner=False)
+def _row(root: str, run_id: str, changed: int) -> dict | None:
+    try:
+        (row,) = rows(RunStore(root), [run_id]).to_dict("records")
+    except (ValueError, OSError, KeyError, StopIteration):
+        return None  # a damaged run is no run: making it again repairs it
+    return {**row, "when": pd.Timestamp(changed, unit="ns", tz="UTC")}
+
+
+def spec_of(row: pd.Series | dict) -> RunSpec:
+    """Return what a row of ``Known.table`` ran."""
+    plain = json.loads(row["spec"])
+    plain.pop("assets", None)
+    return RunSpec(**plain)
+
+
+def show_runs(
+    found: pd.DataFrame, beside: Callable[[RunSpec], RunSpec | None], words: str, key: str
+) -> None:
+    """Draw one line per run: its task, seed and return, and a link to the first page.
+
+    Args:
+        found: Rows of ``Known.table``.
+        beside: A run → what stands in A when it stands in B; None for its untuned prompt.
+        words: What stands in A, for the help text.
+        key: Streamlit's identity of the table.
+    """
+    st.dataframe(
+        pd.DataFrame([_line(row, beside) for row in _ordered(found)]),
+        hide_index=True,
+        height=min(38 + 35 * len(found), 260),
+        key=key,
+        alt="Runs of the cell: task, seed, return, and a link to the first page.",
+        column_config={
+            "task": st.column_config.TextColumn(help="What the robot should do."),
+            "seed": st.column_config.NumberColumn(help="Of the tuning.", width=50),
+            "return": st.column_config.NumberColumn(
+                format="%.1f", help="Mean over the episodes of the last evaluation.", width=70
+            ),
+            "A | B": st.column_config.LinkColumn(
+                display_text="open",
+                width=60,
+                help=f"Opens the first page with {words} in A and this run in B, where it has the "
+                "controls for it.",
+            ),
+        },
+    )
+
+
+def _ordered(found: pd.DataFrame) -> list[dict]:
+    return found.sort_values(["seed", "family", "task"]).to_dict("records")
+
+
+def _line(row: dict, beside: Callable[[RunSpec], RunSpec | None]) -> dict:
+    spec = spec_of(row)
+    other = beside(spec)
+    sides = (spec,) if other is None else (other, spec)
+    return {
+        "task": goal_words(find(spec.family).task(spec.task)),
+        "seed": spec.seed,
+        "return": row["return_mean"],
+        "A | B": explore_url(*sides) if all(map(can_explore, sides)) else None,
+    }

@@ -1,0 +1,32 @@
+"""The script that Streamlit runs for every visitor and click: it only navigates.
+
+Not to be imported; ``serving.SCRIPT`` is its path.
+"""
+
+import functools
+
+import streamlit as st
+import torch
+
+from workbench.app import ablate, compare, data, explore, runs
+from workbench.app.page import ICON
+
+torch.set_num_threads(1)  # of this thread: each run of the script may be in another one
+
+st.set_page_config(
+    page_title="Prompt Diffuser Workbench",
+    page_icon=ICON,
+    layout="wide",
+    initial_sidebar_state="expanded",
+)
+explore_page = st.Page(explore.page, title="Explore", url_path="explore", default=True)
+runs_page = st.Page(functools.partial(runs.page, explore_page), title="Runs", url_path="runs")
+pages = [
+    explore_page,
+    st.Page(functools.partial(ablate.page, runs_page), title="Ablate", url_path="ablate"),
+    st.Page(functools.partial(compare.page, runs_page), title="Compare", url_path="compare"),
+    runs_page,
+    st.Page(functools.partial(data.page, explore_page), title="Data", url_path="data"),
+]
+# At the top, so that the sidebar stays for controls.
+st.navigation(pages, position="top").run()

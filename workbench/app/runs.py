@@ -1,0 +1,320 @@
+"""The page of runs: find one, name it, run it again, take it along, delete it and undo that."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+
+import pandas as pd
+import streamlit as st
+
+from workbench.app import columns as shown
+from workbench.app.known_runs import RECORDED, TABLES, YOURS, Known, known_runs
+from workbench.app.links import Offers, broken_choices, show_broken
+from workbench.app.page import guarded, styled
+from workbench.app.runs_selected import show_picked
+from workbench.data.qualities import QUALITIES
+from workbench.paper import ablation
+from workbench.paper.measured import Runs
+from workbench.paper.settings_search import differing
+from workbench.paper.tables import TABLES as NAMES_OF_TABLES
+from workbench.paper.tables import cells
+from workbench.runs.library import Label, Library
+from workbench.tasks import FAMILIES, find
+from workbench.tuning.presets import method_label
+from workbench.viewing.scene.appearance import goal_words
+
+ALL = "all"
+WHERE = {
+    YOURS: "yours",
+    RECORDED: "recorded",
+    TABLES: "of the tables",
+}
+_FILTERS = ("where", "find", "runs-robot", "runs-method", "runs-data", "tags")
+"""Keys of the controls that choose runs."""
+
+
+@guarded
+def page(explore_page) -> None:
+    """Draw the page.
+
+    Args:
+        explore_page: The first page, as Streamlit navigates.
+    """
+    known, library = known_runs(), Library(shown.OWN)
+    labels = _labels(library)
+    table = _listed(known, labels)
+    broken = broken_choices(_offers(table))
+    found = _filtered(table)
+    styled()
+    st.header("Every run there is")
+    st.markdown(
+        "What you tuned, what ships to look at, and what stands behind the tables. **Tick runs** "
+        "to see one, name it, run it again, take it along or delete it."
+    )
+    show_broken("runs", broken, tuple(str(st.session_state.get(key)) for key in _FILTERS))
+    found = _of_cell(found, known)
+    _show_bin(library)
+    picked = _show_table(found)
+    show_picked(known.table.loc[picked.index], picked, library, labels, explore_page)
+
+
+def prepare() -> None:
+    """Describe every run that there is."""
+    known = known_runs()
+    _described(known.key, known)
+
+
+def _labels(library: Library) -> dict[str, Label]:
+    try:
+        return library.labels()
+    except ValueError as error:
+        st.error(str(error), icon=":material/error:")
+        return {}
+
+
+def _listed(known: Known, labels: dict[str, Label]) -> pd.DataFrame:
+    """Return what the table shows of each run, newest of the reader's own first."""
+    table = _described(known.key, known)
+    mine = table["where"] == WHERE[YOURS]
+    own = [labels.get(run, Label()) if is_mine else Label() for run, is_mine in
+           zip(table["run"], mine, strict=True)]  # fmt: skip
+    table = table.assign(
+        name=[label.name for label in own], tags=[list(label.tags) for label in own]
+    )
+    return table.iloc[::-1]
+
+
+@st.cache_resource(max_entries=4, show_spinner=False)
+def _described(made: tuple, _known: Known) -> pd.DataFrame:
+    table = _known.table
+    tasks = {
+        (family, index): goal_words(find(family).task(index))
+        for family, index in table[["family", "task"]].drop_duplicates().itertuples(index=False)
+    }
+    pairs = zip(table["family"], table["task"], strict=True)
+    return pd.DataFrame(
+        {
+            "run": table["run"],
+            "robot": [FAMILIES[name].label for name in table["family"]],
+            "task": [tasks[pair] for pair in pairs],
+            "data": table["quality"],
+            "method": table["method"].map(method_label),
+            "settings": [
+                differing(method, json.loads(text))
+                for method, text in zip(table["method"], table["settings"], strict=True)
+            ],
+            "updates": table["updates"],
+            "seed": table["seed"],
+            "return": table["return_mean"],
+            "seconds": table["seconds"],
+            "when": table.get("when", pd.NaT),
+            "where": table["where"].map(WHERE),
+        },
+        index=table.index,
+    )
+
+
+def _choices(table: pd.DataFrame, name: str) -> list[str]:
+    """Return what can be asked for of a column."""
+    return [ALL, *sorted(set(table[name]), key=lambda v: (v not in QUALITIES, v))]
+
+
+def _offers(table: pd.DataFrame) -> Offers:
+    """Return what the addresses of the page may say."""
+    columns = ("robot", "method", "data")
+    return {
+        "where": ("where from", WHERE.values()),
+        **{f"runs-{name}": (name, _choices(table, name)) for name in columns},
+    }
+
+
+def _filtered(table: pd.DataFrame) -> pd.DataFrame:
+    """Draw the sidebar and return the runs that it asks for."""
+    bar = st.sidebar
+    bar.header("Find runs")
+    where = bar.pills(
+        "Where from",
+        list(WHERE.values()),
+        selection_mode="multi",
+        default=list(WHERE.values()),
+        key="where",
+        bind="query-params",
+        help="*yours*: what you ran. *recorded*: what ships to be looked at. *of the tables*: what "
+        "stands behind the tables and the ablation; of those, only the numbers ship.",
+    )
+    words = bar.text_input(
+        "Search",
+        key="find",
+        bind="query-params",
+        placeholder="0.6 m/s lam 3",
+        help="All words must be in a run's name, tags, task, method, settings or id.",
+    )
+    choices = (
+        ("robot", "Robot", "Which family of tasks."),
+        ("method", "Method", "How the prompt was made or tuned."),
+        ("data", "Data", "What it was tuned on: a quality, or `own:NAME` for a set of your own."),
+    )
+    kept = table["where"].isin(where)
+    for name, label, text in choices:
+        wanted = bar.selectbox(
+            label, _choices(table, name), key=f"runs-{name}", bind="query-params", help=text
+        )
+        if wanted != ALL:
+            kept &= table[name] == wanted
+    tags = sorted({tag for own in table["tags"] for tag in own})
+    if tags:
+        wanted = bar.multiselect(
+            "Tags", tags, key="tags", bind="query-params", help="Runs that have all of these tags."
+        )
+        kept &= table["tags"].map(lambda own: set(wanted) <= set(own)).astype(bool)
+    return _searched(table[kept], words)
+
+
+def _searched(table: pd.DataFrame, words: str) -> pd.DataFrame:
+    if not words.split() or not len(table):
+        return table
+    columns = ["run", "name", "robot", "task", "data", "method", "settings"]
+    text = table[columns].agg(" ".join, axis=1) + table["tags"].map(lambda t: " ".join(["", *t]))
+    text = text.str.casefold()
+    kept = pd.Series(True, index=table.index)
+    for word in words.casefold().split():
+        kept &= text.str.contains(word, regex=False)
+    return table[kept]
+
+
+def _of_cell(found: pd.DataFrame, known: Known) -> pd.DataFrame:
+    """Keep the runs of the cell that the address names, if it names one."""
+    asked = st.query_params.get("cell", "")
+    if not asked:
+        return found
+    place, wanted = asked.split("|"), None
+    try:
+        wanted = _cell(place)
+    except (KeyError, ValueError, StopIteration):
+        st.warning(
+            f"The link asks for the cell “{asked}”, which no table has: all runs are listed.",
+            icon=":material/link_off:",
+        )
+        return found
+    there = Runs(known.table, known.keys).find(wanted).index
+    left, right = st.columns([5, 1], vertical_alignment="center")
+    left.info(
+        f"Only the {len(there)} runs of one cell: {_place_words(place)}.",
+        icon=":material/filter_alt:",
+    )
+    if right.button(
+        "Show all", key="show-all", width="stretch", help="Forget the cell and list every run."
+    ):
+        del st.query_params["cell"]
+        st.rerun()
+    return found[found.index.isin(there)]
+
+
+def _place_words(place: Sequence[str]) -> str:
+    name, *rest = (FAMILIES[part].label if part in FAMILIES else part for part in place)
+    if name == ablation.NAME:
+        family, quality, projection, lam = rest
+        return f"ablation · {family} · {quality} data · projection {projection} · λ = {lam}"
+    return " · ".join([f"table {name}" if name.isdecimal() else name, *rest])
+
+
+def _cell(place: Sequence[str]):
+    """Return the runs of a cell by its place: of a table, or of the ablation."""
+    name, *rest = place
+    if name == ablation.NAME:
+        family, quality, projection, lam = rest
+        grid = next(g for g in ablation.WHOLE if g.family == family)
+        return grid.cell(quality, projection, float(lam))
+    if name not in NAMES_OF_TABLES:
+        raise ValueError(f"There is no table {name!r}.")
+    row, column = rest
+    return cells(name, data=QUALITIES)[row, column]
+
+
+def _show_bin(library: Library) -> None:
+    """Offer to take a deletion back, as long as there is one."""
+    gone = library.deleted()
+    if not gone:
+        return
+    last = [i for i in st.session_state.get("deleted", ()) if i in gone] or gone
+    left, middle, right = st.columns([4, 1, 1], vertical_alignment="center")
+    left.info(
+        f"{len(gone)} deleted run{'s' * (len(gone) > 1)} in the bin, "
+        f"{library.bin_bytes / 1e6:.1f} MB.",
+        icon=":material/delete:",
+    )
+    if middle.button(
+        f"Undo ({len(last)})",
+        icon=":material/undo:",
+        key="undo",
+        width="stretch",
+        help="Bring back what was deleted last.",
+    ):
+        back = library.restore(last)
+        if len(back) < len(last):
+            st.session_state["runs-note"] = (
+                f"{len(last) - len(back)} were run again meanwhile: the newer ones are kept."
+            )
+        st.rerun()
+    if right.button(
+        "Empty the bin",
+        icon=":material/delete_forever:",
+        key="empty-bin",
+        width="stretch",
+        help="Delete these runs for good. This cannot be undone.",
+    ):
+        library.empty_bin()
+        st.rerun()
+    if note := st.session_state.pop("runs-note", None):
+        st.info(note)
+
+
+def _show_table(found: pd.DataFrame) -> pd.DataFrame:
+    """Draw the runs and return those that are ticked."""
+    st.caption(f"{len(found):,} runs. Press a column's name to sort by it.")
+    if not len(found):
+        st.info(
+            "No run is like that. Ask for less at the left, or tune one on the page Explore.",
+            icon=":material/search_off:",
+        )
+        return found
+    columns = ["name", "robot", "task", "data", "method", "settings", "return", "updates", "seed"]
+    shown_columns = [*columns, "seconds", "tags", "when", "where", "run"]
+    if not found["name"].any():
+        shown_columns.remove("name")
+    if not found["tags"].map(len).any():
+        shown_columns.remove("tags")
+    if found["when"].isna().all():
+        shown_columns.remove("when")
+    config = {
+        "name": st.column_config.TextColumn(help="Your own name for a run.", width=160),
+        "return": st.column_config.NumberColumn(
+            format="%.1f", help="Mean over the episodes of the last evaluation. Higher is better."
+        ),
+        "settings": st.column_config.TextColumn(
+            help="What differs from the method's own defaults.", width=180
+        ),
+        "seconds": st.column_config.NumberColumn(
+            format="%.0f", help="Wall time, with loading and evaluation."
+        ),
+        "tags": st.column_config.ListColumn(help="Your own words for a run."),
+        "when": st.column_config.DatetimeColumn(format="distance", help="When it was completed."),
+        "run": st.column_config.TextColumn("id", help="A hash of all that determines the result."),
+    }
+    event = st.dataframe(
+        found[shown_columns],
+        hide_index=True,
+        height=min(420, 38 + 35 * len(found)),
+        column_config=config,
+        placeholder="–",
+        # other runs, other ticks: a tick must never move to another run
+        key=f"runs-{hash(tuple(found.index))}-{hash(tuple(found['run']))}",
+        on_select="rerun",
+        selection_mode="multi-row",
+        alt="The runs that were found, one a line.",
+    )
+    ticked = event["selection"]["rows"]
+    if not ticked:
+        st.info("Tick a run at the left of its line.", icon=":material/check_box:")
+    return found.iloc[ticked]

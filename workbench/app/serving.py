@@ -1,0 +1,94 @@
+"""The server of the pages: what it does before the first visitor, and how it answers faster."""
+
+from __future__ import annotations
+
+import contextlib
+import mimetypes
+import sys
+import traceback
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+from starlette.middleware import Middleware
+from starlette.requests import Request
+from starlette.responses import RedirectResponse, Response
+from starlette.routing import Route
+from starlette.types import ASGIApp, Receive, Scope, Send
+from streamlit.file_util import get_static_dir
+from streamlit.logger import get_logger
+
+SCRIPT = Path(__file__).with_name("navigation.py")
+"""What Streamlit runs for every visitor."""
+_FOR_GOOD = {"cache-control": "public, immutable, max-age=31536000"}  # names hold a hash
+
+
+@contextlib.asynccontextmanager
+async def prepared(_app: object) -> AsyncIterator[None]:
+    """Load what the first visitor of any page would wait for; the server answers afterwards."""
+    prepare()
+    yield
+
+
+def prepare() -> None:
+    """Import every page and fill the caches that all visitors share.
+
+    What cannot be loaded is left to the page that needs it, which says so in words.
+    """
+    # Streamlit would warn that nobody looks at what is loaded here: that is meant.
+    log = get_logger("streamlit.runtime.scriptrunner_utils.script_run_context")
+    before = log.level
+    log.setLevel("ERROR")
+    try:
+        import pandas  # noqa: F401  (or the first table would)
+        import torch
+
+        from workbench.app import ablate, compare, data, explore, families, jobs, runs
+
+        torch.set_num_threads(1)
+        for page in (explore, compare, ablate, runs, data):
+            page.prepare()
+        jobs.warm_up(families.first().name).join()
+    except Exception:
+        traceback.print_exc(file=sys.stderr)
+    finally:
+        log.setLevel(before)
+
+
+class FromMemory:
+    """Answers Streamlit's own scripts, styles and fonts from memory.
+
+    A first visit asks for a hundred of them, and from disk they take a third of its time.
+
+    Args:
+        app: Answers everything else.
+    """
+
+    def __init__(self, app: ASGIApp):
+        root = Path(get_static_dir())
+        self._app = app
+        self._paths = {f"/{p.relative_to(root).as_posix()}": p for p in root.glob("static/**/*.*")}
+        self._answers: dict[str, Response] = {}
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request."""
+        name = scope["path"] if scope["type"] == "http" and scope["method"] == "GET" else ""
+        if name not in self._paths:
+            await self._app(scope, receive, send)
+            return
+        if name not in self._answers:
+            kind = mimetypes.guess_type(name)[0]
+            content = self._paths[name].read_bytes()
+            self._answers[name] = Response(content, media_type=kind, headers=_FOR_GOOD)
+        await self._answers[name](scope, receive, send)
+
+
+async def _to_the_first_page(request: Request) -> RedirectResponse:
+    """Answer the first page's name, which Streamlit does not know as an address."""
+    up = "../" if request.url.path.endswith("/") else "./"
+    query = f"?{request.url.query}" if request.url.query else ""
+    return RedirectResponse(f"{up}{query}")
+
+
+MIDDLEWARE = [Middleware(FromMemory)]
+ROUTES = [Route(path, _to_the_first_page) for path in ("/explore", "/explore/")]
+"""Addresses beside Streamlit's own."""

@@ -1,0 +1,214 @@
+"""Episodes in lock-step: B environments, one call of the policy a step."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+from scipy import stats
+
+from workbench.data.trajectory import Trajectory
+from workbench.tasks import Task, find, make
+
+
+class Acting(Protocol):
+    """A policy in the middle of B episodes."""
+
+    def act(self, observations: np.ndarray) -> np.ndarray:
+        """Return actions, (B, A) in [-1, 1], for raw observations, (B, O)."""
+
+    def receive(self, rewards: np.ndarray) -> None:
+        """Learn the rewards, (B,) raw, that the last actions earned."""
+
+
+class Policy(Protocol):
+    """Something that can begin B episodes; itself an immutable value.
+
+    One whose episodes depend on their place in the batch, not on their seed alone, also has
+    ``share(places)``, the policy of some of them.
+    """
+
+    def start(self, seeds: Sequence[int]) -> Acting:
+        """Begin one episode per seed."""
+
+
+@dataclass(frozen=True, eq=False)
+class Transition:
+    """One step of B episodes.
+
+    Attributes:
+        timestep: Environment time t.
+        observations: Before the action, (B, O) raw.
+        actions: (B, A).
+        rewards: (B,); 0 for an episode that has ended.
+        states: Simulator state before the action, (B, nq + nv).
+        alive: Whether the episode was still running at t, (B,) bool.
+    """
+
+    timestep: int
+    observations: np.ndarray
+    actions: np.ndarray
+    rewards: np.ndarray
+    states: np.ndarray
+    alive: np.ndarray
+
+
+def rollout(policy: Policy, task: Task, seeds: Sequence[int]) -> Iterator[Transition]:
+    """Run one episode per seed in lock-step until all have ended or reached the horizon.
+
+    The seed fixes the initial state, so the same seeds compare two policies in pairs.
+    """
+    envs = [make(task) for _ in seeds]
+    observations = np.stack([env.reset(seed=int(s))[0] for env, s in zip(envs, seeds, strict=True)])
+    acting = policy.start(seeds)
+    alive = np.ones(len(envs), bool)
+    for t in range(find(task.family).horizon):
+        states = np.stack([env.state() for env in envs])
+        actions = np.asarray(acting.act(observations), np.float32)
+        following, rewards, ended = observations.copy(), np.zeros(len(envs)), np.zeros_like(alive)
+        running = np.flatnonzero(alive)
+        stepped = type(envs[0]).step_all([envs[i] for i in running], actions[running])
+        following[running], rewards[running], ended[running] = stepped
+        yield Transition(t, observations, actions, rewards, states, alive)
+        acting.receive(rewards)
+        observations, alive = following, alive & ~ended
+        if not alive.any():
+            return
+
+
+def trajectories_of(transitions: Iterable[Transition], task: Task) -> tuple[Trajectory, ...]:
+    """Fold a rollout into one trajectory per episode, float32."""
+    steps = list(transitions)
+    lengths = np.sum([step.alive for step in steps], 0)
+    columns = {
+        name: np.stack([getattr(step, name) for step in steps]).astype(np.float32)
+        for name in ("observations", "actions", "rewards", "states")
+    }
+    return tuple(
+        Trajectory(**{name: c[:n, i] for name, c in columns.items()}, task=task)
+        for i, n in enumerate(lengths)
+    )
+
+
+@dataclass(frozen=True, eq=False)
+class Evaluation:
+    """What a policy did in one task.
+
+    Attributes:
+        task: The task.
+        seeds: One per episode; they fix the initial states.
+        returns: Undiscounted return of each episode, (B,) raw.
+        trajectories: With recorded states, of the first episodes at least.
+    """
+
+    task: Task
+    seeds: tuple[int, ...]
+    returns: np.ndarray
+    trajectories: tuple[Trajectory, ...]
+
+    def summary(self) -> dict[str, float]:
+        """Return mean, standard deviation over episodes, and their number, as plain JSON."""
+        returns = self.returns
+        sd = float(returns.std(ddof=1)) if len(returns) > 1 else 0.0
+        return {
+            "return_mean": round(float(returns.mean()), 3),
+            "return_sd": round(sd, 3),
+            "episodes": len(returns),
+        }
+
+
+def half_width(values: np.ndarray) -> float:
+    """Return half the width of the 95 % interval of the mean of ``values``, (n,), by Student's t.
+
+    Infinite for a single value: one episode says nothing about the spread.
+    """
+    n = len(values)
+    if n < 2:
+        return float("inf")
+    return float(stats.t.ppf(0.975, n - 1) * np.std(values, ddof=1) / np.sqrt(n))
+
+
+def evaluate(
+    policy: Policy,
+    task: Task,
+    seeds: Sequence[int],
+    *,
+    mode: str | None = None,
+    precision: str | None = None,
+    workers: int = 1,
+) -> Evaluation:
+    """Run one episode per seed and keep everything.
+
+    Args:
+        policy: Who acts.
+        task: Where.
+        seeds: One per episode.
+        mode: Of a ``PromptedPolicy``: ``"exact"``, or ``"block"`` for screening; its own by
+            default.
+        precision: Of a ``PromptedPolicy``: ``"fp32"`` or ``"bf16"``; its own by default.
+        workers: Processes that share the episodes, one thread each; 1 is this one. Episodes are
+            the same but for rounding, which depends on how many act together.
+
+    Raises:
+        ValueError: if ``workers`` is not positive, or the policy has no mode or precision.
+        ChildProcessError: if a worker process was killed.
+    """
+    if workers < 1:
+        raise ValueError(f"`workers` must be a whole number from 1 up: got {workers}.")
+    policy = _variant(policy, mode=mode, precision=precision)
+    seeds = tuple(int(seed) for seed in seeds)
+    workers = min(workers, len(seeds))
+    if workers > 1:
+        trajectories = _in_processes(policy, task, seeds, workers)
+    else:
+        trajectories = trajectories_of(rollout(policy, task, seeds), task)
+    returns = np.array([t.episode_return for t in trajectories])
+    return Evaluation(task, seeds, returns, trajectories)
+
+
+def _variant(policy: Policy, **wanted: str | None) -> Policy:
+    wanted = {name: value for name, value in wanted.items() if value is not None}
+    lacking = [name for name in wanted if not hasattr(policy, name)]
+    if lacking:
+        raise ValueError(
+            f"A {type(policy).__name__} has no `{lacking[0]}` to choose: leave it out. "
+            "Only a policy that acts by a transformer has one."
+        )
+    return dataclasses.replace(policy, **wanted) if wanted else policy
+
+
+def _in_processes(
+    policy: Policy, task: Task, seeds: Sequence[int], workers: int
+) -> tuple[Trajectory, ...]:
+    """Give each worker neighbouring episodes, and join them in order."""
+    from joblib import Parallel, delayed, parallel_config
+    from joblib.externals.loky.process_executor import TerminatedWorkerError
+
+    with parallel_config(backend="loky", inner_max_num_threads=1):
+        parallel = Parallel(n_jobs=workers, batch_size=1)
+    shares = [part.tolist() for part in np.array_split(np.arange(len(seeds)), workers)]
+    try:
+        parts = parallel(
+            delayed(_episodes)(
+                policy.share(share) if hasattr(policy, "share") else policy,
+                task,
+                [seeds[i] for i in share],
+            )
+            for share in shares
+        )
+    except TerminatedWorkerError as error:
+        raise ChildProcessError(
+            "A worker process was killed, perhaps for want of memory. Evaluate fewer episodes "
+            f"at a time, or with fewer workers than {workers}."
+        ) from error
+    return tuple(trajectory for part in parts for trajectory in part)
+
+
+def _episodes(policy: Policy, task: Task, seeds: Sequence[int]) -> tuple[Trajectory, ...]:
+    import torch
+
+    torch.set_num_threads(1)
+    return trajectories_of(rollout(policy, task, seeds), task)

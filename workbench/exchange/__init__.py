@@ -1,0 +1,1 @@
+"""Other people's demonstrations in, ours out; nothing in a file is executed."""

@@ -1,0 +1,169 @@
+"""Every form in which demonstrations come, told by the first bytes, read without running any.
+
+Our own safetensors, published pickles, and Minari data sets: a folder, a zip of one, or the
+HDF5 file alone. What comes out is the same: episodes, and the task that the file itself names.
+"""
+
+from __future__ import annotations
+
+import stat
+import tempfile
+import zipfile
+import zlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import IO
+
+from workbench.data.trajectory_files import load_trajectories
+from workbench.exchange.minari_format import MAIN, METADATA, read_minari
+from workbench.exchange.pickle_reader import MAX_FILE_BYTES, RefusedFile, refuse
+from workbench.exchange.prompt_dt_release import named_task, pickled_episodes
+from workbench.exchange.raw_episodes import Episode
+
+MAX_UNZIPPED_BYTES, MAX_MEMBERS = 256 << 20, 10_000
+PUBLISHED = "published pickle"
+_PLAIN = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
+KNOWN = (
+    f"our .safetensors, a published .pkl, a Minari data set (its folder, a .zip of it, or {MAIN})"
+)
+
+
+@dataclass(frozen=True, eq=False)
+class Recording:
+    """What a file holds, checked for no more than its form.
+
+    Attributes:
+        form: What kind of file it is, in words.
+        episodes: In order, arrays in the file's own types.
+        claims: Family and task index that the file names for each episode, or None.
+        says: What makes the claims, for errors.
+        warnings: What is odd about the file.
+    """
+
+    form: str
+    episodes: tuple[Episode, ...]
+    claims: tuple[tuple[str, int] | None, ...]
+    says: str
+    warnings: tuple[str, ...] = ()
+
+
+def read_recording(path: str | Path, name: str | None = None) -> Recording:
+    """Read a file of demonstrations of any form.
+
+    Args:
+        path: The file or folder.
+        name: What the user calls it, if not so; published files name their task.
+
+    Raises:
+        RefusedFile: if it is of no known form, damaged, too large, or would run or reach
+            anything; the error says which.
+    """
+    path = Path(path)
+    if path.is_dir():
+        return _of_minari(path, "Minari data set")
+    if not path.is_file():
+        refuse("there is no such file. Give the path of a file of demonstrations.")
+    try:
+        size = path.stat().st_size
+        with open(path, "rb") as file:
+            head = file.read(16)
+    except OSError as error:
+        refuse(f"it cannot be opened: {error.strerror}. Check its permissions.")
+    if size > MAX_FILE_BYTES:
+        refuse(
+            f"it is larger than {MAX_FILE_BYTES >> 20} MiB ({size >> 20} MiB). "
+            "Split it into smaller files, a few episodes each."
+        )
+    if not size:
+        refuse("it is empty. Copy it again.")
+    if head.startswith(b"\x89HDF\r\n\x1a\n"):
+        return _of_minari(path, "Minari's HDF5 file")
+    if head.startswith((b"PK\x03\x04", b"PK\x05\x06")):
+        with tempfile.TemporaryDirectory(prefix="workbench-") as folder:
+            return _of_minari(_unzipped(path, Path(folder)), "Minari data set, zipped")
+    suffix = Path(name or path).suffix.lower()
+    if head.startswith((b"\x80\x02", b"\x80\x03", b"\x80\x04", b"\x80\x05")) or suffix == ".pkl":
+        episodes = pickled_episodes(path)
+        claims = (named_task(name or path),) * len(episodes)
+        return Recording(PUBLISHED, episodes, claims, "its name")
+    if head[8:9] == b"{" or suffix == ".safetensors":
+        return _of_ours(path)
+    refuse(f"it begins with {head[:8]!r}, which no known form does. Known: {KNOWN}.")
+
+
+def _of_minari(path: Path, form: str) -> Recording:
+    read = read_minari(path)
+    return Recording(form, read.episodes, read.claims, "its metadata", read.warnings)
+
+
+def _of_ours(path: Path) -> Recording:
+    try:
+        trajectories = load_trajectories(path)
+    except ValueError as error:
+        refuse(str(error).replace(str(path), "it"))
+    columns = ("observations", "actions", "rewards", "states")
+    episodes = tuple(
+        {name: x for name in columns if (x := getattr(t, name)) is not None} for t in trajectories
+    )
+    claims = tuple((t.task.family, t.task.index) for t in trajectories)
+    return Recording("our safetensors", episodes, claims, "its header")
+
+
+def _unzipped(path: Path, folder: Path) -> Path:
+    """Copy the one Minari data set of an archive into ``folder``, under names of our own."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            members = [m for m in archive.infolist() if not m.is_dir()]
+            _check(members)
+            mains = [m for m in members if PurePosixPath(m.filename).name == MAIN]
+            if len(mains) != 1:
+                refuse(
+                    f"the archive must hold one {MAIN}: it holds {len(mains)}. "
+                    "Zip the folder of one Minari data set."
+                )
+            about = str(PurePosixPath(mains[0].filename).with_name(METADATA))
+            for member in (*mains, *(m for m in members if m.filename == about)):
+                target = folder / PurePosixPath(member.filename).name
+                with archive.open(member) as source, open(target, "xb") as file:
+                    _copy(source, file)
+    except RefusedFile:
+        raise
+    except FileExistsError:
+        refuse("the archive holds a file twice. Zip the folder again.")
+    except (zipfile.BadZipFile, zlib.error, EOFError, OSError, ValueError) as error:
+        refuse(f"the archive is truncated or damaged ({str(error)[:120]}). Zip the folder again.")
+    return folder if (folder / METADATA).exists() else folder / MAIN
+
+
+def _check(members: Sequence[zipfile.ZipInfo]) -> None:
+    """Refuse archives that reach outside themselves or are much larger unpacked."""
+    if len(members) > MAX_MEMBERS:
+        refuse(f"the archive holds more than {MAX_MEMBERS} files. Zip one data set alone.")
+    for member in members:
+        name = member.orig_filename
+        parts = name.replace("\\", "/").split("/")
+        if ".." in parts or not parts[0] or ":" in parts[0] or "\\" in name or "\0" in name:
+            refuse(
+                f"the archive names {name[:80]!r}, a place outside itself. Nothing was unpacked."
+            )
+        if member.flag_bits & 1 or member.compress_type not in _PLAIN:
+            refuse("the archive is encrypted or packed in an unusual way. Zip it plainly.")
+        if stat.S_ISLNK(member.external_attr >> 16):
+            refuse(f"the archive holds a link, {name[:80]!r}. Zip the files themselves.")
+    total = sum(member.file_size for member in members)
+    if total > MAX_UNZIPPED_BYTES:
+        refuse(
+            f"the archive would unpack to {total >> 20} MiB, more than "
+            f"{MAX_UNZIPPED_BYTES >> 20}. Nothing was unpacked; zip fewer episodes."
+        )
+
+
+def _copy(source: IO[bytes], file: IO[bytes]) -> None:
+    """Copy no more than the cap, whatever the archive declares."""
+    left = MAX_UNZIPPED_BYTES
+    while chunk := source.read(min(1 << 20, left + 1)):
+        left -= len(chunk)
+        if left < 0:
+            refuse(f"the archive unpacks to more than {MAX_UNZIPPED_BYTES >> 20} MiB.")
+        file.write(chunk)

@@ -1,0 +1,229 @@
+"""Which task was it? Every recorded transition, replayed one step in our environments.
+
+The median errors say how well our task is the one that was recorded: about 1e-7, the precision
+of the file, for the published demonstrations.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import mujoco
+import numpy as np
+
+from workbench.exchange.pickle_reader import refuse
+from workbench.exchange.raw_episodes import Episode
+from workbench.tasks import FAMILIES, Family, Task, find, make
+
+# Median one-step reward errors: above the first, a task is no fit; above the second, a claimed
+# task is doubted. A task fits clearly better if its error is a third as large.
+POOR_FIT, WRONG_CLAIM, CLEARLY = 0.1, 0.03, 3.0
+
+_UNSTABLE = [getattr(mujoco.mjtWarning, f"mjWARN_BADQ{x}") for x in ("POS", "VEL", "ACC")]
+
+
+@dataclass(frozen=True)
+class Fit:
+    """How well a task reproduces recorded episodes.
+
+    Attributes:
+        task: The task.
+        reward_error: Median over all transitions of ``|replayed - recorded reward|``, each
+            replayed one step from its recorded state and action; nan where the observations
+            do not determine the state and no states were recorded.
+        state_error: Median, over all transitions with a recorded next state and all state
+            variables but the world x and y, of ``|replayed - recorded next state|``; positions
+            (m, rad) and velocities (m/s, rad/s) together; nan if none is recorded.
+    """
+
+    task: Task
+    reward_error: float
+    state_error: float
+
+
+class Replay:
+    """Recorded transitions, replayed one step in one family's environment."""
+
+    def __init__(self, family: Family, episodes: Sequence[Episode]):
+        self.family = family
+        self.actions = np.concatenate([e["actions"] for e in episodes])
+        self.recorded = np.concatenate([e["rewards"] for e in episodes]).astype(np.float64)
+        states = np.concatenate([_states(family, e) for e in episodes])
+        # The goal changes the reward alone, so one replay serves all tasks of the family.
+        self.measured, after = _step_each(family, states, self.actions)
+        self.state_error = _state_error(family, episodes, after)
+
+    def fit(self, index: int) -> Fit:
+        """Return how well task ``index`` reproduces the episodes."""
+        task = self.family.task(index)
+        rewards = self.family.rewards(self.measured, self.actions.astype(np.float64), task.goal)
+        error = float(np.median(np.abs(rewards - self.recorded)))
+        return Fit(task, error, self.state_error)
+
+
+def _states(family: Family, episode: Episode, name: str = "observations") -> np.ndarray:
+    """Return the states before each action, (T, S), from the observations where they say."""
+    if family.state_of is not None:
+        return family.state_of(episode[name].astype(np.float64))
+    return episode["states"].astype(np.float64)
+
+
+def _step_each(family: Family, states: np.ndarray, actions: np.ndarray):
+    """Step once from each state; return what was measured (N, M) and the next states (N, S)."""
+    env = make(family.task(0))
+    env.reset(seed=0)
+    measured, after = [], np.empty_like(states)
+    for i, (state, action) in enumerate(zip(states, actions, strict=True)):
+        env.put(state)
+        measured.append(env.step(action)[-1]["measured"])
+        after[i] = env.state()
+        warning = getattr(getattr(env, "data", None), "warning", None)
+        unstable = warning is not None and any(warning[kind].number for kind in _UNSTABLE)
+        if unstable or not np.isfinite(after[i]).all():
+            refuse(
+                f"transition {i} cannot be replayed in {family.name}: the simulation is unstable "
+                "from its state. Drop the transition, or name the family it was recorded in."
+            )
+    env.close()
+    return np.array(measured, np.float64), after
+
+
+def _state_error(family: Family, episodes: Sequence[Episode], after: np.ndarray) -> float:
+    at, errors = 0, []
+    unit = family.position_of(np.eye(after.shape[1])) - family.position_of(0 * after[:1])
+    local = ~unit[:, :2].any(1)  # an observation may hold no world x, y, or an older one
+    for e in episodes:
+        if family.state_of is not None and "next_observations" in e:
+            recorded = _states(family, e, "next_observations")
+        else:
+            recorded = _states(family, e)[1:]
+        errors.append(np.abs(after[at : at + len(recorded)] - recorded)[:, local].ravel())
+        at += len(e["rewards"])
+    errors = np.concatenate(errors)
+    return float(np.median(errors)) if len(errors) else float("nan")
+
+
+@functools.lru_cache(maxsize=32)
+def state_size(family: Family) -> int:
+    """Return S, the numbers in a state of the family."""
+    env = make(family.task(0))
+    env.reset(seed=0)
+    size = len(env.state())
+    env.close()
+    return size
+
+
+def fitting_families(
+    episodes: Sequence[Episode], family: str | None = None, *, wanted: str | None = None
+) -> list[Family]:
+    """Return the families whose observations and actions have the episodes' columns.
+
+    Args:
+        episodes: One or more, all of the same columns.
+        family: The only family to consider, if given.
+        wanted: A family that must be among them, if given.
+
+    Raises:
+        RefusedFile: if there is none, with the sizes of all.
+    """
+    columns = tuple(episodes[0][name].shape[1] for name in ("observations", "actions"))
+    sizes = {f: (len(f.observations), len(f.actions)) for f in FAMILIES.values()}
+    fitting = [f for f in sizes if sizes[f] == columns and family in (None, f.name)]
+    if not fitting or (wanted and find(wanted) not in fitting):
+        asked, others = wanted or family, [f.name for f in sizes if sizes[f] == columns]
+        if asked and others:
+            refuse(
+                f"observations and actions must have the columns of {asked}, "
+                f"{sizes[find(asked)]}: got {columns}, which are those of {' and '.join(others)}. "
+                "Name a task of that family instead, or none."
+            )
+        refuse(
+            f"observations and actions must have the columns of {asked or 'a task family'}: got "
+            f"{columns}. Known: {', '.join(f'{f.name} {size}' for f, size in sizes.items())}."
+        )
+    if "states" in episodes[0]:
+        got = episodes[0]["states"].shape[1]
+        by_state = [f for f in fitting if state_size(f) == got]
+        if not by_state:
+            known = ", ".join(f"{f.name} {state_size(f)}" for f in fitting)
+            refuse(f"`states` must have the columns of the family: got {got}. Known: {known}.")
+        fitting = by_state
+    return fitting
+
+
+def nearest_tasks(families: Sequence[Family], episodes: Sequence[Episode]) -> list[Fit]:
+    """Replay the episodes in every family that can, and return all its tasks, best first."""
+    fits = []
+    for family in families:
+        if _replayable(family, episodes):
+            replay = Replay(family, episodes)
+            fits += [replay.fit(index) for index in range(len(family.goals))]
+    return sorted(fits, key=lambda fit: fit.reward_error)
+
+
+def _replayable(family: Family, episodes: Sequence[Episode]) -> bool:
+    return family.state_of is not None or all("states" in e for e in episodes)
+
+
+def find_task(
+    episodes: Sequence[Episode],
+    family: str | None = None,
+    task: int | None = None,
+    *,
+    claim: tuple[str, int] | None = None,
+    says: str = "its name",
+) -> Fit:
+    """Choose the task: as asked, else as the file claims, else by the recorded rewards.
+
+    Args:
+        episodes: Of one task.
+        family: Name of the family, if the claim does not say or is not to be trusted.
+        task: Index of the task, likewise.
+        claim: Family and index that the file itself names; believed if its rewards agree.
+        says: What makes the claim, for errors.
+
+    Raises:
+        RefusedFile: if no family or task fits, several do equally, or the claim is another
+            task than the rewards say.
+        ValueError: if there is no such ``family`` or ``task``.
+    """
+    if family is not None:
+        find(family)  # a misspelt name is the caller's mistake, not the file's
+    wanted, index = family, task
+    if claim and family in (None, claim[0]):
+        wanted, index = claim[0], claim[1] if task is None else task
+    fitting = fitting_families(episodes, family, wanted=wanted)
+    claimed = None
+    if wanted and index is not None:
+        chosen = find(wanted)
+        if task is None and not 0 <= index < len(chosen.goals):
+            refuse(f"{says} says {wanted} {index}, which does not exist. Name the task yourself.")
+        if not _replayable(chosen, episodes):
+            return Fit(chosen.task(index), float("nan"), float("nan"))
+        claimed = Replay(chosen, episodes).fit(index)
+        if task is not None or claimed.reward_error <= WRONG_CLAIM:
+            return claimed
+    if not any(_replayable(f, episodes) for f in fitting):
+        names = ", ".join(f.name for f in fitting)
+        refuse(
+            f"its columns fit {names}, whose observations leave out part of the state, so that "
+            "its rewards cannot be replayed. Name family and task yourself."
+        )
+    fits = [f for f in nearest_tasks(fitting, episodes) if task in (None, f.task.index)]
+    if not fits:
+        refuse(f"no family that fits has a task {task}. Name another task.")
+    best = fits[0]
+    nearest = ", ".join(f"{f.task} ({f.reward_error:.4f})" for f in fits[:3])
+    advice = f"Nearest, with median errors: {nearest}. Name family and task yourself."
+    if best.reward_error > POOR_FIT:
+        refuse(f"its rewards fit no task: a median error of {POOR_FIT} is the limit. {advice}")
+    if claimed is not None and claimed.reward_error <= CLEARLY * best.reward_error:
+        return claimed
+    if claimed is not None:
+        error = claimed.reward_error
+        refuse(f"{says} says {wanted} {index}, with error {error:.4f}; not its rewards. {advice}")
+    if len(fits) > 1 and fits[1].reward_error < CLEARLY * best.reward_error:
+        refuse(f"its rewards fit several tasks. {advice}")
+    return best

@@ -1,0 +1,86 @@
+"""Prompt-DT (arXiv 2206.13499) and MT-ORL: what acts before any tuning."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import ClassVar
+
+import torch
+
+from workbench.data.trajectory import Segment, Trajectory
+from workbench.methods.method import N_PROMPTS, Snapshot, evaluation_prompts, numpy_rng
+from workbench.networks.prompt_dt import PromptDT, PromptedPolicy
+
+
+@dataclass(frozen=True)
+class NoTuning:
+    """Use the demonstrations themselves as prompts."""
+
+    label: ClassVar[str] = "Prompt-DT"
+    needs: ClassVar[Mapping[str, str]] = {}
+    data: ClassVar[str] = "none"
+    published: ClassVar[tuple[str, ...]] = ()
+
+    def start(
+        self,
+        model: PromptDT,
+        demos: Sequence[Trajectory],
+        rng: torch.Generator,
+        *,
+        prompts: Sequence[Trajectory] | None = None,
+    ) -> Untuned:
+        """Cut the prompts; nothing is trained."""
+        cut = evaluation_prompts(prompts or demos, model.config.prompt_length, numpy_rng(rng))
+        return Untuned(Snapshot(PromptedPolicy(model, cut)))
+
+
+@dataclass(frozen=True, eq=False)
+class Untuned:
+    """A learner that learns nothing."""
+
+    fixed: Snapshot
+    n_trainable: int = 0
+
+    def update(self) -> Mapping[str, float]:
+        """Do nothing."""
+        return {}
+
+    def snapshot(self) -> Snapshot:
+        """Return the policy that never changes."""
+        return self.fixed
+
+
+@dataclass(frozen=True)
+class NoPrompt:
+    """Act with a model of the same size and training that never saw a prompt.
+
+    Attributes:
+        network: That model; the Prompt-DT that is being compared is not used.
+    """
+
+    network: PromptDT | None = None
+
+    label: ClassVar[str] = "MT-ORL"
+    needs: ClassVar[Mapping[str, str]] = {"network": "mt-orl"}
+    data: ClassVar[str] = "none"
+    published: ClassVar[tuple[str, ...]] = ()
+
+    def start(
+        self,
+        model: PromptDT,
+        demos: Sequence[Trajectory],
+        rng: torch.Generator,
+        *,
+        prompts: Sequence[Trajectory] | None = None,
+    ) -> Untuned:
+        """Take the model that has no prompt; nothing is trained.
+
+        Raises:
+            ValueError: if there is no such model.
+        """
+        if self.network is None:
+            raise ValueError("MT-ORL needs a `network` pretrained with `--prompt-length 0`.")
+        return Untuned(
+            Snapshot(PromptedPolicy(self.network, Segment.empty(model.family, N_PROMPTS)))
+        )

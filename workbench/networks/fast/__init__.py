@@ -1,0 +1,1 @@
+"""The same numbers as the plain networks, sooner. Skip this folder on a first reading."""

@@ -1,0 +1,94 @@
+"""A diffuser that is told the task: our answer to few-shot data of any quality.
+
+In Prompt Diffuser (arXiv 2411.01168) the condition y holds returns-to-go and timesteps alone (Eq.
+5), which seldom tell one task from another. This diffuser also reads a handful of few-shot
+transitions, *evidence*. Pretrained to denoise *expert* prompts from evidence of *any* quality, it
+infers the task from how transitions are rewarded, as offline meta-reinforcement learning does.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from workbench.data.trajectory import Normalizer, Trajectories
+from workbench.networks.diffusion import DiffuserConfig, PromptDiffuser
+from workbench.tasks import Family
+
+
+@dataclass(frozen=True)
+class InformedConfig(DiffuserConfig):
+    """Size of an informed diffuser.
+
+    Attributes:
+        n_evidence: M, transitions that it reads while it is pretrained; in any order. In an
+            adaptation it reads the whole few-shot set: more tell the task better.
+        code: C, numbers that they are summed up in.
+    """
+
+    n_evidence: int = 32
+    code: int = 16
+
+    def __post_init__(self):
+        super().__post_init__()
+        for name in ("n_evidence", "code"):
+            if not getattr(self, name) > 0:
+                raise ValueError(f"`{name}` must be positive: got {getattr(self, name)}.")
+
+
+class InformedDiffuser(PromptDiffuser):
+    """ε_θ(x_k, [y; c], k), c a code of the evidence, in every column of the condition."""
+
+    kind, sizes = "informed diffuser", InformedConfig
+
+    def __init__(self, config: InformedConfig, family: Family):
+        super().__init__(config, family, n_condition=2 + config.code)
+        self.encoder = nn.Sequential(
+            nn.Linear(self.d, _HIDDEN), nn.Mish(), nn.Linear(_HIDDEN, _HIDDEN), nn.Mish()
+        )
+        self.to_code = nn.Linear(_HIDDEN, config.code)
+
+    @property
+    def n_evidence(self) -> int:
+        """M, transitions that are read."""
+        return self.config.n_evidence
+
+    def told(self, y: Tensor, evidence: Tensor) -> Tensor:
+        """Return the condition [y; c], (B, K*, 2 + C).
+
+        Args:
+            y: Returns-to-go and timesteps, (B, K*, 2).
+            evidence: Transitions ``[s; a; r]``, normalised, (B, M, D), or (1, M, D) for all; any
+                number of them, since their mean encoding counts.
+        """
+        code = self.to_code(self.encoder(evidence).mean(1))
+        return torch.cat([y, code[:, None].expand(len(y), y.shape[1], -1)], -1)
+
+
+_HIDDEN = 64
+
+
+def transitions(
+    data: Trajectories, normalizer: Normalizer, which: np.ndarray, draw: np.random.Generator
+) -> Tensor:
+    """Draw a transition of each trajectory ``which`` (B, M) and return them packed, (B, M, D)."""
+    raw = data.transitions(which, draw.integers(data.lengths[which]))
+    return (raw - normalizer.mean) / normalizer.scale
+
+
+def all_transitions(
+    data: Trajectories, normalizer: Normalizer, draw: np.random.Generator
+) -> Tensor:
+    """Return every transition of a few-shot set packed, (1, M, D); of a large one a sample."""
+    index = np.repeat(np.arange(len(data)), data.lengths)
+    row = np.concatenate([np.arange(n) for n in data.lengths])
+    if len(row) > _MOST:
+        some = draw.choice(len(row), _MOST, replace=False)
+        index, row = index[some], row[some]
+    return ((data.transitions(index, row) - normalizer.mean) / normalizer.scale)[None]
+
+
+_MOST = 2_500  # as many as five episodes of 500 steps have

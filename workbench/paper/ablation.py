@@ -1,0 +1,178 @@
+"""The ablation of λ and of the projection: which runs it needs, and what they say.
+
+On Cheetah-vel the whole grid from three qualities of data; on the other families three weights
+and three readings from medium data, what two cores can bear.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from workbench.data.qualities import QUALITIES
+from workbench.methods.projection import MODES, Mode
+from workbench.paper import scores
+from workbench.paper.measured import Runs
+from workbench.tasks import FAMILIES, find
+from workbench.tasks.splits import TEST, evaluated_tasks
+from workbench.tuning.presets import chosen
+from workbench.tuning.spec import RunSpec
+
+NAME = "ablation"
+"""Of the sweep and of the shipped results."""
+LAMBDAS = (0.0, 0.1, 0.3, 1.0, 3.0, 10.0)
+SEEDS = (0, 1, 2)
+
+
+@dataclass(frozen=True)
+class Grid:
+    """A grid of settings of one family, from some qualities of data.
+
+    Attributes:
+        family: Task family.
+        lambdas: Weights of the downstream loss.
+        projections: Readings of Eq. 8 and 9.
+        qualities: Of the few-shot trajectories, which are the condition of the prompts too.
+        seeds: Of the tuning.
+        tasks: Test tasks; all of them if left out.
+    """
+
+    family: str
+    lambdas: tuple[float, ...] = LAMBDAS
+    projections: tuple[Mode, ...] = MODES
+    qualities: tuple[str, ...] = QUALITIES
+    seeds: tuple[int, ...] = SEEDS
+    tasks: tuple[int, ...] = ()
+
+    def __post_init__(self):
+        known = [task.index for task in evaluated_tasks(find(self.family), TEST)]
+        if not set(self.tasks) <= set(known):
+            raise ValueError(f"`tasks` must be test tasks of {self.family}, {known}: {self.tasks}.")
+        for name in ("lambdas", "projections", "qualities", "seeds"):
+            if not getattr(self, name):
+                raise ValueError(f"`{name}` must name at least one.")
+        object.__setattr__(self, "tasks", self.tasks or tuple(known))
+
+    def cells(self) -> Iterator[tuple[str, Mode, float]]:
+        """Yield every quality, projection and λ."""
+        for quality in self.qualities:
+            for projection in self.projections:
+                for lam in self.lambdas:
+                    yield quality, projection, lam
+
+    def cell(self, quality: str, projection: Mode, lam: float) -> list[RunSpec]:
+        """Return the runs of one cell: seeds by tasks."""
+        return [
+            _spec(self.family, task, quality, projection, lam, seed)
+            for seed in self.seeds
+            for task in self.tasks
+        ]
+
+
+WHOLE: tuple[Grid, ...] = (
+    Grid("cheetah-vel"),
+    *(
+        Grid(family, (0.3, 1.0, 3.0), ("none", "vector", "subspace"), ("medium",))
+        for family in FAMILIES
+        if family != "cheetah-vel"
+    ),
+)
+QUICK = (Grid("cheetah-vel", (0.0, 1.0, 10.0), ("none", "subspace"), seeds=(0,), tasks=(2, 7)),)
+"""A part that two cores run within ten minutes."""
+
+
+def _spec(family: str, task: int, quality: str, projection: Mode, lam: float, seed: int) -> RunSpec:
+    """Return a run as the tables make it; where λ is 0 nothing is projected, so it is one run."""
+    settings = {"lam": lam, "projection": projection if lam else "none"}
+    return chosen("prompt-diffuser", family, task, quality=quality, seed=seed, settings=settings)
+
+
+def specs(grids: Iterable[Grid] = WHOLE) -> list[RunSpec]:
+    """Return every run of some grids, each once: seed by seed, so that a part tells something."""
+    grids = tuple(grids)
+    runs = [spec for g in grids for cell in g.cells() for spec in g.cell(*cell)]
+    runs.sort(key=lambda spec: spec.seed)  # stable
+    return list({_what(spec): spec for spec in runs}.values())
+
+
+def _what(spec: RunSpec) -> tuple:
+    settings = spec.settings
+    return (
+        spec.family, spec.task, spec.quality, settings["projection"], settings["lam"], spec.seed
+    )  # fmt: skip
+
+
+COLUMNS = (
+    "family", "quality", "projection", "lam", "iqm", "iqm_low", "iqm_high", "helps", "helps_low",
+    "helps_high", "gain", "gain_low", "gain_high", "conflict_share", "cosine", "seconds", "seeds",
+    "tasks", "runs", "of",
+)  # fmt: skip
+
+
+def folded(
+    runs: Runs, grids: Sequence[Grid] = WHOLE, resamples: int = scores.RESAMPLES
+) -> pd.DataFrame:
+    """Return one row per cell of ``grids``: what ``runs`` say of it.
+
+    Args:
+        runs: What there is.
+        grids: Which cells.
+        resamples: Of the bootstrap.
+
+    Returns:
+        ``COLUMNS``. ``iqm``: interquartile mean of returns over seeds and tasks, raw, with its
+        95 % interval over seeds. ``helps``: probability that a run beats the plain sum's at the
+        same λ and task; ``gain``: mean difference to it, paired by seed and task, both with
+        intervals and missing for the plain sum itself. ``conflict_share``: share of updates in
+        which the two gradients conflict; ``cosine``: their mean; both over all updates. ``runs``
+        that there are ``of`` those wanted; a cell counts the ``seeds`` that ran all tasks.
+    """
+    records = []
+    for grid in grids:
+        matrices = {}
+        for cell in grid.cells():
+            quality, projection, lam = cell
+            wanted = grid.cell(*cell)
+            found = runs.find(wanted)
+            matrix = scores.matrix(found, grid.tasks) if len(found) else pd.DataFrame()
+            matrices[cell] = matrix
+            record = {"family": grid.family, "quality": quality, "projection": projection}
+            record |= {"lam": lam, "tasks": len(grid.tasks), "seeds": len(matrix)}
+            record |= {"runs": len(found), "of": len(wanted)}
+            if len(matrix):
+                record |= _three("iqm", scores.iqm(matrix.to_numpy(), resamples))
+                record |= {
+                    "conflict_share": found["conflict_share"].mean(),
+                    "cosine": found["cosine_mean"].mean(),
+                    "seconds": found["seconds"].mean(),
+                }
+            plain = matrices.get((quality, "none", lam), pd.DataFrame())
+            if projection != "none" and lam and len(matrix) and len(plain):
+                record |= _against(matrix, plain, resamples)
+            records.append(record)
+    table = pd.DataFrame(records, columns=list(COLUMNS))
+    whole = ("family", "quality", "projection", "seeds", "tasks", "runs", "of")
+    return table.astype({name: float for name in COLUMNS if name not in whole})
+
+
+def _against(matrix: pd.DataFrame, plain: pd.DataFrame, resamples: int) -> dict[str, float]:
+    values = (matrix.to_numpy(), plain.to_numpy())
+    record = _three("helps", scores.improvement(*values, resamples))
+    seeds = matrix.index.intersection(plain.index)
+    if len(seeds):
+        paired = (matrix.loc[seeds].to_numpy(), plain.loc[seeds].to_numpy())
+        record |= _three("gain", scores.difference(*paired, resamples))
+    return record
+
+
+def _three(name: str, found: scores.Estimate) -> dict[str, float]:
+    return {name: found.value, f"{name}_low": found.low, f"{name}_high": found.high}
+
+
+def seconds_per_run(runs: Runs, specs: Iterable[RunSpec]) -> float:
+    """Return the mean wall time of the runs of ``specs`` that there are; nan without any."""
+    found = runs.find(specs)["seconds"].dropna()
+    return float(found.mean()) if len(found) else float(np.nan)

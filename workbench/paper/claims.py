@@ -1,0 +1,281 @@
+"""The claims of arXiv 2411.01168, each as comparisons of cells of the tables, and what we measured.
+
+A verdict follows from a paired difference and its interval alone; nobody writes it by hand.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+import pandas as pd
+
+from workbench.data.qualities import QUALITIES
+from workbench.paper import scores
+from workbench.paper.measured import Runs
+from workbench.paper.tables import (
+    OUT_OF_DISTRIBUTION,
+    PUBLISHED,
+    ZERO_SHOT,
+    Cells,
+    TableName,
+    cells,
+)
+from workbench.tasks import FAMILIES
+
+Kind = Literal["better", "near"]
+NEAR = 0.05
+"""Of the distance between the random and the expert behaviour policy: to lose no more is near. The
+published Prompt Diffuser loses 12.3 to full fine-tuning on Cheetah-vel, of 264 on average."""
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Two cells: is the first better than the second, or does it at least come near?
+
+    Attributes:
+        label: What is compared, in words.
+        table: Where both cells stand.
+        first, second: (row, column) each.
+        kind: What is claimed of them.
+    """
+
+    label: str
+    table: TableName
+    first: tuple[str, str]
+    second: tuple[str, str]
+    kind: Kind = "better"
+
+    @property
+    def published(self) -> float | None:
+        """The published difference of the means, first minus second; None if not published."""
+        known = PUBLISHED[self.table]
+        if self.first not in known or self.second not in known:
+            return None
+        return known[self.first][0] - known[self.second][0]
+
+
+@dataclass(frozen=True)
+class Claim:
+    """What is claimed, and by whom."""
+
+    text: str
+    source: str
+    comparisons: tuple[Comparison, ...]
+
+
+def _by_family(table: TableName, first: str, second: str, kind: Kind = "better"):
+    return tuple(Comparison(f, table, (first, f), (second, f), kind) for f in FAMILIES)
+
+
+def _table_2(label: str, first: tuple[str, str, str], second: tuple[str, str, str], kind="better"):
+    """Compare cells given as data, initial prompt, method."""
+    places = [(f"{data} data, {prompt} prompt", method) for data, prompt, method in (first, second)]
+    return Comparison(label, "2", *places, kind)
+
+
+_PD, _PTDT, _SOFT, _OURS = (
+    "Prompt Diffuser",
+    "Prompt-Tuning DT",
+    "Soft Prompt",
+    "Prompt Diffuser, informed",
+)
+_SUM, _FAR = "plain sum", OUT_OF_DISTRIBUTION
+_GUIDED = (*FAMILIES, *(f"cheetah-vel, {quality} data" for quality in QUALITIES[1:]))
+_PAPER, _PAPER_4, _WE = "section 5, table", "section 4", "ours"
+CLAIMS: tuple[Claim, ...] = (
+    Claim(
+        "Prompt Diffuser beats Prompt-DT with the expert prompt itself",
+        f"{_PAPER} 1",
+        _by_family("1", _PD, "Prompt-DT, expert prompt"),
+    ),
+    Claim(
+        "Prompt Diffuser beats Soft Prompt",
+        f"{_PAPER} 1",
+        _by_family("1", _PD, _SOFT),
+    ),
+    Claim(
+        "Prompt Diffuser beats Prompt-Tuning DT",
+        f"{_PAPER} 1",
+        _by_family("1", _PD, _PTDT),
+    ),
+    Claim(
+        "Prompt Diffuser comes near full fine-tuning with all data",
+        f"{_PAPER} 1",
+        _by_family("1", _PD, "Prompt-DT-FT-Full", "near"),
+    ),
+    Claim(
+        "Prompt Diffuser does not mind a poor initial prompt",
+        f"{_PAPER} 2",
+        tuple(
+            _table_2(
+                f"{data} data: random prompt, against expert prompt",
+                (data, "random", _PD),
+                (data, "expert", _PD),
+                "near",
+            )
+            for data in QUALITIES
+        ),
+    ),
+    Claim(
+        "From a poor initial prompt, Prompt Diffuser beats Prompt-Tuning DT",
+        f"{_PAPER} 2",
+        tuple(
+            _table_2(f"{data} data, random prompt", (data, "random", _PD), (data, "random", _PTDT))
+            for data in QUALITIES
+        ),
+    ),
+    Claim(
+        "Prompt Diffuser learns from random data as well as from expert data",
+        f"{_PAPER} 2",
+        tuple(
+            _table_2(
+                f"{prompt} prompt: random data, against expert data",
+                ("random", prompt, _PD),
+                ("expert", prompt, _PD),
+                "near",
+            )
+            for prompt in QUALITIES
+        ),
+    ),
+    Claim(
+        "Out of distribution, Prompt Diffuser beats Prompt-DT and Prompt-Tuning DT",
+        f"{_PAPER} 3",
+        tuple(
+            Comparison(f"ant-dir, against {row}", "3", (_PD, _FAR), (row, _FAR))
+            for row in ("Prompt-DT", _PTDT)
+        ),
+    ),
+    Claim(
+        "Zero-shot, Prompt Diffuser beats an untuned prompt",
+        f"{_PAPER} 3",
+        tuple(
+            Comparison(f"ant-dir, against {row}", "3", (_PD, ZERO_SHOT), (row, ZERO_SHOT))
+            for row in ("Prompt-DT", _PTDT)
+        ),
+    ),
+    Claim(
+        "Projection beats the plain sum",
+        "the guidance figure",
+        tuple(
+            Comparison(f"{f}, {reading}", "guidance", (f"projection, {reading}", f), (_SUM, f))
+            for f in _GUIDED
+            for reading in ("vector", "tensor", "subspace")
+        ),
+    ),
+    Claim(
+        "The plain sum is worse than either loss alone",
+        "the guidance figure",
+        tuple(
+            Comparison(f"{f}: {loss}", "guidance", (loss, f), (_SUM, f))
+            for f in _GUIDED
+            for loss in ("diffusion loss alone", "downstream loss alone")
+        ),
+    ),
+    Claim(
+        "Diffusion beats a VAE of equal size",
+        f"{_PAPER_4}, without figures",
+        _by_family("1", _PD, "Prompt VAE"),
+    ),
+    Claim(
+        "Diffusion beats a GAN of equal size",
+        f"{_PAPER_4}, without figures",
+        _by_family("1", _PD, "Prompt GAN"),
+    ),
+    Claim(
+        "Told a few transitions, the diffuser beats the published one",
+        _WE,
+        _by_family("1", _OURS, _PD)
+        + tuple(
+            _table_2(f"cheetah-vel, {q} data", (q, q, _OURS), (q, q, _PD)) for q in QUALITIES[1:]
+        ),
+    ),
+    Claim(
+        "Told a few transitions, it works from random data as well as from expert data",
+        _WE,
+        (
+            _table_2(
+                "cheetah-vel", ("random", "random", _OURS), ("expert", "expert", _OURS), "near"
+            ),
+        ),
+    ),
+)
+
+
+def findings(
+    runs: Callable[[TableName], Runs], resamples: int = scores.RESAMPLES
+) -> Iterator[dict[str, object]]:
+    """Yield one row per comparison: the paired difference, what was published, and the verdict.
+
+    ``family``: whose returns these are. ``difference``, ``low``, ``high``: raw, ``scaled``,
+    ``scaled_low``, ``scaled_high``: normalised task by task, nan on tasks without a recorded
+    behaviour (table 3's). ``limit``: where "near" ends for the
+    average task, raw; nan where something better is claimed. ``pairs``: seeds times tasks.
+
+    Args:
+        runs: What there is of each table.
+        resamples: Of the bootstrap.
+    """
+    every: dict[str, tuple[Cells, Runs]] = {}
+    for claim in CLAIMS:
+        for comparison in claim.comparisons:
+            name = comparison.table
+            if name not in every:
+                every[name] = cells(name, data=QUALITIES), runs(name)
+            yield {
+                "claim": claim.text,
+                "source": claim.source,
+                "comparison": comparison.label,
+                **_measured(comparison, *every[name], resamples),
+            }
+
+
+def _measured(
+    comparison: Comparison, table: Cells, runs: Runs, resamples: int
+) -> dict[str, object]:
+    family = table[comparison.first][0].family
+    tasks = list(dict.fromkeys(spec.task for spec in table[comparison.first]))
+    row = {"family": family, "kind": comparison.kind, "published": comparison.published}
+    row["limit"] = -NEAR * _range(family, tasks) if comparison.kind == "near" else np.nan
+    row |= dict.fromkeys(
+        ("difference", "low", "high", "scaled", "scaled_low", "scaled_high"), np.nan
+    )
+    sides = [runs.find(table[place]) for place in (comparison.first, comparison.second)]
+    sides = [scores.matrix(side, tasks) if len(side) else pd.DataFrame() for side in sides]
+    seeds = sides[0].index.intersection(sides[1].index)
+    if not len(seeds):
+        return row | {"pairs": 0, "verdict": "not run"}
+    raw = [side.loc[seeds] for side in sides]
+    found = scores.difference(*(side.to_numpy() for side in raw), resamples)
+    row |= {"difference": found.value, "low": found.low, "high": found.high, "pairs": raw[0].size}
+    judged = found
+    if scores.can_normalise(family, tasks):
+        scaled = [
+            np.stack([scores.normalised(family, t, side[t]) for t in tasks], 1) for side in raw
+        ]
+        other = scores.difference(*scaled, resamples)
+        row |= {"scaled": other.value, "scaled_low": other.low, "scaled_high": other.high}
+        judged = other if comparison.kind == "near" else found
+    return row | {"verdict": verdict(comparison.kind, judged)}
+
+
+def _range(family: str, tasks: Sequence[int]) -> float:
+    """Return the distance between the random and the expert behaviour policy, mean over tasks."""
+    ends = [scores.normalised(family, task, np.array([0.0, 1.0])) for task in tasks]
+    return float(np.mean([1 / (one - zero) for zero, one in ends]))
+
+
+def verdict(kind: Kind, found: scores.Estimate) -> str:
+    """Return what a difference and its 95 % interval say of a claim.
+
+    ``better``: yes if the interval lies above 0, no if below. ``near``, of a normalised
+    difference: yes if it lies above -``NEAR``, no if below. Else it is undecided.
+    """
+    if not np.isfinite(found.low):
+        return "undecided"
+    limit = -NEAR if kind == "near" else 0.0
+    if found.low > limit:
+        return "yes"
+    return "no" if found.high < limit else "undecided"

@@ -1,0 +1,168 @@
+"""What the settings of the tables were chosen from: runs on the validation split."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import pandas as pd
+
+from workbench.data.qualities import QUALITIES
+from workbench.methods import METHODS
+from workbench.tuning.presets import (
+    CHOSEN,
+)
+from workbench.tuning.spec import RunSpec
+
+
+def ranking(table: pd.DataFrame) -> pd.DataFrame:
+    """Return the candidates of every family and method, best first.
+
+    Args:
+        table: Of ``results.rows``.
+
+    Returns:
+        Columns ``family``, ``method``, ``settings`` that differ from the method's defaults,
+        ``updates``; the mean return over tasks and seeds from few-shot data of each quality, and
+        over all of them, ``mean``; ``runs``; ``chosen``, whether the tables run it.
+    """
+    table = table.assign(
+        settings=[
+            differing(method, json.loads(text))
+            for method, text in zip(table["method"], table["settings"], strict=True)
+        ]
+    )
+    place = ["family", "method", "settings", "updates"]
+    found = table.pivot_table("return_mean", place, "quality", sort=False)
+    found = found.reindex(columns=list(QUALITIES))
+    found["mean"] = table.groupby(place, sort=False)["return_mean"].mean()
+    found["runs"] = table.groupby(place, sort=False).size()
+    found = found.sort_values("mean", ascending=False, kind="stable").reset_index()
+    found = found.sort_values(place[:2], kind="stable", ignore_index=True)
+    chosen = {
+        (key.partition("/")[0], differing(key.partition("/")[0], settings), updates)
+        for key, (settings, updates) in CHOSEN.items()
+    }
+    triples = zip(found["method"], found["settings"], found["updates"], strict=True)
+    found["chosen"] = [triple in chosen for triple in triples]
+    return found.rename_axis(columns=None)
+
+
+def merged(before: pd.DataFrame, made: pd.DataFrame) -> pd.DataFrame:
+    """Return runs of a search, and of those ``before`` what was not made again.
+
+    A run is made again under the same settings, task, data and seed: the networks of the validation
+    split do not ship, so its id may be another.
+    """
+    same = ["family", "method", "settings", "updates", "task", "quality", "seed"]
+    again = pd.MultiIndex.from_frame(before[same]).isin(pd.MultiIndex.from_frame(made[same]))
+    parts = [part for part in (before[~again], made) if len(part)] or [made]
+    return pd.concat(parts, ignore_index=True)
+
+
+def differing(method: str, settings: dict[str, object]) -> str:
+    """Return ``name value`` of the settings that differ from the method's defaults."""
+    defaults = {f.name: f.default for f in dataclasses.fields(METHODS[method])}
+    pairs = sorted((n, v) for n, v in settings.items() if defaults.get(n) != v)
+    return ", ".join(f"{n} {v}" for n, v in pairs) or "defaults"
+
+
+VALIDATION = {
+    "family": "cheetah-vel",
+    "split": "validation",
+    "tasks": (5, 19, 35),
+    "seeds": (0,),
+    "episodes": 10,
+}
+"""Where settings are chosen: training tasks that nothing was pretrained on, in each quality."""
+
+
+_OF_ONE_STEP = (
+    ({}, 100),
+    ({"temperature": 0.25}, 100),
+    ({"temperature": 0.0}, 100),
+    ({"lr": 1e-3}, 100),
+    ({"n_candidates": 8}, 100),
+)
+
+
+CANDIDATES: dict[str, tuple[tuple[Mapping[str, Any], int], ...]] = {
+    "soft-prompt": (
+        ({"lr": 1e-3}, 100),
+        ({"lr": 3e-3}, 100),
+        ({"lr": 1e-2}, 100),
+        ({"lr": 3e-2}, 100),
+    ),
+    "adapter": (({"lr": 3e-4}, 100), ({"lr": 1e-3}, 100), ({"lr": 3e-3}, 100)),
+    "prompt-tuning-dt": (
+        ({"batch_size": 8, "mu": 0.1, "lr": 0.1}, 10),
+        ({"batch_size": 8, "mu": 0.1, "lr": 0.3}, 10),
+        ({"batch_size": 8, "mu": 0.3, "lr": 0.3}, 10),
+        ({"batch_size": 8, "mu": 1.0, "lr": 1.0}, 10),
+    ),
+    "prompt-diffuser": (
+        ({"temperature": 0.5}, 100),
+        ({"temperature": 0.25}, 50),
+        ({"temperature": 0.25}, 100),
+        ({"temperature": 0.0}, 100),
+        ({"temperature": 0.25, "lr": 1e-3}, 50),
+        ({"temperature": 0.25, "projection": "vector"}, 100),
+        ({"temperature": 0.25, "projection": "tensor"}, 100),
+        ({"temperature": 0.5, "n_candidates": 8}, 100),
+        ({"temperature": 0.25, "n_candidates": 8, "lr": 1e-3}, 100),
+    ),
+    "hdt": (({"lr": 1e-4}, 100), ({"lr": 3e-4}, 100), ({"lr": 1e-3}, 100)),
+    "prompt-tuning-dt/online": tuple(
+        ({"scorer": "online", "n_candidates": 8, "mu": mu, "lr": lr}, 5)
+        for mu, lr in ((0.1, 0.1), (0.3, 0.3), (1.0, 1.0))
+    ),
+    "prompt-vae": _OF_ONE_STEP,
+    "prompt-gan": _OF_ONE_STEP,
+    "informed-diffuser": (
+        ({"temperature": 0.25}, 0),
+        ({"temperature": 0.0}, 0),
+        ({"temperature": 0.25, "n_candidates": 8}, 0),
+        ({"temperature": 0.5, "n_candidates": 16}, 0),
+        ({"temperature": 0.25, "n_candidates": 8}, 50),
+        ({"temperature": 0.25, "n_candidates": 8, "lr": 1e-4}, 50),
+        ({"temperature": 0.25, "n_candidates": 8, "lam": 10.0}, 100),
+        ({"temperature": 0.25, "n_candidates": 8, "guidance": "downstream"}, 100),
+    ),
+}
+"""What was tried of each method, settings and updates; the others have nothing to choose.
+
+Equal budget: 100 updates of 32 contexts. Full fine-tuning keeps its published 10 of 256. Ten rounds
+of Prompt-Tuning DT, forward passes alone, are 6,000 contexts."""
+
+
+def search(keys: Iterable[str] = tuple(CANDIDATES)) -> list[RunSpec]:
+    """Return the runs that settings are chosen from, of some keys of ``CANDIDATES``.
+
+    Raises:
+        ValueError: if there is nothing to choose of a key.
+    """
+    keys = tuple(keys)
+    if unknown := [key for key in keys if key not in CANDIDATES]:
+        raise ValueError(
+            f"Nothing was searched of {unknown[0]!r}. Choose from {', '.join(CANDIDATES)}."
+        )
+    fixed = {k: VALIDATION[k] for k in ("family", "split", "episodes")}
+    return [
+        RunSpec(
+            task=task,
+            quality=quality,
+            method=key.partition("/")[0],
+            settings=settings,
+            updates=updates,
+            seed=seed,
+            eval_every=0,
+            **fixed,
+        )
+        for key in keys
+        for settings, updates in CANDIDATES[key]
+        for task in VALIDATION["tasks"]
+        for quality in QUALITIES
+        for seed in VALIDATION["seeds"]
+    ]

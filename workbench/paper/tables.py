@@ -1,0 +1,297 @@
+"""The paper's tables: what was published, the runs of each cell, and what our runs say.
+
+A table maps (row, column) to a cell, the runs whose mean is its number. Numbers are of arXiv
+2411.01168, K* = 5, 3 seeds.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
+from typing import Any, Literal, get_args
+
+from workbench.data.qualities import QUALITIES
+from workbench.methods import METHODS
+from workbench.shipped import files as assets
+from workbench.tasks import FAMILIES, did_you_mean, find
+from workbench.tasks.splits import evaluated_tasks
+from workbench.tuning.presets import CHOSEN, chosen
+from workbench.tuning.spec import RunSpec
+
+TableName = Literal["1", "2", "3", "guidance"]
+TABLES: tuple[str, ...] = get_args(TableName)
+SEEDS = (0, 1, 2)
+Cells = dict[tuple[str, str], list[RunSpec]]
+
+_ROWS_1 = """
+Prompt-DT, random prompt  935.3 2.6   -127.7 9.9   278.7 38.7   457.2 30.3
+Prompt-DT, expert prompt  934.6 4.4    -43.5 3.4   420.2  5.1   469.8 29.9
+MT-ORL                    -46.2 3.4   -146.6 2.1   110.5  2.2   264.1  9.6
+Soft Prompt               940.2 1.0    -41.8 2.1   379.1 33.7   448.7 41.3
+Adaptor                   875.2 4.2    -63.8 6.3   361.4  5.6   477.9  2.1
+Prompt-DT-FT              936.9 4.8    -40.1 3.8   425.2  8.6   478.1 27.8
+Prompt-Tuning DT          941.5 3.2    -39.5 3.7   427.9  4.3   472.5 29.0
+Prompt Diffuser           945.3 7.2    -35.3 2.4   432.1  6.7   555.7  6.8
+Prompt-DT-FT-Full         950.6 1.2    -23.0 1.1   494.2  2.3   564.7  0.7
+"""
+_ROWS_2 = """
+expert data  -42.1 -49.9 -89.2  -32.6 -34.2 -33.5
+medium data  -41.4 -50.3 -90.3  -34.2 -33.5 -34.4
+random data  -41.2 -50.4 -90.4  -33.5 -33.2 -32.5
+"""
+_ROWS_3 = """
+Prompt-DT         526.0   52.7
+Prompt-Tuning DT  540.8   52.7
+Prompt Diffuser   546.8  329.2
+"""
+OUT_OF_DISTRIBUTION, ZERO_SHOT = "out of distribution, few-shot", "zero-shot"
+
+
+def _lines(text: str) -> Iterator[tuple[str, list[float]]]:
+    """Read lines of a name, two spaces, and numbers."""
+    for line in text.strip().splitlines():
+        name, _, numbers = line.partition("  ")
+        yield name, [float(number) for number in numbers.split()]
+
+
+_COLUMNS_1 = ("cheetah-dir", "cheetah-vel", "ant-dir", "reach")
+_COLUMNS_2 = [(m, q) for m in ("Prompt-Tuning DT", "Prompt Diffuser") for q in QUALITIES]
+PUBLISHED: dict[str, dict[tuple[str, str], tuple[float, float | None]]] = {
+    "1": {
+        (row, column): tuple(pair)
+        for row, numbers in _lines(_ROWS_1)
+        for column, *pair in zip(_COLUMNS_1, numbers[::2], numbers[1::2], strict=True)
+    },
+    "2": {
+        (f"{data}, {prompt} prompt", column): (mean, None)
+        for data, numbers in _lines(_ROWS_2)
+        for (column, prompt), mean in zip(_COLUMNS_2, numbers, strict=True)
+    },
+    "3": {
+        (row, column): (mean, None)
+        for row, numbers in _lines(_ROWS_3)
+        for column, mean in zip((OUT_OF_DISTRIBUTION, ZERO_SHOT), numbers, strict=True)
+    },
+    "guidance": {},
+}
+"""Published numbers: table → (row, column) → mean and sd over seeds, None where it is not given.
+The guidance ablation is a figure without numbers. Reach is on another scale than Meta-World's."""
+
+# row of table 1 → key of presets.CHOSEN, quality of the few-shot trajectories
+_ROWS = {
+    "Prompt-DT, random prompt": ("prompt-dt", "random"),
+    "Prompt-DT, expert prompt": ("prompt-dt", "expert"),
+    "MT-ORL": ("mt-orl", "expert"),
+    "Soft Prompt": ("soft-prompt", "expert"),
+    "Adaptor": ("adapter", "expert"),
+    "HDT": ("hdt", "expert"),
+    "Prompt-DT-FT": ("prompt-dt-ft", "expert"),
+    "Prompt-Tuning DT": ("prompt-tuning-dt", "expert"),
+    "Prompt-Tuning DT, online": ("prompt-tuning-dt/online", "expert"),
+    "Prompt Diffuser": ("prompt-diffuser", "expert"),
+    "Prompt Diffuser, best of 8": ("prompt-diffuser/best-of-8", "expert"),
+    "Prompt Diffuser, informed": ("informed-diffuser", "expert"),
+    "Prompt VAE": ("prompt-vae", "expert"),
+    "Prompt GAN": ("prompt-gan", "expert"),
+    "Prompt-DT-FT-Full": ("prompt-dt-ft-full", "expert"),
+}
+_GUIDANCE = {
+    "diffusion loss alone": {"guidance": "diffusion"},
+    "downstream loss alone": {"guidance": "downstream"},
+    "plain sum": {"projection": "none"},
+    "projection, vector": {"projection": "vector"},
+    "projection, tensor": {"projection": "tensor"},
+    "projection, subspace": {"projection": "subspace"},
+}
+
+
+def _table_1(families: Iterable[str], **fields: Any) -> Cells:
+    return {
+        (row, family): [
+            spec
+            for index in _tasks(family)
+            for spec in _seeds(key, family, index, quality=quality, **fields)
+        ]
+        for row, (key, quality) in _ROWS.items()
+        for family in families
+    }
+
+
+def _table_2(families: Iterable[str], **fields: Any) -> Cells:
+    keys = {"Prompt-Tuning DT": "prompt-tuning-dt", "Prompt Diffuser": "prompt-diffuser"}
+    keys["Soft Prompt"] = "soft-prompt"
+    keys["Prompt Diffuser, best of 8"] = "prompt-diffuser/best-of-8"
+    keys["Prompt Diffuser, informed"] = "informed-diffuser"
+    cells: Cells = {}
+    for column, key in keys.items():
+        for data in QUALITIES:
+            for prompt in (
+                QUALITIES if column in ("Prompt-Tuning DT", "Prompt Diffuser") else (data,)
+            ):
+                # left out where it is the same, so that the run is that of table 1
+                own = {"quality": data, "prompts": "" if prompt == data else prompt}
+                cells[f"{data} data, {prompt} prompt", column] = [
+                    spec
+                    for family in families
+                    for index in _tasks(family)
+                    for spec in _seeds(key, family, index, **own, **fields)
+                ]
+    return cells
+
+
+def _table_3(families: Iterable[str], **fields: Any) -> Cells:
+    keys = {
+        "Prompt-DT": "prompt-dt",
+        "Prompt-Tuning DT": "prompt-tuning-dt",
+        "Prompt Diffuser": "prompt-diffuser",
+    }
+    cells: Cells = {}
+    split = "out-of-distribution"
+    for row, key in keys.items():
+        cells[row, OUT_OF_DISTRIBUTION] = [
+            spec
+            for family in families
+            for index in _tasks(family, split)
+            for spec in _seeds(key, family, index, quality="expert", split=split, **fields)
+        ]
+    for row, key in keys.items():
+        cells[row, ZERO_SHOT] = _zero_shot(key, families, **fields)
+    return cells
+
+
+def _zero_shot(
+    key: str, families: Iterable[str], seeds: Sequence[int], **fields: Any
+) -> list[RunSpec]:
+    """Return the runs of a zero-shot cell of table 3.
+
+    Nothing of the test task may be used; where prompt and condition come from is not published.
+    Ours: from the expert set of another test task, the next one for seed 0, the one after for
+    seed 1 and so on. There is nothing to tune on, so no method takes an update: the ranking of
+    Prompt-Tuning DT leaves the prompt as it is, and Prompt Diffuser generates one untuned.
+    """
+    method = "prompt-diffuser" if key == "prompt-diffuser" else "prompt-dt"
+    settings = CHOSEN[key][0] if method == key else {}
+    specs = []
+    for family in families:
+        tasks = _tasks(family)
+        for place, index in enumerate(tasks):
+            for seed in seeds:
+                donor = tasks[(place + 1 + seed % (len(tasks) - 1)) % len(tasks)]
+                specs.append(
+                    RunSpec(
+                        family,
+                        index,
+                        f"{assets.OTHER}{donor}",
+                        method,
+                        settings,
+                        updates=0,
+                        seed=seed,
+                        eval_every=0,
+                        **fields,
+                    )
+                )
+    return specs
+
+
+def _guidance(families: Iterable[str], data: Sequence[str], **fields: Any) -> Cells:
+    columns = {family: (family, "expert") for family in families if "expert" in data}
+    for quality in QUALITIES:
+        if quality in data and quality != "expert" and "cheetah-vel" in families:
+            columns[f"cheetah-vel, {quality} data"] = ("cheetah-vel", quality)
+    return {
+        (row, column): [
+            spec
+            for index in _tasks(family)
+            for spec in _seeds(
+                "prompt-diffuser", family, index, quality=quality, settings=settings, **fields
+            )
+        ]
+        for column, (family, quality) in columns.items()
+        for row, settings in _GUIDANCE.items()
+    }
+
+
+def _tasks(family: str, split: str = "test") -> list[int]:
+    return [task.index for task in evaluated_tasks(find(family), split)]
+
+
+def _seeds(key: str, family: str, task: int, seeds: Sequence[int], **fields: Any) -> list[RunSpec]:
+    return [chosen(key, family, task, seed=seed, **fields) for seed in seeds]
+
+
+_FAMILIES = {"2": ("cheetah-vel",), "3": ("ant-dir",)}
+
+
+def cells(
+    table: TableName,
+    *,
+    families: Sequence[str] = (),
+    methods: Sequence[str] = (),
+    seeds: Sequence[int] = SEEDS,
+    data: Sequence[str] = ("expert",),
+) -> Cells:
+    """Return the runs of every cell of a table.
+
+    Args:
+        table: Which.
+        families: Its families; by default those of the published table.
+        methods: Keys of ``METHODS``; all by default.
+        seeds: Seeds of the adaptation.
+        data: Of the table ``guidance``: qualities of the few-shot trajectories. All but expert
+            are of Cheetah-vel alone.
+
+    Raises:
+        ValueError: if something has no such name, or nothing is left of the table.
+    """
+    for name, known in [(f, FAMILIES) for f in families] + [(m, METHODS) for m in methods]:
+        if name not in known:
+            what = "task family" if known is FAMILIES else "method"
+            raise ValueError(f"There is no {what} {name!r}.{did_you_mean(name, list(known))}")
+    families = tuple(families) or _FAMILIES.get(table, tuple(FAMILIES))
+    if table in _FAMILIES and len(families) > 1:
+        raise ValueError(f"Table {table} is of one family: got {', '.join(families)}.")
+    if not seeds:
+        raise ValueError("`seeds` must name at least one seed.")
+    seeds = tuple(dict.fromkeys(seeds))
+    makers = {"1": _table_1, "2": _table_2, "3": _table_3}
+    if table == "guidance":
+        found = _guidance(families, data, seeds=seeds)
+    else:
+        found = makers[table](families, seeds=seeds)
+    if methods:
+        found = {
+            place: kept
+            for place, cell in found.items()
+            if (kept := [spec for spec in cell if spec.method in methods])
+        }
+    if not found:
+        raise ValueError("No cell of the table is left: ask for more families, methods or data.")
+    return found
+
+
+def published(
+    table: TableName, place: tuple[str, str], cell: Sequence[RunSpec]
+) -> tuple[float | None, float | None]:
+    """Return the published mean and sd of a cell, None where there is none for its family."""
+    families = {spec.family for spec in cell}
+    if table in _FAMILIES and not families <= set(_FAMILIES[table]):
+        return None, None
+    return PUBLISHED[table].get(place, (None, None))
+
+
+def baseline(cell: Iterable[RunSpec]) -> list[RunSpec]:
+    """Return what a cell is compared with: Prompt-DT with expert prompts, not tuned.
+
+    Where the prompt is another task's, the same prompt: zero-shot is compared with zero-shot.
+    """
+    return [
+        spec.untuned
+        if spec.quality.startswith(assets.OTHER)
+        else replace(spec.untuned, quality="expert")
+        for spec in cell
+    ]
+
+
+def runs_of(cells: Cells) -> list[RunSpec]:
+    """Return every run that a table needs, its baselines too; some more than once."""
+    return [spec for cell in cells.values() for spec in [*cell, *baseline(cell)]]

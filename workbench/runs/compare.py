@@ -1,0 +1,202 @@
+"""One tuning beside what it is compared with: the untuned prompt, in the same episodes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+import pandas as pd
+import torch
+
+from workbench.data.rollout import Evaluation, half_width
+from workbench.data.trajectory import Normalizer, Segment
+from workbench.runs.store import RunStore
+from workbench.tuning.loop import TuneStep, acting_model, run, start
+from workbench.tuning.spec import RunSpec
+
+Role = Literal["preview", "untuned", "tuned"]
+
+
+def compare(spec: RunSpec, store: RunStore) -> Iterator[tuple[Role, TuneStep]]:
+    """Run the untuned prompt, then the tuning, and record both.
+
+    The very first item is a preview: the prompts before any update, and the denoising chain that
+    made them if there is one, without an evaluation: so a page has something to draw at once.
+
+    Args:
+        spec: A run of any method that is not the untuned prompt.
+        store: Where both runs are kept. The untuned run is read back if it is there.
+
+    Raises:
+        ValueError: if ``spec`` tunes nothing.
+    """
+    if spec.method == "prompt-dt":
+        raise ValueError("There is nothing to compare: this run is the untuned prompt itself.")
+    yield "preview", preview(spec)
+    untuned = spec.untuned
+    if untuned.id in store:
+        (first,) = store.load(untuned.id, acting_model(untuned))
+    else:
+        (first,) = store.record(untuned, run(untuned))
+    yield "untuned", first
+    for step in store.record(spec, run(spec)):
+        yield "tuned", step
+
+
+def preview(spec: RunSpec) -> TuneStep:
+    """Return update 0 of a run without its evaluation: its prompts, and the chain that made them.
+
+    Raises:
+        ValueError: if a network or trajectories that it needs are not there.
+    """
+    method, model, trajectories = start(spec)
+    rng = torch.Generator().manual_seed(spec.seed)
+    learner = method.start(model, trajectories["demos"], rng, prompts=trajectories["prompts"])
+    snapshot = learner.snapshot()
+    return TuneStep(0, {}, 0.0, snapshot, n_trainable=learner.n_trainable, trace=snapshot.trace)
+
+
+def watch(spec: RunSpec, store: RunStore, *, keep: bool = True) -> Iterator[TuneStep]:
+    """Yield a preview, so that there is something to draw at once, then the steps of a run.
+
+    Args:
+        spec: Any run, also of the untuned prompt.
+        store: Where it is recorded.
+        keep: Whether it is recorded at all: a run that the store has stays when it is run again
+            to be looked at, even if that is stopped.
+    """
+    yield preview(spec)
+    yield from store.record(spec, run(spec)) if keep else run(spec)
+
+
+def without_preview(steps: Iterable[TuneStep]) -> tuple[TuneStep, ...]:
+    """Return the steps of ``watch`` without the preview once update 0 itself is there."""
+    steps = tuple(steps)
+    return steps[1:] if len(steps) > 1 and steps[0].evaluation is None else steps
+
+
+def paired(a: Evaluation, b: Evaluation) -> tuple[float, float]:
+    """Return b's return minus a's, paired over episodes: mean and 95 % half-width.
+
+    The interval is over initial states; the seed and its prompts are held fixed.
+
+    Raises:
+        ValueError: if the two are not of the same episodes.
+    """
+    if a.seeds != b.seeds or len(a.returns) != len(b.returns):
+        raise ValueError(
+            f"Only the same episodes can be paired: got {len(a.returns)} and {len(b.returns)}, "
+            f"seeds {a.seeds} and {b.seeds}. Evaluate both with the same seeds."
+        )
+    pairs = b.returns - a.returns
+    return float(pairs.mean()), half_width(pairs)
+
+
+def prompt_distance(a: Segment, b: Segment, normalizer: Normalizer) -> float | None:
+    """Return how far two sets of prompts are apart, in standard deviations of the training data.
+
+    It is the root mean square over prompts, rows, observations and actions; prompt i of one is
+    compared with prompt i of the other.
+
+    Returns:
+        None if they do not match in number and length, as where there is no prompt at all.
+    """
+    n = normalizer.n_observations + normalizer.n_actions
+    x, y = (normalizer.pack(prompt)[0][..., :n] for prompt in (a, b))
+    if x.shape != y.shape or not x.numel():
+        return None
+    return float(np.sqrt((x - y).square().mean().item()))
+
+
+@dataclass(frozen=True, eq=False)
+class Comparison:
+    """What is known of a comparison so far.
+
+    Attributes:
+        spec: The tuned run.
+        preview: The prompts and the chain before any update, or None.
+        untuned: The evaluated untuned prompt, or None while it is not there yet.
+        steps: Steps of the tuning so far.
+    """
+
+    spec: RunSpec
+    preview: TuneStep | None
+    untuned: TuneStep | None
+    steps: tuple[TuneStep, ...]
+
+    @classmethod
+    def of(cls, spec: RunSpec, items: Iterable[tuple[Role, TuneStep]]) -> Comparison:
+        """Fold what ``compare`` has yielded so far."""
+        by_role: dict[str, list[TuneStep]] = {"preview": [], "untuned": [], "tuned": []}
+        for role, step in items:
+            by_role[role].append(step)
+        last = {role: steps[-1] if steps else None for role, steps in by_role.items()}
+        return cls(spec, last["preview"], last["untuned"], tuple(by_role["tuned"]))
+
+    @classmethod
+    def stored(cls, spec: RunSpec, store: RunStore) -> Comparison | None:
+        """Read a comparison back from a store; None if it lacks either run."""
+        if spec.id not in store or spec.untuned.id not in store:
+            return None
+        (untuned,) = store.load(spec.untuned.id, acting_model(spec.untuned))
+        return cls(spec, None, untuned, tuple(store.load(spec.id, acting_model(spec))))
+
+    @property
+    def evaluated(self) -> tuple[TuneStep, ...]:
+        """The evaluated steps of the tuning."""
+        return tuple(step for step in self.steps if step.evaluation is not None)
+
+    def difference(self, step: TuneStep) -> tuple[float, float]:
+        """Return tuned minus untuned return, paired over episodes: mean and 95 % half-width."""
+        return paired(self.untuned.evaluation, step.evaluation)
+
+
+def stored_runs(store: RunStore) -> list[dict[str, object]]:
+    """Return one row per complete tuning of a store whose untuned run is there too.
+
+    Each row has the spec's names and ``untuned``, ``start`` (update 0), ``tuned`` (last update):
+    mean returns over the same episodes; and ``conflict_share``, of updates. What a method does not
+    have, such as ``lam``, is None.
+    """
+    rows = []
+    for run_id in store.ids():
+        spec = store.spec(run_id)
+        if spec.method == "prompt-dt" or spec.untuned.id not in store:
+            continue
+        (untuned,), evaluations = store.returns(spec.untuned.id), store.returns(run_id)
+        conflicts = store.measured(run_id, "conflict")
+        rows.append(
+            {
+                "run": run_id,
+                "family": spec.family,
+                "task": spec.task,
+                "quality": spec.quality,
+                "method": spec.method,
+                "lam": spec.settings.get("lam"),
+                "projection": spec.settings.get("projection"),
+                "updates": spec.updates,
+                "seed": spec.seed,
+                "untuned": untuned.mean(),
+                "start": evaluations[0].mean(),
+                "tuned": evaluations[-1].mean(),
+                "conflict_share": conflicts.mean() if len(conflicts) else None,
+            }
+        )
+    return rows
+
+
+def summary_by_quality(runs: pd.DataFrame) -> pd.DataFrame:
+    """Average ``stored_runs`` over tasks and seeds, one row per quality.
+
+    ``difference`` is tuned minus untuned, ``half_width`` half its 95 % interval over runs.
+    """
+    runs = runs.assign(difference=runs.tuned - runs.untuned)
+    columns = ["untuned", "start", "tuned", "difference", "conflict_share"]
+    groups = runs.groupby("quality", sort=True)
+    table = groups[columns].mean()
+    table["half_width"] = groups["difference"].apply(lambda d: half_width(d.to_numpy()))
+    table["tuned_sd"] = groups["tuned"].std()
+    table.insert(0, "runs", groups.size())
+    return table.reset_index()

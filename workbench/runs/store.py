@@ -1,0 +1,292 @@
+"""Runs on disk. The result is written last: its presence means that the run is complete."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+
+import numpy as np
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+
+from workbench.data.rollout import Evaluation
+from workbench.data.trajectory import Segment, Trajectory
+from workbench.methods import Snapshot
+from workbench.networks.diffusion import DenoisingTrace
+from workbench.networks.prompt_dt import PromptDT, PromptedPolicy
+from workbench.runs.locks import held
+from workbench.tasks import find
+from workbench.tuning.loop import TuneStep
+from workbench.tuning.spec import RunSpec
+
+FORMAT = 2
+"""Of what is written. 1 had no number and is read; a higher one than this is refused."""
+MADE = "made.json"
+"""Beside a run that a sweep made: where, by which code and how fast."""
+_PATIENCE = 5.0  # seconds that another writer of the same run has to end
+_TRACE = ("x", "x0_hat", "y")
+_PROMPT = ("returns_to_go", "observations", "actions", "rewards", "timesteps", "mask")
+_EPISODE = ("observations", "actions", "rewards", "states")
+
+
+class RunStore:
+    """A folder of runs, ``<id>/``, each with
+
+    * ``spec.json``: what determines the result,
+    * ``steps.jsonl``: one line per update, appended as they come,
+    * ``evaluated/<update>.safetensors``: prompts, the first one's denoising and first episode,
+    * ``traces/<update>.safetensors``: the first prompt's denoising, in between,
+    * ``result.json``: written last, so its presence means complete.
+
+    All but the tensors is JSON: ``pandas.read_json(path, lines=True)`` reads the updates. A kill
+    at any moment leaves no run that reads as complete and is not, and costs at most the update in
+    flight. Several processes may share a folder; one at a time writes a run.
+    """
+
+    def __init__(self, root: Path | str):
+        self.root = Path(root)
+
+    def ids(self) -> list[str]:
+        """Return the ids of all complete runs, newest first."""
+        done = self.root.glob("*/result.json")
+        return [p.parent.name for p in sorted(done, key=lambda p: -p.stat().st_mtime)]
+
+    def record(self, spec: RunSpec, steps: Iterable[TuneStep]) -> Iterator[TuneStep]:
+        """Pass ``steps`` through while writing them; the result follows the last one.
+
+        A stream that is closed early leaves a folder without a result: an incomplete run,
+        which the next recording of the same spec replaces.
+
+        Raises:
+            ValueError: if another process is writing this run.
+        """
+        folder = self.root / spec.id
+        # the lock is on the very file that two writers would mix up
+        with held(folder / "steps.jsonl", _PATIENCE) as ours:
+            if not ours:
+                raise ValueError(
+                    f"Run {spec.id} in {self.root} is being written by another process. "
+                    "Wait until it ends, or choose another folder."
+                )
+            _empty(folder)
+            _write(folder / "spec.json", spec.canonical)
+            yield from self._written(spec, steps)
+
+    def _written(self, spec: RunSpec, steps: Iterable[TuneStep]) -> Iterator[TuneStep]:
+        """Write the steps of a run into its empty folder, then its result."""
+        folder, evaluations, seconds = self.root / spec.id, [], 0.0
+        with open(folder / "steps.jsonl", "w") as file:
+            for step in steps:
+                seconds += step.seconds
+                if step.evaluation is not None:
+                    _save_evaluated(_made(folder / "evaluated") / _name(step), step)
+                    evaluations.append({"update": step.update, **step.evaluation.summary()})
+                elif step.trace is not None:
+                    _save_trace(_made(folder / "traces") / _name(step), step.trace)
+                # after the files that it stands for: a line promises them
+                file.write(json.dumps(_line(step)) + "\n")
+                file.flush()
+                yield step
+        result = {"format": FORMAT, "id": spec.id, "evaluations": evaluations}
+        result |= {"n_trainable": step.n_trainable, "update_seconds": round(seconds, 3)}
+        for path in [*folder.rglob("*"), folder, self.root]:
+            _sync(path)  # a power cut must not leave a result without what it sums up
+        _write(folder / "result.json", result)
+        _sync(folder)
+
+    def folder(self, run_id: str) -> Path:
+        """Return where the files of a run can be read."""
+        return self.root / run_id
+
+    def settled(self, run_id: str) -> bool:
+        """Return whether a run is complete and where it belongs, so that nothing is left to do."""
+        return run_id in self
+
+    def deliver(self, run_id: str) -> None:
+        """Bring what there is of a run to where it belongs; a folder of this machine is there."""
+
+    def __contains__(self, run_id: str) -> bool:
+        return (self.root / run_id / "result.json").exists()
+
+    def forget(self, run_id: str) -> None:
+        """Make a run incomplete, so that it is run anew."""
+        (self.root / run_id / "result.json").unlink(missing_ok=True)
+
+    def result(self, run_id: str) -> dict:
+        """Return ``result.json`` of a complete run.
+
+        Raises:
+            ValueError: if it is not there, cannot be read, or is of a later workbench.
+        """
+        try:
+            result = json.loads((self.folder(run_id) / "result.json").read_text())
+            written = int(result.get("format", 1))
+        except (OSError, ValueError, TypeError, AttributeError) as error:
+            raise ValueError(f"Run {run_id!r} in {self.root} is not complete: {error}.") from error
+        if written > FORMAT:
+            raise ValueError(
+                f"Run {run_id!r} in {self.root} has format {written}, this workbench reads up to "
+                f"{FORMAT}: update it (`git pull`, `make install`) to read the run."
+            )
+        return result
+
+    def spec(self, run_id: str) -> RunSpec:
+        """Return the spec of a run.
+
+        Raises:
+            ValueError: if the store has no such run, the spec cannot be read, or a later
+                workbench wrote it.
+        """
+        path = self.folder(run_id) / "spec.json"
+        if run_id in self:
+            self.result(run_id)  # says so if the format is a later one
+        try:
+            plain = json.loads(path.read_text())
+            plain.pop("assets", None)
+            return RunSpec(**plain)
+        except (OSError, json.JSONDecodeError, TypeError, AttributeError) as error:
+            raise ValueError(
+                f"There is no readable run {run_id!r} in {self.root}: {error}."
+            ) from error
+
+    def returns(self, run_id: str) -> list[np.ndarray]:
+        """Return the returns of every evaluation of a run, in order, (episodes,) each."""
+        return [np.array(line["returns"]) for line in self.lines(run_id) if "returns" in line]
+
+    def measured(self, run_id: str, name: str) -> np.ndarray:
+        """Return what the updates of a run measured under ``name``, in order."""
+        return np.array([line[name] for line in self.lines(run_id) if name in line])
+
+    def lines(self, run_id: str) -> list[dict]:
+        """Return the lines of ``steps.jsonl``: what is known of every update.
+
+        The last one of an incomplete run is left out where a crash tore it.
+
+        Raises:
+            ValueError: if they cannot be read.
+        """
+        try:
+            text = (self.folder(run_id) / "steps.jsonl").read_text()
+            whole, _, torn = text.rpartition("\n")
+            if torn and run_id in self:
+                whole = text
+            return [json.loads(line) for line in whole.splitlines()]
+        except (OSError, ValueError) as error:
+            raise ValueError(f"Run {run_id!r} in {self.root} is damaged: {error!r}.") from error
+
+    def load(self, run_id: str, model: PromptDT) -> list[TuneStep]:
+        """Return the steps of a run, evaluated ones with policy, first chain and first episode.
+
+        Of a denoising trace the first prompt's chain is kept, in halves: enough to draw it.
+
+        Args:
+            run_id: Id of the run.
+            model: The frozen model that it acts with, as ``tune.acting_model`` gives it.
+        """
+        spec, folder = self.spec(run_id), self.folder(run_id)
+        try:
+            lines = self.lines(run_id)
+            return [_step(line, spec, folder, model) for line in lines]
+        except (OSError, KeyError, TypeError, SafetensorError) as error:
+            raise ValueError(f"Run {run_id!r} in {self.root} is damaged: {error!r}.") from error
+
+
+def _empty(folder: Path) -> None:
+    """Take away an earlier attempt: its result first and for good, then lines, then files."""
+    (folder / "result.json").unlink(missing_ok=True)
+    _sync(folder)
+    os.truncate(folder / "steps.jsonl", 0)
+    for name in ("evaluated", "traces"):
+        shutil.rmtree(folder / name, ignore_errors=True)
+    (folder / MADE).unlink(missing_ok=True)
+
+
+def _made(folder: Path) -> Path:
+    folder.mkdir(exist_ok=True)
+    return folder
+
+
+def _name(step: TuneStep) -> str:
+    return f"{step.update}.safetensors"
+
+
+def _write(path: Path, value: object) -> None:
+    """Write JSON so that a reader sees all of it or nothing, whatever fails."""
+    partial = path.with_suffix(f".{os.getpid()}.partial")
+    partial.write_text(json.dumps(value, indent=1, sort_keys=True) + "\n")
+    _sync(partial)
+    partial.replace(path)
+
+
+def _sync(path: Path) -> None:
+    """Wait until a file, or the names in a folder, are on the disk."""
+    try:
+        file = os.open(path, os.O_RDONLY)
+    except OSError:  # Windows opens no folders; a neighbour's partial file may just have gone
+        return
+    try:
+        os.fsync(file)
+    finally:
+        os.close(file)
+
+
+def _line(step: TuneStep) -> dict:
+    line = {"update": step.update, "seconds": round(step.seconds, 5), **step.measured}
+    if step.evaluation is not None:
+        line["returns"] = [round(float(r), 4) for r in step.evaluation.returns]
+        line["seeds"] = list(step.evaluation.seeds)
+    return line
+
+
+def _save_evaluated(path: Path, step: TuneStep) -> None:
+    prompt, trace = step.snapshot.policy.prompt, step.snapshot.trace
+    tensors = {f"prompt.{n}": getattr(prompt, n) for n in _PROMPT}
+    tensors |= {f"weights.{n}": w for n, w in step.snapshot.weights.items()}
+    if trace is not None:
+        tensors |= {f"trace.{n}": t for n, t in _drawn(trace).items()}
+    first = step.evaluation.trajectories[0]
+    tensors |= {f"episode.{n}": torch.from_numpy(getattr(first, n)) for n in _EPISODE}
+    save_file({n: t.contiguous() for n, t in tensors.items()}, path)
+
+
+def _save_trace(path: Path, trace: DenoisingTrace) -> None:
+    save_file(_drawn(trace), path)
+
+
+def _drawn(trace: DenoisingTrace) -> dict[str, torch.Tensor]:
+    """Return the chain of the first prompt in halves: it is drawn, not computed with."""
+    first = {"x": trace.x[:, :1], "x0_hat": trace.x0_hat[:, :1], "y": trace.y[:1]}
+    return {n: t.half().contiguous() for n, t in first.items()}
+
+
+def _step(line: dict, spec: RunSpec, folder: Path, model: PromptDT) -> TuneStep:
+    line = dict(line)
+    update, seconds = line.pop("update"), line.pop("seconds")
+    returns, seeds = line.pop("returns", None), line.pop("seeds", ())
+    if returns is None:
+        path, trace = folder / "traces" / f"{update}.safetensors", None
+        if path.exists():
+            trace = DenoisingTrace(**{n: t.float() for n, t in load_file(path).items()})
+        return TuneStep(update, line, seconds, trace=trace)
+    tensors = load_file(folder / "evaluated" / f"{update}.safetensors")
+    prompt = Segment(**{n: tensors[f"prompt.{n}"] for n in _PROMPT})
+    trace = None
+    if "trace.x" in tensors:
+        trace = DenoisingTrace(**{n: tensors[f"trace.{n}"].float() for n in _TRACE})
+    task = find(spec.family).task(spec.task)
+    episode = {n: tensors[f"episode.{n}"].numpy() for n in _EPISODE}
+    evaluation = Evaluation(
+        task, tuple(seeds), np.array(returns), (Trajectory(**episode, task=task),)
+    )
+    weights = _below(tensors, "weights.")
+    policy = PromptedPolicy(model.with_weights(weights) if weights else model, prompt)
+    snapshot = Snapshot(policy, trace, weights)
+    return TuneStep(update, line, seconds, snapshot, evaluation, trace=trace)
+
+
+def _below(tensors: Mapping[str, torch.Tensor], prefix: str) -> dict[str, torch.Tensor]:
+    return {n.removeprefix(prefix): t for n, t in tensors.items() if n.startswith(prefix)}

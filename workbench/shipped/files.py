@@ -1,0 +1,227 @@
+"""The shipped files: where they are, and the one manifest that says what made each of them."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import os
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+from workbench.data import own_sets as own
+from workbench.data.behaviour import BehaviourPolicy
+from workbench.data.qualities import QUALITIES, Quality
+from workbench.data.trajectory import Trajectory
+from workbench.data.trajectory_files import load_trajectories
+from workbench.networks.variants import variant_of
+from workbench.tasks import Task, find
+from workbench.tasks.splits import TEST
+
+_CODE = Path(__file__).resolve().parents[2]
+ROOT = Path(os.environ.get("WORKBENCH_ASSETS") or _CODE / "assets").resolve()
+"""The folder of the shipped files; ``WORKBENCH_ASSETS`` names another one."""
+ON_DEMAND = _CODE / "data"
+"""The folder of networks that are made on demand and do not ship."""
+MANIFEST = ROOT / "manifest.json"
+OTHER = "other:"
+"""Before the index of another task of the family, where a quality is asked for."""
+
+
+def policy_path(family: str, quality: Quality) -> Path:
+    """Where the behaviour policy of a quality ships."""
+    return ROOT / family / f"behaviour-{quality}.safetensors"
+
+
+def root_of(split: str = TEST) -> Path:
+    """The folder of the files of a split: ``validation`` is made on demand and does not ship."""
+    if split == TEST:
+        return ROOT
+    return (ON_DEMAND if split == "validation" else ROOT) / split
+
+
+def pretrained_path(family: str, name: str, split: str = TEST, variant: str = "") -> Path:
+    """Where a pretrained network is kept: ``prompt-dt``, ``diffuser``, ``mt-orl`` and so on."""
+    root = root_of(split)
+    if variant_of(variant).changes(name):
+        root = ON_DEMAND / "variants" / variant / ("" if split == TEST else split)
+    return root / family / f"{name}.safetensors"
+
+
+def model_path(family: str, split: str = TEST, variant: str = "") -> Path:
+    """Where the pretrained Prompt-DT ships."""
+    return pretrained_path(family, "prompt-dt", split, variant)
+
+
+def diffuser_path(family: str, split: str = TEST) -> Path:
+    """Where the pretrained diffuser ships."""
+    return pretrained_path(family, "diffuser", split)
+
+
+def check_quality(quality: str) -> None:
+    """Check that there can be few-shot sets of a quality.
+
+    Raises:
+        ValueError: if it is neither a quality that ships, nor ``own:<name>`` or ``other:<task>``.
+    """
+    if own.name_of(quality) is None and other_task(quality) is None and quality not in QUALITIES:
+        raise ValueError(
+            f"`quality` must be one of {', '.join(QUALITIES)}, {own.PREFIX}NAME for a set of "
+            f"your own, or {OTHER}TASK for the expert set of another task: got {quality!r}."
+        )
+
+
+def other_task(quality: str) -> int | None:
+    """Return 17 for ``other:17``: nothing of the task itself is used, but task 17's expert set."""
+    index = quality.removeprefix(OTHER)
+    return int(index) if index != quality and index.isdecimal() and index.isascii() else None
+
+
+def demos_path(task: Task, quality: str, split: str = TEST) -> Path:
+    """Where the few-shot set of a task and quality ships, or is kept if it is ``own:<name>``."""
+    if (name := own.name_of(quality)) is not None:
+        return own.path_of(task, name)
+    if (index := other_task(quality)) is not None:
+        task, quality = find(task.family).task(index), "expert"
+    return root_of(split) / task.family / "demos" / f"{task.index}-{quality}.safetensors"
+
+
+def behaviour(family: str, quality: Quality) -> BehaviourPolicy:
+    """Load a shipped behaviour policy.
+
+    Raises:
+        ValueError: if the family ships none.
+    """
+    path = policy_path(family, quality)
+    if not path.exists():
+        raise ValueError(
+            f"No {quality} behaviour policy ships for {family}: "
+            f"make one with `python -m workbench behaviour {family}`."
+        )
+    return BehaviourPolicy.load(path)
+
+
+def demos(task: Task, quality: str, split: str = TEST) -> tuple[Trajectory, ...]:
+    """Load the few-shot set of a task and quality: 5 trajectories, or what ``own:<name>`` holds.
+
+    Raises:
+        ValueError: if it does not ship, or was not imported.
+    """
+    if (name := own.name_of(quality)) is not None:
+        return own.load(task, name)
+    path = demos_path(task, quality, split)
+    if not path.exists():
+        raise ValueError(
+            f"No {quality} few-shot set ships for {task}: few-shot sets exist for test tasks. "
+            f"Make them with `python -m workbench demos {task.family}"
+            f"{'' if split == TEST else f' --split {split}'}`."
+        )
+    return load_trajectories(path)
+
+
+def has_models(family: str) -> bool:
+    """Return whether a family's Prompt-DT, diffuser and few-shot sets ship."""
+    paths = model_path(family), diffuser_path(family), ROOT / family / "demos"
+    return all(path.exists() for path in paths)
+
+
+def manifest(root: Path | None = None) -> dict[str, dict]:
+    """Return the manifest: file name below ``assets/`` (or ``root``) → what made it.
+
+    Raises:
+        ValueError: if the file is no manifest.
+    """
+    path = MANIFEST if root is None else root / MANIFEST.name
+    if not path.exists():
+        return {}
+    try:
+        entries = json.loads(path.read_bytes())
+        if not isinstance(entries, dict) or not all(isinstance(e, dict) for e in entries.values()):
+            raise ValueError("not a table of files")
+    except ValueError as error:
+        raise ValueError(
+            f"{path} cannot be read ({error}). Restore it: `git checkout -- assets/manifest.json`."
+        ) from error
+    return entries
+
+
+def record(path: Path, *, command: str, seed: int, **measured: object) -> None:
+    """Enter a file into the manifest, with its size, hash and the code's commit.
+
+    Entries of files that no longer exist are dropped. Processes that record at the same time
+    take turns, and a reader sees the manifest before or after, never half of it.
+    """
+    name = path.relative_to(ROOT).as_posix()
+    entry = {
+        "command": command,
+        "seed": seed,
+        "commit": commit(),
+        "bytes": path.stat().st_size,
+        "sha256": sha256(path),
+        "measured": measured,
+    }
+    with _turn():
+        entries = {n: e for n, e in manifest().items() if (ROOT / n).exists()} | {name: entry}
+        _write(entries)
+
+
+def measure(path: Path, **measured: object) -> None:
+    """Add figures to the entry of a shipped file.
+
+    Raises:
+        ValueError: if the manifest has no such file, or the file has changed since.
+    """
+    name = path.relative_to(ROOT).as_posix()
+    with _turn():
+        entries = manifest()
+        if name not in entries or entries[name]["sha256"] != sha256(path):
+            raise ValueError(
+                f"{name} is not the file of the manifest: make it again with its command."
+            )
+        entries[name]["measured"] |= measured
+        _write(entries)
+
+
+def _write(entries: dict[str, dict]) -> None:
+    partial = MANIFEST.with_suffix(f".{os.getpid()}.partial")
+    partial.write_text(json.dumps(dict(sorted(entries.items())), indent=1) + "\n")
+    partial.replace(MANIFEST)
+
+
+@contextlib.contextmanager
+def _turn() -> Iterator[None]:
+    """Wait for our turn to write; the folder itself is the lock, so no lock file is left."""
+    try:
+        import fcntl
+
+        folder = os.open(ROOT, os.O_RDONLY)
+    except (ImportError, OSError):  # Windows, which locks otherwise: nobody to take turns with
+        yield
+        return
+    try:
+        with contextlib.suppress(OSError):  # a file system without locks
+            fcntl.flock(folder, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(folder)  # which ends the turn
+
+
+def sha256(path: Path) -> str:
+    """Return the SHA-256 of a file, in hexadecimal."""
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def commit() -> str:
+    """Return the commit of the code, ``+`` appended when files of the package differ from it."""
+    git = ["git", "-C", str(_CODE)]
+    try:
+        head = subprocess.run(
+            [*git, "rev-parse", "--short=12", "HEAD"], capture_output=True, text=True, check=True
+        ).stdout.strip()
+        changed = subprocess.run(
+            [*git, "status", "--porcelain", "workbench"], capture_output=True, text=True, check=True
+        ).stdout.strip()
+    except (OSError, subprocess.CalledProcessError):
+        return "unknown"
+    return head + ("+" if changed else "")

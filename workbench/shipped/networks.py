@@ -1,0 +1,60 @@
+"""Pretrained networks by name, loaded once."""
+
+from __future__ import annotations
+
+import functools
+from pathlib import Path
+
+import torch
+
+from workbench.networks.diffusion import PromptDiffuser
+from workbench.networks.hyper_network import HyperNetwork
+from workbench.networks.informed_diffusion import InformedDiffuser
+from workbench.networks.prompt_dt import PromptDT
+from workbench.networks.vae_gan import PromptGAN, PromptVAE
+from workbench.networks.variants import variant_of
+from workbench.shipped import files as assets
+from workbench.tasks.splits import TEST
+
+NETWORKS: dict[str, type] = {
+    "prompt-dt": PromptDT,
+    "mt-orl": PromptDT,
+    "diffuser": PromptDiffuser,
+    "vae": PromptVAE,
+    "gan": PromptGAN,
+    "informed": InformedDiffuser,
+    "hyper": HyperNetwork,
+}
+"""The kinds of pretrained networks, by the name of their files."""
+
+
+def load_model(family: str, split: str = TEST, variant: str = "") -> PromptDT:
+    """Load a family's pretrained Prompt-DT, frozen; once, unless the file changes."""
+    return load_network(family, "prompt-dt", split, variant)
+
+
+def load_diffuser(family: str, split: str = TEST) -> PromptDiffuser:
+    """Load a family's pretrained diffuser, once unless the file changes; learners copy it."""
+    return load_network(family, "diffuser", split)
+
+
+def load_network(family: str, name: str, split: str = TEST, variant: str = "") -> torch.nn.Module:
+    """Load a pretrained network by its name (see ``NETWORKS``), once unless the file changes.
+
+    Raises:
+        ValueError: if it is not there, with the command that makes it.
+    """
+    path = assets.pretrained_path(family, name, split, variant)
+    if variant_of(variant).changes(name) and not path.exists():
+        verb = "pretrain" if name == "prompt-dt" else name
+        raise ValueError(
+            f"The variant {variant} of {family}'s {name} was not made yet. Make it: `python -m "
+            f"workbench collect {family}`, then `python -m workbench {verb} {family} "
+            f"--variant {variant}` (prompt-dt before the others)."
+        )
+    return _load(NETWORKS[name], path, path.stat().st_mtime_ns if path.exists() else 0)
+
+
+@functools.lru_cache(maxsize=32)
+def _load(kind: type, path: Path, _changed: int):
+    return kind.load(path).requires_grad_(False)

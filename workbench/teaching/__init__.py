@@ -1,0 +1,1 @@
+"""What the notebooks use: toy diffusion, panels, exercises, and lessons as printed pages."""

@@ -1,0 +1,265 @@
+"""The lessons' values → Plotly figures. Each shows one idea."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import plotly.graph_objects as go
+
+from workbench.data.trajectory import Trajectory
+from workbench.tasks import find
+from workbench.viewing.figures.colours import INK, look
+from workbench.viewing.figures.runs import CONFLICT, DIFFUSION, DOWNSTREAM, TUNED, UNTUNED
+from workbench.viewing.scene.appearance import curve_of, goal_words, view_of
+
+PALETTE = (TUNED, DIFFUSION, DOWNSTREAM, CONFLICT, "#CC79A7", "#56B4E9", UNTUNED)
+"""Okabe and Ito's colours, where they have no fixed meaning."""
+
+
+def episodes(trajectories: Mapping[str, Trajectory]) -> go.Figure:
+    """Draw what the robot did over time, half a second averaged, with what was asked as a line.
+
+    Args:
+        trajectories: Name → an episode with states; all of one task.
+    """
+    task = next(iter(trajectories.values())).task
+    curve, dt = view_of(task.family).curve, find(task.family).dt
+    width = max(1, round(curve.seconds / dt))
+    series = {}
+    for name, t in trajectories.items():
+        values = curve_of(task, t.states, t.rewards)
+        count = np.minimum(np.arange(len(values)) + 1, width)
+        summed = np.cumsum(values)
+        summed[width:] = summed[width:] - summed[:-width]
+        series[f"{name}: return {t.episode_return:.0f}"] = summed / count
+    figure = lines(
+        {n: (dt * np.arange(len(v)), v) for n, v in series.items()},
+        f"{curve.title}: {goal_words(task)}",
+        "seconds",
+        curve.unit,
+    )
+    if (target := curve.target(task.goal)) is not None:
+        figure.add_hline(
+            target,
+            line={"dash": "dash", "color": UNTUNED},
+            annotation_text=curve.target_words(task.goal),
+        )
+    return figure
+
+
+def tent(velocity: np.ndarray, reward: np.ndarray, goal: float | None = None) -> go.Figure:
+    """Draw rewards of single steps over the velocity in them; the tip of the tent is the goal.
+
+    Args:
+        velocity: (n,) m/s.
+        reward: (n,) raw.
+        goal: Marked if given, m/s.
+    """
+    figure = go.Figure()
+    figure.add_scatter(
+        x=velocity,
+        y=reward,
+        mode="markers",
+        marker={"size": 4, "color": TUNED, "opacity": 0.4},
+        showlegend=False,
+        hovertemplate="at %{x:.2f} m/s: %{y:.2f}<extra></extra>",
+    )
+    if goal is not None:
+        figure.add_vline(
+            goal, line={"dash": "dash", "color": UNTUNED}, annotation_text="what is asked"
+        )
+    return _dressed(
+        figure, "The reward gives the goal away", "forward velocity of the step, m/s", "reward", 340
+    )
+
+
+def prompt_map(
+    panels: Mapping[str, np.ndarray], names: Sequence[str], limit: float = 3.0
+) -> go.Figure:
+    """Draw prompts as heat maps, one beside the other: variables down, rows across.
+
+    Args:
+        panels: Title → normalised ``[s; a; r]``, (K*, D).
+        names: Of the D variables.
+        limit: Where the colours end, normalised units.
+    """
+    from plotly.subplots import make_subplots
+
+    figure = make_subplots(
+        1, len(panels), subplot_titles=list(panels), shared_yaxes=True, horizontal_spacing=0.02
+    )
+    for column, x in enumerate(panels.values(), 1):
+        figure.add_heatmap(
+            z=np.asarray(x).T,
+            x=[str(i + 1) for i in range(len(x))],
+            y=list(names),
+            coloraxis="coloraxis",
+            xgap=1,
+            ygap=1,
+            hovertemplate="%{y}, row %{x}: %{z:.2f} sd<extra></extra>",
+            row=1,
+            col=column,
+        )
+    figure.update_yaxes(autorange="reversed", automargin=True, tickfont={"size": 10})
+    figure.update_xaxes(title="row of the prompt")
+    figure.update_layout(
+        height=90 + 15 * len(names),
+        margin={"l": 10, "r": 10, "t": 40, "b": 40},
+        coloraxis={
+            "colorscale": "RdBu_r",
+            "cmin": -limit,
+            "cmax": limit,
+            "colorbar": {"title": "sd from<br>the mean", "thickness": 12},
+        },
+    )
+    return figure
+
+
+def steering(
+    asked: Sequence[float], did: Mapping[str, Sequence[float]], title: str, unit: str
+) -> go.Figure:
+    """Draw what the robot did over what its prompt showed; on the diagonal it obeys.
+
+    Args:
+        asked: What the prompts come from, (n,).
+        did: Kind of prompt → what was done, (n,).
+        title: Of the figure.
+        unit: Of both axes.
+    """
+    figure = go.Figure()
+    every = [*asked, *(v for values in did.values() for v in values)]
+    low, high = min(every), max(every)
+    pad = 0.08 * (high - low) or 1.0
+    span = [low - pad, high + pad]
+    figure.add_scatter(
+        x=span,
+        y=span,
+        mode="lines",
+        name="what the prompt shows",
+        line={"dash": "dash", "color": UNTUNED},
+        hoverinfo="skip",
+    )
+    for (name, values), colour in zip(did.items(), PALETTE, strict=False):
+        figure.add_scatter(
+            x=asked,
+            y=values,
+            name=name,
+            mode="lines+markers",
+            line={"color": colour},
+            marker={"size": 9},
+            hovertemplate=f"{name}: shown %{{x:.2f}}, did %{{y:.2f}} {unit}<extra></extra>",
+        )
+    figure.update_xaxes(range=span)
+    figure.update_yaxes(range=span)
+    return _dressed(figure, title, f"shown by the prompt, {unit}", f"done by the robot, {unit}")
+
+
+def lines(
+    series: Mapping[str, tuple[Sequence[float], Sequence[float]]],
+    title: str,
+    x: str,
+    y: str,
+    *,
+    backwards: bool = False,
+    marks: bool = False,
+) -> go.Figure:
+    """Draw curves, at most four besides the qualities of data.
+
+    Args:
+        series: Name → (x, y). A quality of data, with or without ``": …"``, has its own colour.
+        title: Of the figure.
+        x: What the x axis is.
+        y: What the y axis is.
+        backwards: Whether x falls from left to right, as diffusion steps do.
+        marks: Whether every value is marked.
+    """
+    figure = go.Figure()
+    known = {name: look(name.partition(":")[0]).colour for name in series}
+    others = iter([colour for colour in PALETTE if colour not in known.values()])
+    for name, (xs, ys) in series.items():
+        colour = next(others) if known[name] == INK else known[name]
+        figure.add_scatter(
+            x=np.asarray(xs),
+            y=np.asarray(ys),
+            name=name,
+            mode="lines+markers" if marks else "lines",
+            line={"color": colour, "width": 2},
+            hovertemplate=f"{name}: %{{y:.3g}}<extra></extra>",
+        )
+    figure.update_layout(showlegend=True)
+    if backwards:
+        figure.update_xaxes(autorange="reversed")
+    return _dressed(figure, title, x, y)
+
+
+def bars(values: Mapping[str, float], title: str, y: str, percent: bool = False) -> go.Figure:
+    """Draw one bar per name.
+
+    Args:
+        values: Name → height.
+        title: Of the figure.
+        y: What the heights are.
+        percent: Whether they are shares.
+    """
+    form = ".1%" if percent else ".3g"
+    figure = go.Figure(
+        go.Bar(
+            x=list(values),
+            y=list(values.values()),
+            marker={"color": [c for c, _ in zip(PALETTE, values, strict=False)]},
+            text=[f"{v:{form}}" for v in values.values()],
+            textposition="outside",
+            cliponaxis=False,
+            hovertemplate=f"%{{x}}: %{{y:{form}}}<extra></extra>",
+        )
+    )
+    figure.update_yaxes(tickformat=".0%" if percent else None, rangemode="tozero")
+    return _dressed(figure, title, "", y, 340)
+
+
+def bootstrap(samples: np.ndarray, value: float, low: float, high: float, unit: str) -> go.Figure:
+    """Draw how a number scatters when the seeds are drawn anew, and the middle 95 % of it.
+
+    Args:
+        samples: The number under each resample, (n,).
+        value: The number itself.
+        low: 2.5 % of the samples lie below.
+        high: 2.5 % lie above.
+        unit: What the number is.
+    """
+    figure = go.Figure()
+    figure.add_histogram(
+        x=samples,
+        nbinsx=50,
+        marker={"color": TUNED},
+        opacity=0.6,
+        showlegend=False,
+        hovertemplate="%{x}: %{y} resamples<extra></extra>",
+    )
+    figure.add_vrect(low, high, fillcolor=DIFFUSION, opacity=0.15, line_width=0)
+    figure.add_vline(value, line={"color": CONFLICT}, annotation_text=f"{value:.1f}")
+    for end, side in ((low, "left"), (high, "right")):
+        figure.add_vline(
+            end,
+            line={"color": DIFFUSION, "dash": "dash"},
+            annotation_text=f"{end:.1f}",
+            annotation_position=f"top {side}",
+        )
+    return _dressed(figure, "Where 95 % of the resamples lie", unit, "resamples", 340)
+
+
+def _dressed(figure: go.Figure, title: str, x: str, y: str, height: int = 380) -> go.Figure:
+    named = [trace for trace in figure.data if trace.showlegend is not False]
+    has_legend = figure.layout.showlegend or len(named) > 1
+    figure.update_layout(
+        title={"text": title, "font": {"size": 15}, "x": 0, "xref": "paper"},
+        height=height,
+        margin={"l": 10, "r": 10, "t": 40, "b": 80 if has_legend else 45},
+        legend={"orientation": "h", "x": 0, "y": 0, "yref": "container", "yanchor": "bottom"},
+        hovermode="closest",
+        uirevision="keep",
+    )
+    figure.update_xaxes(title=x, automargin=True)
+    figure.update_yaxes(title=y, automargin=True)
+    return figure

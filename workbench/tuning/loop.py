@@ -1,0 +1,169 @@
+"""Adaptation to one test task: the only loop."""
+
+from __future__ import annotations
+
+import dataclasses
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+
+from workbench.data.rollout import Evaluation, evaluate
+from workbench.data.trajectory import Trajectory
+from workbench.methods import METHODS, Method, Snapshot
+from workbench.networks.diffusion import DenoisingTrace
+from workbench.networks.prompt_dt import PromptDT
+from workbench.shipped import files as assets
+from workbench.shipped.full_data import full_data
+from workbench.shipped.networks import load_model, load_network
+from workbench.tasks import Task, find
+from workbench.tuning.spec import RunSpec
+
+TRACE_EVERY = 10
+"""Updates between two denoising traces of a run that is evaluated on its way, to be watched."""
+
+
+EVALUATION_SEED = 5_000
+"""First evaluation seed; the same for every method, so that comparisons are paired."""
+
+
+@dataclass(frozen=True, eq=False)
+class TuneStep:
+    """What is known after one update.
+
+    Attributes:
+        update: Updates done so far; 0 is the start, before any.
+        measured: What the update reported, by name; empty at update 0.
+        seconds: Time of this update, without its evaluation.
+        snapshot: The policy that was evaluated and its denoising trace, on evaluated steps.
+        evaluation: Its episodes, on evaluated steps.
+        n_trainable: Numbers that the updates change.
+        trace: How the same noise becomes prompts now: of all prompts on evaluated steps, of the
+            first one on every tenth update; None in between, and where nothing is denoised.
+    """
+
+    update: int
+    measured: Mapping[str, float]
+    seconds: float
+    snapshot: Snapshot | None = None
+    evaluation: Evaluation | None = None
+    n_trainable: int = 0
+    trace: DenoisingTrace | None = None
+
+
+def tune(
+    method: Method,
+    model: PromptDT,
+    demos: Sequence[Trajectory],
+    task: Task,
+    *,
+    updates: int,
+    seed: int,
+    eval_every: int,
+    episodes: int,
+    prompts: Sequence[Trajectory] | None = None,
+) -> Iterator[TuneStep]:
+    """Adapt a frozen model to ``task`` from ``demos`` and yield every update.
+
+    Update 0, every ``eval_every``-th and the last are evaluated; the last alone if that is 0.
+
+    Args:
+        method: How to adapt.
+        model: A frozen Prompt-DT; never changed.
+        demos: Few-shot trajectories of the task.
+        task: Where to evaluate.
+        updates: Optimisation steps.
+        seed: Seed of everything but the evaluation episodes.
+        eval_every: Updates between two evaluations.
+        episodes: Episodes per evaluation.
+        prompts: Trajectories that the initial prompt is cut from; ``demos`` by default.
+    """
+    for name, value, low in (
+        ("updates", updates, 0),
+        ("eval_every", eval_every, 0),
+        ("episodes", episodes, 1),
+    ):
+        if value < low:
+            raise ValueError(f"`{name}` must be a whole number from {low} up: got {value}.")
+    if model.training or any(p.requires_grad for p in model.parameters()):
+        raise ValueError("`model` must be frozen: pass `model.frozen()`.")
+    learner = method.start(model, demos, torch.Generator().manual_seed(seed), prompts=prompts)
+    seeds = range(EVALUATION_SEED, EVALUATION_SEED + episodes)
+    for update in range(updates + 1):
+        began = time.perf_counter()
+        measured = learner.update() if update else {}
+        seconds = time.perf_counter() - began
+        due = update == updates or (eval_every and update % eval_every == 0)
+        if not due:
+            step = TuneStep(update, measured, seconds, n_trainable=learner.n_trainable)
+            if eval_every and update % TRACE_EVERY == 0:
+                step = dataclasses.replace(step, trace=_first(learner.snapshot().trace))
+            yield step
+            continue
+        snapshot = learner.snapshot()
+        evaluation = evaluate(snapshot.policy, task, seeds)
+        yield TuneStep(
+            update, measured, seconds, snapshot, evaluation, learner.n_trainable, snapshot.trace
+        )
+
+
+def _first(trace: DenoisingTrace | None) -> DenoisingTrace | None:
+    """Keep the chain of the first prompt."""
+    if trace is None:
+        return None
+    return DenoisingTrace(trace.x[:, :1], trace.x0_hat[:, :1], trace.y[:1])
+
+
+def start(spec: RunSpec) -> tuple[Method, PromptDT, dict[str, Any]]:
+    """Load what ``spec`` names: the method, the model, and ``demos`` and ``prompts`` by name.
+
+    Raises:
+        ValueError: if a network or trajectories that it needs are not there.
+    """
+    task = find(spec.family).task(spec.task)
+    needs = METHODS[spec.method].needs
+    where = (spec.split, spec.variant)
+    networks = {f: load_network(spec.family, name, *where) for f, name in needs.items()}
+    model = load_model(spec.family, *where).computing(spec.precision)
+    if METHODS[spec.method].data == "full":
+        demos = full_data(task)
+    else:
+        demos = assets.demos(task, spec.quality, spec.split)
+    prompts = None
+    if spec.prompts or METHODS[spec.method].data == "full":
+        prompts = assets.demos(task, spec.prompts or spec.quality, spec.split)
+    return spec.build(**networks), model, {"demos": demos, "prompts": prompts}
+
+
+def run(spec: RunSpec) -> Iterator[TuneStep]:
+    """Load what ``spec`` names and tune.
+
+    Raises:
+        ValueError: if a network or trajectories that it needs are not there.
+    """
+    method, model, trajectories = start(spec)
+    yield from tune(
+        method,
+        model,
+        trajectories["demos"],
+        find(spec.family).task(spec.task),
+        updates=spec.updates,
+        seed=spec.seed,
+        eval_every=spec.eval_every,
+        episodes=spec.episodes,
+        prompts=trajectories["prompts"],
+    )
+
+
+def acting_model(spec: RunSpec) -> PromptDT:
+    """Load the network that the policies of a stored run act with, frozen.
+
+    It is the Prompt-DT, but for a method that brings a ``network`` to act in its place (MT-ORL).
+
+    Raises:
+        ValueError: if it is not there, with the command that makes it.
+    """
+    name = METHODS[spec.method].needs.get("network", "prompt-dt")
+    return load_network(spec.family, name, spec.split, spec.variant)

@@ -1,0 +1,228 @@
+"""How each shipped asset is made: the steps of a family, their files, commands and time."""
+
+from __future__ import annotations
+
+import contextlib
+import shlex
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Literal, get_args
+
+from workbench.data.behaviour import BehaviourConfig
+from workbench.data.qualities import QUALITIES
+from workbench.pretraining.generators import INFORMED, GeneratorPretrainConfig
+from workbench.pretraining.hyper_network import HyperPretrainConfig
+from workbench.pretraining.prompt_dt import PretrainConfig
+from workbench.shipped import files as assets
+from workbench.tasks import Family
+from workbench.tuning.presets import RECORDED
+from workbench.upkeep.making import EPISODES, FEW_SHOT, USUAL_EPISODES
+
+Verb = Literal[
+    "behaviour",
+    "collect",
+    "demos",
+    "pretrain",
+    "mt-orl",
+    "diffuser",
+    "informed",
+    "vae",
+    "gan",
+    "hyper",
+    "record",
+]
+VERBS: tuple[Verb, ...] = get_args(Verb)
+"""The steps of a family, each after those it reads; but for ``mt-orl`` the name is the verb."""
+NETWORKS: Mapping[Verb, str] = {
+    "pretrain": "prompt-dt",
+    **{verb: verb for verb in ("mt-orl", "diffuser", "informed", "vae", "gan", "hyper")},
+}
+"""The steps that train a network on the training data, and the name of its file."""
+OPTIONAL: tuple[Verb, ...] = ("mt-orl", "informed", "vae", "gan", "hyper")
+"""What only the comparisons need: where it does not ship, nothing is wrong."""
+_OF_THE_MODEL: tuple[Verb, ...] = ("diffuser", "informed", "vae", "gan", "hyper")
+READERS: Mapping[Verb, tuple[Verb, ...]] = {
+    "behaviour": ("collect", "demos", *NETWORKS, "record"),
+    "collect": (*NETWORKS, "record"),
+    "demos": ("record",),
+    "pretrain": (*_OF_THE_MODEL, "record"),
+    "diffuser": ("record",),
+    **dict.fromkeys((*OPTIONAL, "record"), ()),
+}
+"""What must be made again when a step comes out different."""
+ROUGH: Mapping[Verb, float] = {
+    "behaviour": 1.3e-4,
+    "collect": 6.4e-5,
+    "demos": 6.4e-5,
+    "pretrain": 0.19,
+    "mt-orl": 0.1,
+    "diffuser": 0.008,
+    "informed": 0.015,
+    "vae": 0.009,
+    "gan": 0.027,
+    "hyper": 0.12,
+    "record": 48.0,
+}
+"""Seconds on one core of the recording machine, measured with Cheetah-vel: per environment step
+(the first three), gradient step (the networks), recorded run."""
+_START = 5.0
+_SCRIPTED = 200_000  # environment steps: a hand-written expert is graded, not trained
+_HOW = ("python", "-m", "workbench")
+
+Words = tuple[str, ...]
+"""A command, without ``python -m workbench``."""
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How one step of a family is made.
+
+    Attributes:
+        family, verb: Which step.
+        files: What ships of it, by name below the assets; nothing of ``collect``.
+        commands: What makes it.
+        recorded: Whether the manifest says so; else these are the verb's defaults.
+        seconds: Expected, on one core of the recording machine.
+        measured: Whether that machine took so long for this command; else a rough number.
+    """
+
+    family: str
+    verb: Verb
+    files: tuple[str, ...]
+    commands: tuple[Words, ...]
+    recorded: bool
+    seconds: float
+    measured: bool
+
+
+def recipe(family: Family, verb: Verb, entries: Mapping[str, dict]) -> Recipe:
+    """Read a step's recipe out of the manifest's ``entries``.
+
+    Raises:
+        ValueError: if the manifest names a command that is not of this step.
+    """
+    files = _files(family, verb, entries)
+    recorded = _recorded(family, verb, entries, files)
+    commands = recorded or (usual_words(family.name, verb),)
+    measured = [entries[name].get("measured") or {} for name in files if name in entries]
+    seconds = [v for figures in measured for k, v in figures.items() if k.startswith("seconds")]
+    return Recipe(
+        family.name,
+        verb,
+        files,
+        commands,
+        bool(recorded),
+        max(seconds) if seconds else _rough(family, verb, commands[0]),
+        bool(seconds),
+    )
+
+
+def steps_of(family: Family, entries: Mapping[str, dict]) -> tuple[Verb, ...]:
+    """Return the steps of what ships of a family: an optional network may not."""
+
+    def ships(verb: Verb) -> bool:
+        names = _files(family, verb, entries)
+        return any(name in entries or (assets.ROOT / name).exists() for name in names)
+
+    return tuple(verb for verb in VERBS if verb not in OPTIONAL or ships(verb))
+
+
+def usual_words(family: str, verb: Verb) -> Words:
+    """Return the command of a step with the defaults of its verb."""
+    if verb == "mt-orl":
+        return "pretrain", family, "--prompt-length", "0"
+    return verb, family
+
+
+def data_folder(family: Family, entries: Mapping[str, dict]) -> str:
+    """Return where the recorded pretraining reads its data, ``"data"`` if nothing is said."""
+    return flag(_words(entries.get(_name(assets.model_path(family.name)), {})), "--data", "data")
+
+
+def flag(words: Words, name: str, default: str) -> str:
+    """Return what a command says after the flag ``name``, or ``default``."""
+    for i, word in enumerate(words):
+        if word == name:
+            return "".join(words[i + 1 : i + 2])
+        if word.startswith(f"{name}="):
+            return word.removeprefix(f"{name}=")
+    return default
+
+
+def _files(family: Family, verb: Verb, entries: Mapping[str, dict]) -> tuple[str, ...]:
+    if verb == "behaviour":
+        paths = [assets.policy_path(family.name, q) for q in QUALITIES]
+    elif verb == "demos":
+        paths = [assets.demos_path(t, q) for t in family.tasks("test") for q in QUALITIES]
+    elif verb in NETWORKS:
+        paths = [assets.pretrained_path(family.name, NETWORKS[verb])]
+    elif verb == "record":
+        runs = {n: _words(e) for n, e in entries.items() if n.startswith("runs/")}
+        return tuple(n for n, w in runs.items() if w[:1] == ("record",) and family.name in w)
+    else:
+        paths = []
+    return tuple(map(_name, paths))
+
+
+def _name(path) -> str:
+    return path.relative_to(assets.ROOT).as_posix()
+
+
+def _recorded(
+    family: Family, verb: Verb, entries: Mapping[str, dict], files: tuple[str, ...]
+) -> tuple[Words, ...]:
+    """Return the commands that the manifest records, each once."""
+    if verb == "collect":
+        folder = data_folder(family, entries)
+        return () if folder == "data" else ((verb, family.name, "--data", folder),)
+    commands, (own, _, *flags) = [], usual_words(family.name, verb)
+    for name in files:
+        if name in entries:
+            words = tuple(word for word in _words(entries[name]) if word != "--json")
+            if verb in NETWORKS:
+                words = _without(words, "--out")  # a file of the place it is made in
+            other = flags and flag(words, flags[0], "") != flags[1]
+            if words[:1] != (own,) or family.name not in words or other:
+                usual = " ".join(usual_words(family.name, verb))
+                raise ValueError(
+                    f"The manifest says that {name} was made by "
+                    f"{entries[name].get('command')!r}, which is no `{usual}`. "
+                    f"Make the file again with that verb, or mend the entry."
+                )
+            commands.append(words)
+    return tuple(dict.fromkeys(commands))
+
+
+def _without(words: Words, name: str) -> Words:
+    """Return a command without the flag ``name`` and its value."""
+    kept = []
+    for i, word in enumerate(words):
+        if word != name and not word.startswith(f"{name}=") and words[i - 1 : i] != (name,):
+            kept.append(word)
+    return tuple(kept)
+
+
+def _words(entry: Mapping[str, Any]) -> Words:
+    """Return an entry's command without ``python -m workbench``; () if it is none of ours."""
+    with contextlib.suppress(ValueError):  # quotes that do not close
+        words = tuple(shlex.split(str(entry.get("command", ""))))
+        if words[: len(_HOW)] == _HOW:
+            return words[len(_HOW) :]
+    return ()
+
+
+def _rough(family: Family, verb: Verb, words: Words) -> float:
+    """Return about how many seconds a step takes where nobody has measured it."""
+    tests, trains = (len(family.tasks(split)) * len(QUALITIES) for split in ("test", "train"))
+    usual = {
+        "behaviour": _SCRIPTED if family.script else BehaviourConfig().env_steps,
+        "collect": trains * EPISODES.get(family.name, USUAL_EPISODES) * family.horizon,
+        "demos": tests * FEW_SHOT * family.horizon,
+        "pretrain": PretrainConfig().steps,
+        "mt-orl": PretrainConfig().steps,
+        "informed": INFORMED.steps,
+        "hyper": HyperPretrainConfig().steps,
+        "record": len(RECORDED.get(family.name, ())),
+    }.get(verb, GeneratorPretrainConfig().steps)
+    said = flag(words, "--env-steps" if verb == "behaviour" else "--steps", "")
+    return _START + ROUGH[verb] * (int(said) if said.isdecimal() else usual)

@@ -1,0 +1,320 @@
+"""Making the shipped assets again: which steps are due, and what comes out different."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import os
+import shutil
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from workbench.data.qualities import QUALITIES
+from workbench.shipped import files as assets
+from workbench.tasks import Family, find
+from workbench.tuning.presets import RECORDED
+from workbench.upkeep.making import data_path
+from workbench.upkeep.recipes import (
+    NETWORKS,
+    READERS,
+    VERBS,
+    Recipe,
+    Verb,
+    Words,
+    data_folder,
+    flag,
+    recipe,
+    steps_of,
+)
+
+_COSTS = ("seconds", "peak_memory")
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where steps run and what they write.
+
+    Attributes:
+        work: The folder that commands run in: ``data/`` and ``build/`` are below it.
+        root: The folder of assets that they write.
+    """
+
+    work: Path
+    root: Path
+
+    @property
+    def apart(self) -> bool:
+        """Whether the shipped files stay as they are, and are only compared with."""
+        return self.root != assets.ROOT
+
+
+@dataclass(frozen=True)
+class Step:
+    """One step of a family as things stand: how it is made, whether it is due, and why."""
+
+    recipe: Recipe
+    due: bool
+    why: str
+
+
+@dataclass(frozen=True)
+class Compared:
+    """A file before and after: whether it says the same, and what was measured of it."""
+
+    file: str
+    same: bool
+    was: Mapping[str, Any] | None
+    now: Mapping[str, Any] | None
+
+    @property
+    def change(self) -> str:
+        """What differs, in words."""
+        if self.was is None or self.now is None:
+            return "new" if self.was is None else "not made"
+        names = [n for n in self.was if n in self.now and not n.startswith(_COSTS)]
+        pairs = [(n, self.was[n], self.now[n]) for n in names if not isinstance(self.was[n], dict)]
+        moved = [f"{n} {was} → {now}" for n, was, now in pairs if was != now]
+        return ", ".join(moved) or "other bytes, the same figures"
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of a step: its command's exit status, the time, and each file compared."""
+
+    step: Step
+    status: int
+    seconds: float
+    files: tuple[Compared, ...] = ()
+
+
+class Reproduction:
+    """The steps of some families, to be made again in a place.
+
+    What is under way is noted below ``place.work``, so that a killed reproduction goes on where
+    it was; the commands keep checkpoints of their own.
+
+    Args:
+        families: Their names.
+        only: Steps to look at; all if empty, but for networks that do not ship. ``collect``
+            comes with what reads its data.
+        place: Where.
+        again: Make everything again, from nothing: kept data and checkpoints are deleted.
+
+    Raises:
+        ValueError: if there is no such family, or the manifest cannot be read.
+    """
+
+    def __init__(self, families: Sequence[str], only: Sequence[Verb], place: Place, *, again: bool):
+        self.families = [find(name) for name in dict.fromkeys(families)]
+        self.place, self.again = place, again
+        self.asked, entries = tuple(only), assets.manifest()
+        self.ships = {family.name: steps_of(family, entries) for family in self.families}
+        self.verbs = {name: self._verbs(ships) for name, ships in self.ships.items()}
+        self._notes = place.work / "build" / ("check.json" if place.apart else "reproduce.json")
+        self._read_notes()
+
+    def _verbs(self, ships: Sequence[Verb]) -> tuple[Verb, ...]:
+        """Return the steps to look at, in order."""
+        asked = self.asked or tuple(verb for verb in ships if verb != "collect")
+        reads_data = not NETWORKS.keys().isdisjoint(asked)
+        return tuple(v for v in VERBS if v in asked or (v == "collect" and reads_data))
+
+    def plan(self) -> list[Step]:
+        """Return every step as things stand; touches nothing."""
+        return [self.look(f, verb) for f in self.families for verb in self.verbs[f.name]]
+
+    def steps(self, run: Callable[[Words], int]) -> Iterator[Step | Outcome]:
+        """Make what is due: a ``Step`` as it is come to, then its ``Outcome`` if it was due.
+
+        Args:
+            run: Runs a command in ``place`` and returns its exit status; one that is not 0 ends
+                the stream.
+        """
+        self._begin()
+        for family in self.families:
+            for verb in self.verbs[family.name]:
+                step = self.look(family, verb)
+                yield step
+                if step.due:
+                    outcome = self._make(family, step, run)
+                    yield outcome
+                    if outcome.status:
+                        return
+
+    def look(self, family: Family, verb: Verb) -> Step:
+        """Return a step as things stand."""
+        entries = self._entries()
+        made_by = recipe(family, verb, entries)
+        return Step(made_by, *self._due(family, made_by, entries))
+
+    def _due(self, family: Family, made_by: Recipe, entries) -> tuple[bool, str]:
+        """Return whether a step is to run, and why or why not."""
+        verb, noted = made_by.verb, self._of("due", family)
+        if verb == "collect":
+            readers = [v for v in self.verbs[family.name] if v in NETWORKS]
+            wanted = verb in self.asked or any(self.look(family, v).due for v in readers)
+            if not wanted:
+                return False, "nothing that reads it is to be made"
+        if verb in noted:
+            return True, noted[verb]["why"]
+        if verb == "collect":
+            paths = self._data(family)
+            missing = sum(not path.exists() for path in paths)
+            return missing > 0, f"{len(paths) - missing} of {len(paths)} files there"
+        if self.place.apart:
+            finished = self._of("finished", family)
+            return verb not in finished, finished.get(verb, "to be compared")
+        if verb == "record":
+            there = {name.split("/")[1] for name in made_by.files}
+            wanted = [i for s in RECORDED.get(family.name, ()) for i in (s.id, s.untuned.id)]
+            if not wanted:
+                return False, "no run is to ship"
+            if missing := sum(run_id not in there for run_id in wanted):
+                return True, f"{missing} of {len(wanted)} runs missing"
+        good = sum(_verified(self.place.root / n, entries.get(n)) for n in made_by.files)
+        return good < len(made_by.files), f"{good} of {len(made_by.files)} files as recorded"
+
+    def _make(self, family: Family, step: Step, run: Callable[[Words], int]) -> Outcome:
+        """Run a step's commands and compare what they made with what was there."""
+        verb, noted, began = step.recipe.verb, self._of("due", family), time.perf_counter()
+        before = noted.get(verb, {}).get("before")
+        if before is None:
+            before = self._contents(family, verb, recorded=True)
+        noted[verb] = {"why": "was not finished", "before": before}
+        self._write_notes()
+        if self.place.apart and verb != "collect":  # what a command does not make must be seen
+            _delete(self.place.root, before)
+        for words in step.recipe.commands:
+            if status := run(words):
+                return Outcome(step, status, time.perf_counter() - began)
+        after = self._contents(family, verb, recorded=False)
+        files = tuple(_compared(name, before, after) for name in sorted({*before, *after}))
+        if verb == "collect":  # what was not kept cannot be compared
+            files = tuple(f for f in files if f.was is not None)
+        n_same = sum(f.same for f in files)
+        if n_same < len(files):
+            made = {*self.ships[family.name], *self.verbs[family.name]}
+            for reader in filter(made.__contains__, READERS[verb]):
+                noted.setdefault(reader, {"why": f"{verb} came out different"})
+            if "collect" in READERS[verb]:
+                self._forget(family, ("collect",))
+        del noted[verb]
+        self._of("finished", family)[verb] = f"{n_same} of {len(files)} files came out the same"
+        self._write_notes()
+        return Outcome(step, 0, time.perf_counter() - began, files)
+
+    def _contents(self, family: Family, verb: Verb, *, recorded: bool) -> dict[str, list]:
+        """Return ``[content hash, measured]`` of every file of a step.
+
+        With ``recorded``, of what the manifest says that there was, even if it is damaged now:
+        that is what the files of later steps were made from.
+        """
+        if verb == "collect":
+            return {
+                path.as_posix(): [_content(path), {}]
+                for path in self._data(family)
+                if path.exists()
+            }
+        entries, contents = self._entries(), {}
+        for name in recipe(family, verb, entries).files:
+            path, entry = self.place.root / name, entries.get(name)
+            if recorded and entry is not None and not _verified(path, entry):
+                contents[name] = [entry.get("sha256"), entry.get("measured") or {}]
+            elif path.exists():
+                contents[name] = [_content(path), (entry or {}).get("measured") or {}]
+        return contents
+
+    def _entries(self) -> dict[str, dict]:
+        return assets.manifest(self.place.root if self.place.root.exists() else None)
+
+    def _data(self, family: Family) -> list[Path]:
+        """Return the files of training data that pretraining reads."""
+        folder = self.place.work / data_folder(family, self._entries())
+        return [data_path(folder, t, q) for t in family.tasks("train") for q in QUALITIES]
+
+    def _forget(self, family: Family, verbs: Iterable[Verb]) -> None:
+        """Delete what earlier runs of steps keep below the work folder."""
+        build = self.place.work / "build"
+        if "collect" in verbs:
+            for path in self._data(family):
+                path.unlink(missing_ok=True)
+        if "behaviour" in verbs:
+            for words in recipe(family, "behaviour", self._entries()).commands:
+                kept = build / "behaviour" / f"{family.name}-{flag(words, '--seed', '0')}"
+                shutil.rmtree(kept, ignore_errors=True)
+        if not NETWORKS.keys().isdisjoint(verbs):
+            for path in (build / "pretrain").glob(f"{family.name}-{'?' * 12}.safetensors"):
+                path.unlink()
+
+    def _read_notes(self) -> None:
+        self._kept: dict[str, Any] = {"source": "", "due": {}, "finished": {}}
+        if self._notes.exists():
+            try:
+                self._kept |= json.loads(self._notes.read_bytes())
+            except ValueError as error:
+                raise ValueError(f"{self._notes} cannot be read ({error}): delete it.") from error
+        # A comparison is with the assets as they are now.
+        source = assets.sha256(assets.MANIFEST) if assets.MANIFEST.exists() else "none"
+        self._copy = self.place.apart and (self.again or self._kept["source"] != source)
+        if self._copy:
+            self._kept = {"source": source, "due": {}, "finished": {}}
+        if self._copy or self.again:
+            why = {"why": "asked for" if self.again else "to be compared"}
+            for family in self.families:
+                verbs = self.verbs[family.name]
+                self._of("due", family).update({verb: dict(why) for verb in verbs})
+
+    def _begin(self) -> None:
+        self.place.work.mkdir(parents=True, exist_ok=True)
+        if self._copy:
+            shutil.rmtree(self.place.root, ignore_errors=True)
+            shutil.copytree(assets.ROOT, self.place.root)
+        if self._copy or self.again:
+            for family in self.families:
+                self._forget(family, self.verbs[family.name])
+        self._copy = self.again = False
+        self._write_notes()
+
+    def _of(self, what: str, family: Family) -> dict[str, Any]:
+        return self._kept[what].setdefault(family.name, {})
+
+    def _write_notes(self) -> None:
+        self._notes.parent.mkdir(parents=True, exist_ok=True)
+        partial = self._notes.with_suffix(f".{os.getpid()}.partial")
+        partial.write_text(json.dumps(self._kept, indent=1) + "\n")
+        partial.replace(self._notes)
+
+
+def _compared(name: str, before: Mapping[str, list], after: Mapping[str, list]) -> Compared:
+    was, now = before.get(name), after.get(name)
+    same = was is not None and now is not None and was[0] == now[0]
+    return Compared(name, same, was and was[1], now and now[1])
+
+
+def _verified(path: Path, entry: Mapping[str, Any] | None) -> bool:
+    return entry is not None and path.exists() and assets.sha256(path) == entry.get("sha256")
+
+
+def _content(path: Path) -> str:
+    """Return a hash of what a file says; the wall times that a run keeps are left out."""
+    if path.suffix != ".jsonl" and path.name != "result.json":
+        return assets.sha256(path)
+    text = path.read_text()
+    lines = [
+        json.loads(line) for line in (text.splitlines() if path.suffix == ".jsonl" else [text])
+    ]
+    kept = [{k: v for k, v in line.items() if not k.endswith("seconds")} for line in lines]
+    return hashlib.sha256(json.dumps(kept).encode()).hexdigest()
+
+
+def _delete(root: Path, names: Iterable[str]) -> None:
+    """Delete files below ``root``, and folders that this leaves empty."""
+    for name in names:
+        (root / name).unlink(missing_ok=True)
+        with contextlib.suppress(OSError):  # not empty
+            for folder in list(Path(name).parents)[:-1]:
+                (root / folder).rmdir()

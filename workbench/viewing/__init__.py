@@ -1,0 +1,1 @@
+"""How things look: robots, the player in the browser, figures."""

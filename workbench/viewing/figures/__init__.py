@@ -1,0 +1,1 @@
+"""Values -> Plotly figures. Knows neither Streamlit nor files."""

@@ -1,0 +1,227 @@
+"""Values → Plotly figures. Knows neither Streamlit nor files."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import plotly.graph_objects as go
+
+from workbench.data.rollout import half_width
+from workbench.tuning.loop import TuneStep
+
+# Okabe and Ito's colours, told apart by colour-blind readers; one meaning each, everywhere.
+UNTUNED = "#8c8c8c"
+TUNED = "#0072B2"
+DIFFUSION = "#E69F00"
+DOWNSTREAM = "#009E73"
+CONFLICT = "#D55E00"
+AGREE = "#56B4E9"
+COLUMNS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7")
+"""Of what a page puts side by side: A, B, and two more."""
+
+_WINDOW = 11
+
+
+def returns(steps: Sequence[TuneStep], untuned: TuneStep | None, updates: int) -> go.Figure:
+    """Draw mean return over updates with 95 % intervals, beside the untuned prompt.
+
+    Args:
+        steps: Evaluated steps so far.
+        untuned: The evaluated untuned prompt, or None.
+        updates: Where the axis ends.
+    """
+    figure = _figure("Return after … updates", "updates", "return per episode", updates)
+    if untuned is not None:
+        mean, half = _interval(untuned)
+        figure.add_hrect(mean - half, mean + half, fillcolor=UNTUNED, opacity=0.18, line_width=0)
+        figure.add_scatter(
+            x=[0, updates],
+            y=[mean, mean],
+            name="untuned prompt",
+            mode="lines",
+            line={"color": UNTUNED, "dash": "dash"},
+            hovertemplate=f"untuned: %{{y:.1f}} ± {half:.1f}<extra></extra>",
+        )
+    if steps:
+        x = [step.update for step in steps]
+        means, halves = np.array([_interval(step) for step in steps]).T
+        figure.add_scatter(
+            x=x,
+            y=means,
+            error_y={"array": halves, "color": TUNED, "thickness": 1.2, "width": 3},
+            name="tuned prompt",
+            mode="lines+markers",
+            line={"color": TUNED},
+            hovertemplate="after %{x} updates: %{y:.1f} ± %{error_y.array:.1f}<extra></extra>",
+        )
+    return figure
+
+
+@dataclass(frozen=True, eq=False)
+class Line:
+    """One run in a chart of several.
+
+    Attributes:
+        label: What a reader calls it.
+        colour: "#rrggbb".
+        steps: Its steps so far.
+    """
+
+    label: str
+    colour: str
+    steps: Sequence[TuneStep]
+
+
+def curves(lines: Sequence[Line], untuned: TuneStep | None, updates: int) -> go.Figure:
+    """Draw mean return over updates of several runs, with 95 % intervals over episodes.
+
+    A run that is evaluated once, because it tunes nothing, is a level line with a band.
+
+    Args:
+        lines: The runs.
+        untuned: The evaluated untuned prompt, if it is to be drawn besides.
+        updates: Where the axis ends.
+    """
+    figure = _figure("Return after … updates", "updates", "return per episode", updates)
+    if untuned is not None:
+        _level(figure, Line("untuned prompt", UNTUNED, [untuned]), updates, "dash")
+    for line in lines:
+        steps = [step for step in line.steps if step.evaluation is not None]
+        if len(line.steps) == 1 and steps:
+            _level(figure, line, updates, "dot")
+        elif steps:
+            _curve(figure, line, steps)
+    return figure
+
+
+def _level(figure: go.Figure, line: Line, updates: int, dash: str) -> None:
+    mean, half = _interval(line.steps[0])
+    figure.add_hrect(mean - half, mean + half, fillcolor=line.colour, opacity=0.12, line_width=0)
+    figure.add_scatter(
+        x=[0, updates],
+        y=[mean, mean],
+        name=line.label,
+        mode="lines",
+        line={"color": line.colour, "dash": dash},
+        hovertemplate=f"{line.label}: %{{y:.1f}} ± {half:.1f}<extra></extra>",
+    )
+
+
+def _curve(figure: go.Figure, line: Line, steps: Sequence[TuneStep]) -> None:
+    means, halves = np.array([_interval(step) for step in steps]).T
+    figure.add_scatter(
+        x=[step.update for step in steps],
+        y=means,
+        error_y={"array": halves, "color": line.colour, "thickness": 1.2, "width": 3},
+        name=line.label,
+        mode="lines+markers",
+        line={"color": line.colour},
+        hovertemplate=(
+            f"{line.label}<br>after %{{x}} updates: %{{y:.1f}} ± %{{error_y.array:.1f}}"
+            "<extra></extra>"
+        ),
+    )
+
+
+def losses(steps: Sequence[TuneStep], updates: int) -> go.Figure:
+    """Draw both losses over updates: each value faint, a running mean on top."""
+    figure = _figure("The two losses", "updates", "loss", updates)
+    for name, label, colour in (
+        ("loss_dm", "diffusion loss L_DM: looks like the data", DIFFUSION),
+        ("loss_dt", "downstream loss L_DT: makes the model act", DOWNSTREAM),
+    ):
+        x, y = _series(steps, name)
+        figure.add_scatter(
+            x=x,
+            y=y,
+            mode="lines",
+            line={"color": colour, "width": 1},
+            opacity=0.3,
+            showlegend=False,
+            hoverinfo="skip",
+        )
+        figure.add_scatter(
+            x=x,
+            y=_smooth(y),
+            name=label,
+            mode="lines",
+            line={"color": colour},
+            hovertemplate="update %{x}: %{y:.4f}<extra></extra>",
+        )
+    figure.update_yaxes(rangemode="tozero")
+    return figure
+
+
+def gradients(steps: Sequence[TuneStep], updates: int) -> go.Figure:
+    """Draw the cosine between g_DM and g_DT per update; below zero the two conflict."""
+    x, cosine = _series(steps, "cosine")
+    _, removed = _series(steps, "removed")
+    share = f"{100 * np.mean(cosine < 0):.0f} % of updates conflict" if len(x) else ""
+    figure = _figure("Do the two gradients fight?", "updates", "cosine of the angle", updates)
+    for name, select, colour in (
+        ("they agree", cosine >= 0, AGREE),
+        ("they conflict", cosine < 0, CONFLICT),
+    ):
+        figure.add_scatter(
+            x=x[select],
+            y=cosine[select],
+            customdata=100 * removed[select],
+            name=name,
+            mode="markers",
+            marker={"color": colour, "size": 5, "opacity": 0.7},
+            hovertemplate=(
+                "update %{x}: cosine %{y:.3f}<br>"
+                "projection removed %{customdata:.1f} % of g_DT<extra></extra>"
+            ),
+        )
+    figure.add_hline(0, line={"color": UNTUNED, "width": 1})
+    reach = max(0.1, 1.15 * float(np.abs(cosine).max())) if len(x) else 1.0
+    figure.update_yaxes(range=[-reach, reach])
+    figure.add_annotation(
+        text=share,
+        x=1,
+        y=0,
+        xref="paper",
+        yref="paper",
+        showarrow=False,
+        xanchor="right",
+        yanchor="bottom",
+        font={"color": CONFLICT},
+    )
+    return figure
+
+
+def _figure(title: str, x: str, y: str, updates: int) -> go.Figure:
+    figure = go.Figure()
+    figure.update_layout(
+        title={"text": title, "font": {"size": 15}, "x": 0, "xref": "paper"},
+        height=330,
+        margin={"l": 10, "r": 10, "t": 40, "b": 80},
+        legend={"orientation": "h", "y": -0.3, "x": 0, "yanchor": "top"},
+        uirevision="keep",
+        hovermode="closest",
+    )
+    figure.update_xaxes(title=x, range=[-0.02 * updates, 1.02 * updates], automargin=True)
+    figure.update_yaxes(title=y, automargin=True)
+    return figure
+
+
+def _interval(step: TuneStep) -> tuple[float, float]:
+    """Return the mean return and the half-width of its 95 % interval over episodes."""
+    values = step.evaluation.returns
+    half = half_width(values)
+    return float(values.mean()), half if np.isfinite(half) else 0.0
+
+
+def _series(steps: Sequence[TuneStep], name: str) -> tuple[np.ndarray, np.ndarray]:
+    pairs = [(step.update, step.measured[name]) for step in steps if name in step.measured]
+    x, y = zip(*pairs, strict=True) if pairs else ((), ())
+    return np.array(x), np.array(y, float)
+
+
+def _smooth(y: np.ndarray) -> np.ndarray:
+    """Return a centred running mean that shrinks at the ends."""
+    half = _WINDOW // 2
+    return np.array([y[max(0, i - half) : i + half + 1].mean() for i in range(len(y))])

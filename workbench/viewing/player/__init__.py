@@ -1,0 +1,1 @@
+"""The player: one clock over denoising chains and replays. Drawn by js/."""

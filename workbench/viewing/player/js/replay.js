@@ -1,0 +1,101 @@
+// The robots: one picture a column, or all of them in one scene.
+// Part of the player; player.py joins the player*.js files into one module.
+
+import { clamp, number } from "./math.js";
+import { badge, fit, h } from "./dom.js";
+import { runOf } from "./read.js";
+
+/** What a column has earned so far, in words under its picture. */
+function readoutOf(column, shared) {
+  const [earned, measured] = [h("b", { className: "pdw-number" }), h("b", { className: "pdw-number" })];
+  const { chart } = shared;
+  const element = h("div", { className: "pdw-readout" }, h("span", {}, "return so far ", earned));
+  if (column.runs.some((run) => run.curve)) element.append(h("span", { title: chart.note }, `${chart.name} `, measured));
+
+  /** Bring it up to date; returns the same as one sentence. */
+  function tell(run, now) {
+    const i = Math.min(Math.floor(now.step + 1e-6), run.steps);
+    earned.textContent = number(run.total[i], 1);
+    if (run.curve) measured.textContent = `${number(run.curve[i], chart.digits)} ${chart.unit}`;
+    const ended = i >= run.steps && run.ending ? `, ${run.ending}` : "";
+    const speed = run.curve ? `, ${chart.name} ${measured.textContent}` : "";
+    return `${column.label} at ${number(i * shared.dt, 1)} s: return so far ${earned.textContent}${speed}${ended}.`;
+  }
+  return { element, tell };
+}
+
+/** Letter, label and moment of the tuning over a picture. */
+function captionOf(column, shared) {
+  const chip = badge(column, shared);
+  const when = h("span");
+  const element = h("figcaption", {}, chip.node,
+    h("div", {}, h("b", { textContent: column.label, title: column.label }), when));
+  const tell = (run) => {
+    when.textContent = column.runs.length > 1 ? (run.update ? `after ${run.update} updates` : "before any update") : "";
+  };
+  return { element, tell, restyle: chip.restyle };
+}
+
+/** A line of text on a veil, in the corner of a picture. */
+function noteOn({ ctx }, text, look) {
+  ctx.font = `12px ${look.font}`;
+  ctx.textAlign = "left";
+  const wide = ctx.measureText(text).width + 16;
+  ctx.fillStyle = look.veil;
+  ctx.fillRect(8, 8, wide, 24);
+  ctx.fillStyle = look.text;
+  ctx.textBaseline = "middle";
+  ctx.fillText(text, 16, 20);
+  ctx.textBaseline = "alphabetic";
+}
+
+const WAITING = "starts when the prompt is finished";
+
+/** One episode: its robot, and what it has earned so far. */
+export function replayView(column, paint, shared) {
+  const canvas = h("canvas", { role: "img" });
+  const [caption, readout] = [captionOf(column, shared), readoutOf(column, shared)];
+  const element = h("figure", { className: "pdw-replay" }, caption.element, canvas, readout.element);
+
+  function draw(now, final) {
+    const run = runOf(column, shared.update);
+    const sentence = readout.tell(run, now);
+    caption.tell(run);
+    const width = canvas.clientWidth;
+    const board = fit(canvas, Math.round(clamp(width * 0.68, 170, 310)));
+    if (!board) return;
+    const { look } = shared;
+    const seconds = now.waiting ? null : now.step * shared.dt;
+    paint(board.ctx, board.width, board.height, [run], now.step, { ...look, seconds, sharp: final });
+    const over = now.step >= run.steps - 1e-6 ? run.ending || "end of the episode" : "";
+    if (now.waiting || over) noteOn(board, now.waiting ? WAITING : over, look);
+    if (final) canvas.setAttribute("aria-label", `Replay of ${sentence}`);
+  }
+  return { element, draw, restyle: caption.restyle };
+}
+
+/** All robots in one scene, each tinted with its column's colour. */
+export function sceneView(columns, paint, shared) {
+  const canvas = h("canvas", { role: "img" });
+  const acting = columns.filter((column) => column.runs.length);
+  const parts = acting.map((column) => [column, captionOf(column, shared), readoutOf(column, shared)]);
+  const legend = parts.map(([, caption, readout]) => h("div", {}, caption.element, readout.element));
+  const element = h("figure", { className: "pdw-replay" },
+    canvas, h("div", { className: "pdw-legends" }, ...legend));
+
+  function draw(now, final) {
+    const runs = acting.map((column) => runOf(column, shared.update));
+    const sentences = parts.map(([, caption, readout], i) => {
+      caption.tell(runs[i]);
+      return readout.tell(runs[i], now);
+    });
+    const board = fit(canvas, Math.round(clamp(canvas.clientWidth * 0.5, 200, 340)));
+    if (!board) return;
+    const seconds = now.waiting ? null : now.step * shared.dt;
+    paint(board.ctx, board.width, board.height, runs, now.step, { ...shared.look, seconds, sharp: final });
+    if (now.waiting) noteOn(board, WAITING, shared.look);
+    if (final) canvas.setAttribute("aria-label", `All robots in one scene. ${sentences.join(" ")}`);
+  }
+  const restyle = () => parts.forEach(([, caption]) => caption.restyle());
+  return { element, draw, restyle };
+}

@@ -1,0 +1,1 @@
+"""Recorded states as a scene for the browser, or as a film."""
