@@ -13,6 +13,7 @@ from typing import Any, Literal
 import numpy as np
 
 from workbench.tasks import Family, Task, find
+from workbench.tasks.rewards import REACH_RADIUS
 
 Goal = tuple[float, ...]
 
@@ -202,8 +203,6 @@ def _ant_ended(states: np.ndarray, dt: float) -> str:
 
 
 _CHEETAH = Camera(at=(0.0, 0.0, 0.5), distance=2.9, beside=1.0)
-REACHED = 0.05
-"""Meta-World calls a goal reached within this distance, in metres."""
 VIEWS: Mapping[str, View] = {
     "cheetah-vel": View(
         camera=_CHEETAH,
@@ -258,14 +257,14 @@ VIEWS: Mapping[str, View] = {
             beside=0.6,
             follows=False,
         ),
-        marks=lambda goal: (Mark("ball", goal, REACHED, "target"),),
+        marks=lambda goal: (Mark("ball", goal, REACH_RADIUS, "target"),),
         curve=Curve(
             title="Distance to the target",
             name="distance",
             unit="m",
             values=_distance,
-            target=lambda goal: REACHED,
-            target_words=lambda goal: f"reached within {REACHED:g} m",
+            target=lambda goal: REACH_RADIUS,
+            target_words=lambda goal: f"reached within {REACH_RADIUS:g} m",
             seconds=0.0,
             digits=3,
         ),
