@@ -27,12 +27,13 @@ import numpy as np
 from gymnasium.spaces import Box
 from safetensors.numpy import load
 
+from workbench.data.rollout import step_from
 from workbench.data.trajectory import Trajectory
 from workbench.exchange import hdf5_reader as hdf5
 from workbench.exchange.pickle_reader import MAX_ARRAY_BYTES, refuse
 from workbench.exchange.raw_episodes import Episode, to_trajectories, validated
 from workbench.exchange.task_match import find_task
-from workbench.tasks import find, make
+from workbench.tasks import find
 
 MAIN, METADATA = "main_data.hdf5", "metadata.json"
 _NAME = re.compile(r"[A-Za-z0-9_-]{1,80}-v\d{1,4}", re.ASCII)
@@ -150,15 +151,11 @@ class _Last:
 def _last_row(trajectory: Trajectory) -> _Last:
     if trajectory.states is None:
         return _Last(trajectory.observations[-1], None, False, "repeated")
-    env = make(trajectory.task)
-    env.reset(seed=0)
-    env.put(trajectory.states[-1])
-    observation, _, terminated, *_ = env.step(trajectory.actions[-1])
-    after = env.state()
-    env.close()
-    if not (np.isfinite(observation).all() and np.isfinite(after).all()):
+    (after,) = step_from(trajectory.task, trajectory.states[-1:], trajectory.actions[-1:])
+    terminated = bool(after.terminated)
+    if not (np.isfinite(after.observation).all() and np.isfinite(after.state).all()):
         return _Last(trajectory.observations[-1], trajectory.states[-1], terminated, "repeated")
-    return _Last(observation, after, bool(terminated), "replayed")
+    return _Last(after.observation, after.state, terminated, "replayed")
 
 
 def _append(rows: np.ndarray, last: np.ndarray) -> np.ndarray:

@@ -6,14 +6,14 @@ deviation over its training tasks. A distance is a root mean square over the var
 
 from __future__ import annotations
 
-import contextlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
+from workbench.data.rollout import step_from
 from workbench.data.trajectory import Normalizer, Trajectory
-from workbench.tasks import Family, Task, find, make
+from workbench.tasks import Family, find
 
 PERCENTILES = (5, 50, 95)
 _PAIRS = 40  # real transitions that say how exact the simulator is, at most
@@ -163,8 +163,8 @@ def one_step_errors(
     raw = mean + scale * np.asarray(prompts, np.float64)
     states = family.state_of(raw[:, :-1, :o])
     actions = raw[:, :-1, o : o + a].clip(-1, 1).reshape(-1, a)
-    steps = step_each(family.task(0), states.reshape(-1, states.shape[-1]), actions)
-    after = np.array([observed for observed, _ in steps])
+    steps = step_from(family.task(0), states.reshape(-1, states.shape[-1]), actions)
+    after = np.array([step.observation for step in steps])
     wanted = raw[:, 1:, :o].reshape(-1, o)
     errors = np.sqrt(np.square((after.reshape(-1, o) - wanted) / scale[:o]).mean(1))
     errors = np.where(np.isfinite(errors), errors, np.nan).reshape(len(prompts), -1)
@@ -193,22 +193,10 @@ def reward_terms(trajectory: Trajectory) -> dict[str, np.ndarray]:
             "Record it with `rollout`, which keeps them."
         )
     actions = np.asarray(trajectory.actions, np.float64)
-    steps = step_each(trajectory.task, np.asarray(trajectory.states, np.float64), actions)
-    measured = np.array([measured for _, measured in steps])
+    steps = step_from(trajectory.task, np.asarray(trajectory.states, np.float64), actions)
+    measured = np.array([step.measured for step in steps])
     terms = family.reward_terms(measured, actions, trajectory.task.goal)
     return {name: np.broadcast_to(values, len(actions)) for name, values in terms.items()}
-
-
-def step_each(
-    task: Task, states: np.ndarray, actions: np.ndarray
-) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    """Yield what is observed (O,) and measured (M,) after one step from each state (N, S)."""
-    with contextlib.closing(make(task)) as env:
-        env.reset(seed=0)
-        for state, action in zip(states, actions, strict=True):
-            env.put(state)
-            observed, *_, info = env.step(action)
-            yield observed, info["measured"]
 
 
 def _transitions(trajectory: Trajectory) -> np.ndarray:
