@@ -169,7 +169,7 @@ def find_task(
     task: int | None = None,
     *,
     claim: tuple[str, int] | None = None,
-    says: str = "its name",
+    claimed_by: str = "its name",
 ) -> Fit:
     """Choose the task: as the caller names it, else as the file does, else by the rewards.
 
@@ -178,7 +178,7 @@ def find_task(
         family: Name of the family, if the claim does not say or is not to be trusted.
         task: Index of the task, likewise.
         claim: Family and index that the file itself names; believed if its rewards agree.
-        says: What makes the claim, for errors.
+        claimed_by: The part of the file that makes the claim, for errors.
 
     Raises:
         RefusedFile: if no family or task fits, several do equally, or the claim is another
@@ -195,7 +195,9 @@ def find_task(
     if wanted and index is not None:
         chosen = find(wanted)
         if task is None and not 0 <= index < len(chosen.goals):
-            refuse(f"{says} says {wanted} {index}, which does not exist. Name the task yourself.")
+            refuse(
+                f"{claimed_by} says {wanted} {index}, which does not exist. Name the task yourself."
+            )
         if not _replayable(chosen, episodes):
             return Fit(chosen.task(index), float("nan"), float("nan"))
         claimed = OneStepReplay(chosen, episodes).fit(index)
@@ -219,7 +221,9 @@ def find_task(
         return claimed
     if claimed is not None:
         error = claimed.reward_error
-        refuse(f"{says} says {wanted} {index}, with error {error:.4f}; not its rewards. {advice}")
+        refuse(
+            f"{claimed_by} says {wanted} {index}, with error {error:.4f}; not its rewards. {advice}"
+        )
     if len(fits) > 1 and fits[1].reward_error < CLEARLY * best.reward_error:
         refuse(f"its rewards fit several tasks. {advice}")
     return best

@@ -290,7 +290,7 @@ import sys
 sys.path.insert(0, {folder!r})
 import streamlit as st
 from tests.viewing.player.test_component import packed
-from workbench import columns, player
+from workbench.viewing.player import component as player
 st.button("nothing new")
 more = st.checkbox("same id, new label")
 other = st.checkbox("another id")
@@ -343,7 +343,7 @@ window.requestAnimationFrame = (f) => { window.asked++; return request(f); };
 def page(tmp_path):
     """A page of a Streamlit server with the player on it; fails on any error in the browser."""
     script = tmp_path / "app.py"
-    script.write_text(textwrap.dedent(APP.format(folder=str(player._HERE.parent / "tests"))))
+    script.write_text(textwrap.dedent(APP.format(folder=str(browser.ROOT))))
     with browser.served(script, tmp_path) as url, browser.opened(COUNT_FRAMES) as page:
         page.goto(url)
         page.wait_for_selector(".pdw-play", timeout=20_000)
