@@ -1,6 +1,6 @@
 """The demonstrations released with Prompt-DT: pickled lists of episodes, named after their task.
 
-https://github.com/mxu34/prompt-dt, folder ``data``. They are read without running them
+The README of https://github.com/mxu34/prompt-dt links them. They are read without running them
 (``pickle_reader``); ``received.examine`` replays them in our tasks.
 """
 
