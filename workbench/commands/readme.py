@@ -186,7 +186,7 @@ def _gains() -> str:
 def _by_lambda(name: str, lams: Sequence[float], say: Callable[[pd.Series], str]) -> str:
     """Return the cells of the ablation that have a column ``name``, as ``say`` says them."""
     place = ["family", "quality", "projection"]
-    table = ablation.folded(_runs(ablation.NAME), ablation.WHOLE)
+    table = ablation.assemble(_runs(ablation.NAME), ablation.WHOLE)
     lines = []
     for (family, *rest), part in table[table[name].notna()].groupby(place, sort=False):
         cells = {r["lam"]: say(r) for _, r in part.iterrows()}
@@ -197,7 +197,7 @@ def _by_lambda(name: str, lams: Sequence[float], say: Callable[[pd.Series], str]
 def _lengths() -> str:
     """Return IQM by N and by K*, one line per quality and method."""
     runs = Runs.of(shipped())
-    table = lengths.folded(runs)
+    table = lengths.assemble(runs)
     head = ["data", "", *(f"{n.axis} = {n.value}" for n in lengths.LENGTHS)]
     lines = []
     for (quality, method), part in table.groupby(["quality", "method"], sort=False):

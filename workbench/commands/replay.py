@@ -19,7 +19,7 @@ from workbench.tasks import Task, find
 from workbench.tuning.loop import EVALUATION_SEED, TuneStep, acting_model
 from workbench.tuning.prompt_kinds import PROMPTS, cells, draw
 from workbench.tuning.spec import RunSpec
-from workbench.viewing.scene import film, render
+from workbench.viewing.scene import clips, render
 
 Store = Annotated[Path, arg(help="Folder of runs; those that ship are found without being in it.")]
 Update = Annotated[
@@ -137,7 +137,8 @@ def render_(
             progress=lambda part: bar.update(round(100 * part) - bar.n),
         )
     partial = path.with_name(f"{path.name}.partial")
-    partial.write_bytes(film.gif(drawn) if path.suffix == ".gif" else drawn)
+    wide = width or 480
+    partial.write_bytes(clips.gif(drawn, fps=25, width=wide) if path.suffix == ".gif" else drawn)
     partial.replace(path)
     result = {
         "file": str(path),
