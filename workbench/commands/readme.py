@@ -12,6 +12,7 @@ import pandas as pd
 from tyro.conf import arg
 
 from workbench.commands.output import Json, interval, number, print_result
+from workbench.data.atomic_files import whole_file
 from workbench.data.qualities import QUALITIES
 from workbench.paper import ablation, lengths
 from workbench.paper.claims import findings
@@ -41,7 +42,8 @@ def readme(
         raise ValueError(f"{file} cannot be read: {error}. Name another with --file.") from error
     fresh, old = refreshed(text)
     if write:
-        file.write_text(fresh)
+        with whole_file(file) as partial:
+            partial.write_text(fresh)
     result = {"blocks": len(_BLOCK.findall(text)), "old": old, "written": write}
     print_result(result, as_json)
     if old and not write:

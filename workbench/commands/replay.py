@@ -10,6 +10,7 @@ from tqdm import tqdm
 from tyro.conf import Positional, arg
 
 from workbench.commands.output import FamilyName, Json, Seed, peak_memory, print_result
+from workbench.data.atomic_files import whole_file
 from workbench.data.rollout import Policy, evaluate, half_width
 from workbench.networks.prompt_dt import PromptedPolicy
 from workbench.runs.store import RunStore
@@ -136,9 +137,8 @@ def render_(
             every=every,
             progress=lambda part: bar.update(round(100 * part) - bar.n),
         )
-    partial = path.with_name(f"{path.name}.partial")
-    partial.write_bytes(film.gif(drawn) if path.suffix == ".gif" else drawn)
-    partial.replace(path)
+    with whole_file(path) as partial:
+        partial.write_bytes(film.gif(drawn) if path.suffix == ".gif" else drawn)
     result = {
         "file": str(path),
         "run": spec.id,

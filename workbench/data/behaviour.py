@@ -18,6 +18,7 @@ from gymnasium.spaces import Box
 from safetensors import SafetensorError
 from safetensors.numpy import load_file, save_file
 
+from workbench.data.atomic_files import whole_file
 from workbench.data.rollout import evaluate
 from workbench.data.trajectory import Trajectory
 from workbench.tasks import Family, Task, find, make
@@ -65,8 +66,8 @@ class BehaviourPolicy:
         for i, (matrix, bias) in enumerate(self.weights):
             tensors |= {f"layer{i}.matrix": matrix, f"layer{i}.bias": bias}
         tensors = {k: np.ascontiguousarray(v, np.float32) for k, v in tensors.items()}
-        path.parent.mkdir(parents=True, exist_ok=True)
-        save_file(tensors, path, {"workbench": json.dumps(metadata)})
+        with whole_file(path) as partial:
+            save_file(tensors, partial, {"workbench": json.dumps(metadata)})
 
     @classmethod
     def load(cls, path: Path) -> BehaviourPolicy:

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from workbench.data.atomic_files import whole_file
 from workbench.methods import METHODS
 from workbench.runs.store import MADE, RunStore
 from workbench.shipped import files as assets
@@ -118,10 +119,8 @@ def results_path(name: str) -> Path:
 
 def save_results(path: Path, table: pd.DataFrame) -> None:
     """Write a table so that a reader sees all of it or nothing."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_suffix(".partial")
-    table.to_parquet(partial, engine="pyarrow", compression="zstd", index=False)
-    partial.replace(path)
+    with whole_file(path) as partial:
+        table.to_parquet(partial, engine="pyarrow", compression="zstd", index=False)
 
 
 def load_results(path: Path) -> pd.DataFrame:

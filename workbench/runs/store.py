@@ -13,6 +13,7 @@ import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
+from workbench.data.atomic_files import sync, write_json
 from workbench.data.rollout import Evaluation
 from workbench.data.trajectory import Segment, Trajectory
 from workbench.methods import Snapshot
@@ -73,7 +74,7 @@ class RunStore:
                     "Wait until it ends, or choose another folder."
                 )
             _empty(folder)
-            _write(folder / "spec.json", spec.canonical)
+            write_json(folder / "spec.json", spec.canonical, sort_keys=True)
             yield from self._written(spec, steps)
 
     def _written(self, spec: RunSpec, steps: Iterable[TuneStep]) -> Iterator[TuneStep]:
@@ -94,9 +95,8 @@ class RunStore:
         result = {"format": FORMAT, "id": spec.id, "evaluations": evaluations}
         result |= {"n_trainable": step.n_trainable, "update_seconds": round(seconds, 3)}
         for path in [*folder.rglob("*"), folder, self.root]:
-            _sync(path)  # a power cut must not leave a result without what it sums up
-        _write(folder / "result.json", result)
-        _sync(folder)
+            sync(path)  # a power cut must not leave a result without what it sums up
+        write_json(folder / "result.json", result, sort_keys=True)
 
     def folder(self, run_id: str) -> Path:
         """Return where the files of a run can be read."""
@@ -198,7 +198,7 @@ class RunStore:
 def _empty(folder: Path) -> None:
     """Take away an earlier attempt: its result first and for good, then lines, then files."""
     (folder / "result.json").unlink(missing_ok=True)
-    _sync(folder)
+    sync(folder)
     os.truncate(folder / "steps.jsonl", 0)
     for name in ("evaluated", "traces"):
         shutil.rmtree(folder / name, ignore_errors=True)
@@ -212,26 +212,6 @@ def _made(folder: Path) -> Path:
 
 def _name(step: TuneStep) -> str:
     return f"{step.update}.safetensors"
-
-
-def _write(path: Path, value: object) -> None:
-    """Write JSON so that a reader sees all of it or nothing, whatever fails."""
-    partial = path.with_suffix(f".{os.getpid()}.partial")
-    partial.write_text(json.dumps(value, indent=1, sort_keys=True) + "\n")
-    _sync(partial)
-    partial.replace(path)
-
-
-def _sync(path: Path) -> None:
-    """Wait until a file, or the names in a folder, are on the disk."""
-    try:
-        file = os.open(path, os.O_RDONLY)
-    except OSError:  # Windows opens no folders; a neighbour's partial file may just have gone
-        return
-    try:
-        os.fsync(file)
-    finally:
-        os.close(file)
 
 
 def _line(step: TuneStep) -> dict:

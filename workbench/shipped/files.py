@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from workbench.data import own_sets as own
+from workbench.data.atomic_files import write_json
 from workbench.data.behaviour import BehaviourPolicy
 from workbench.data.qualities import QUALITIES, Quality
 from workbench.data.trajectory import Trajectory
@@ -184,9 +185,7 @@ def measure(path: Path, **measured: object) -> None:
 
 
 def _write(entries: dict[str, dict]) -> None:
-    partial = MANIFEST.with_suffix(f".{os.getpid()}.partial")
-    partial.write_text(json.dumps(dict(sorted(entries.items())), indent=1) + "\n")
-    partial.replace(MANIFEST)
+    write_json(MANIFEST, dict(sorted(entries.items())))
 
 
 @contextlib.contextmanager

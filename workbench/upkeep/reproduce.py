@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
-import os
 import shutil
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -13,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from workbench.data.atomic_files import write_json
 from workbench.data.qualities import QUALITIES
 from workbench.shipped import files as assets
 from workbench.tasks import Family, find
@@ -283,10 +283,7 @@ class Reproduction:
         return self._kept[what].setdefault(family.name, {})
 
     def _write_notes(self) -> None:
-        self._notes.parent.mkdir(parents=True, exist_ok=True)
-        partial = self._notes.with_suffix(f".{os.getpid()}.partial")
-        partial.write_text(json.dumps(self._kept, indent=1) + "\n")
-        partial.replace(self._notes)
+        write_json(self._notes, self._kept)
 
 
 def _compared(name: str, before: Mapping[str, list], after: Mapping[str, list]) -> Compared:
