@@ -21,6 +21,7 @@ from workbench.paper.tables import TableName, cells
 from workbench.runs.run_table import COLUMNS, load_results, results_path, shipped
 from workbench.shipped import files as assets
 from workbench.tasks import FAMILIES
+from workbench.tuning.presets import LAMBDAS
 
 README = assets.ROOT.parent / "README.md"
 _BLOCK = re.compile(r"(<!-- measured: (.+?) -->\n).*?(<!-- end -->)", re.S)
@@ -172,7 +173,7 @@ def _of(part: pd.DataFrame, verdict: str) -> list[str]:
 
 def _ablation() -> str:
     """Return IQM by λ and projection, one line per family, quality and projection."""
-    return _by_lambda("iqm", ablation.LAMBDAS, _cell)
+    return _by_lambda("iqm", LAMBDAS, _cell)
 
 
 def _gains() -> str:
@@ -182,7 +183,7 @@ def _gains() -> str:
         gain = interval(r["gain"], r["gain_low"], r["gain_high"], 1)
         return f"{gain}; {100 * r['conflict_share']:.0f} %"
 
-    return _by_lambda("gain", [lam for lam in ablation.LAMBDAS if lam], say)
+    return _by_lambda("gain", [lam for lam in LAMBDAS if lam], say)
 
 
 def _by_lambda(name: str, lams: Sequence[float], say: Callable[[pd.Series], str]) -> str:

@@ -19,13 +19,13 @@ from safetensors import SafetensorError
 from safetensors.numpy import load_file, save_file
 
 from workbench.data.atomic_files import whole_file
-from workbench.data.rollout import evaluate
+from workbench.data.rollout import Policy, evaluate
 from workbench.data.trajectory import Trajectory
 from workbench.tasks import Family, Task, find, make
 
 
 @dataclass(frozen=True, eq=False)
-class BehaviourPolicy:
+class BehaviourPolicy(Policy):
     """A goal-conditioned Gaussian policy; a ``Policy`` once it is given a task.
 
     Attributes:
@@ -98,7 +98,7 @@ class _Acting:
 
 
 @dataclass(frozen=True)
-class UniformPolicy:
+class UniformPolicy(Policy):
     """Acts uniformly at random: the zero of the normalised return."""
 
     n_actions: int
@@ -278,8 +278,10 @@ def train_behaviour(
 
 def _policy_of(ppo, envs) -> BehaviourPolicy:
     """Copy a Stable-Baselines3 policy into plain arrays."""
+    from torch import nn
+
     net, head = ppo.policy.mlp_extractor.policy_net, ppo.policy.action_net
-    layers = [layer for layer in (*net, head) if hasattr(layer, "weight")]
+    layers = [layer for layer in (*net, head) if isinstance(layer, nn.Linear)]
     weights = tuple(
         (layer.weight.detach().numpy().T.copy(), layer.bias.detach().numpy().copy())
         for layer in layers

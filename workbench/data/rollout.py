@@ -25,14 +25,17 @@ class Acting(Protocol):
 
 
 class Policy(Protocol):
-    """Something that can begin B episodes; itself an immutable value.
-
-    One whose episodes depend on their place in the batch, not on their seed alone, also has
-    ``share(places)``, the policy of some of them.
-    """
+    """Something that can begin B episodes; itself an immutable value: a frozen dataclass."""
 
     def start(self, seeds: Sequence[int]) -> Acting:
         """Begin one episode per seed."""
+
+    def share(self, places: Sequence[int]) -> Policy:
+        """Return the policy of the episodes at ``places`` of the batch.
+
+        It is the same one where an episode depends on its seed alone, not on its place.
+        """
+        return self
 
 
 @dataclass(frozen=True, eq=False)
@@ -171,7 +174,8 @@ def evaluate(
 
 def _variant(policy: Policy, **wanted: str | None) -> Policy:
     wanted = {name: value for name, value in wanted.items() if value is not None}
-    lacking = [name for name in wanted if not hasattr(policy, name)]
+    known = {field.name for field in dataclasses.fields(policy)}
+    lacking = [name for name in wanted if name not in known]
     if lacking:
         raise ValueError(
             f"A {type(policy).__name__} has no `{lacking[0]}` to choose: leave it out. "
@@ -193,7 +197,7 @@ def _in_processes(
     try:
         parts = parallel(
             delayed(_episodes)(
-                policy.share(share) if hasattr(policy, "share") else policy,
+                policy.share(share),
                 task,
                 [seeds[i] for i in share],
             )

@@ -3,9 +3,9 @@
 HDF5 is a large C library, and a file can name others: links, virtual data sets and external
 storage would read whatever the user may read. So the file is opened by a child process with
 limits on memory and time that may not write, and only plain arrays of numbers in the file itself
-are read. ``minari_io.py`` starts it; it needs nothing of ours.
+are read. ``minari_format.py`` starts it; it needs nothing of ours.
 
-Program: ``python hdf5.py FILE MAX_BYTES`` writes safetensors to stdout, ``<i>.<array>`` for
+Program: ``python hdf5_reader.py FILE MAX_BYTES`` writes safetensors to stdout, ``<i>.<array>`` for
 episode i and its attributes as JSON. A refusal is exit status 3 and a sentence on stderr.
 """
 
@@ -89,11 +89,14 @@ def _array(dataset, label: str, left: int):
 
 def _attributes(group) -> dict:
     """Return our own attributes of an episode, as JSON."""
+    import numpy as np
+
     found = {}
     for name in group.attrs:
         if name.startswith("workbench/"):
             value = group.attrs[name]
-            found[name] = value.tolist() if hasattr(value, "tolist") else str(value)[:200]
+            plain = isinstance(value, np.ndarray | np.generic)
+            found[name] = value.tolist() if plain else str(value)[:200]
     return found
 
 

@@ -62,6 +62,8 @@ class Method(Protocol):
     """Pretrained networks: field → name of the file (see ``assets.pretrained_path``)."""
     data: ClassVar[Literal["none", "few-shot", "full"]]
     """What it is tuned on: nothing, the few-shot set, or all data of the task."""
+    guided: ClassVar[bool]
+    """Whether L_DT guides a generator's own loss: λ, projection and guidance are its settings."""
     published: ClassVar[tuple[str, ...]]
     """Settings whose value is published; the other settings are ours."""
 

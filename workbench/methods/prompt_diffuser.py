@@ -82,6 +82,7 @@ class GeneratorTuning:
     kind: ClassVar[type[Stored]]
     """The generator; each method has a field for a pretrained one and ``config``, its size."""
     data: ClassVar[str] = "few-shot"
+    guided: ClassVar[bool] = True
     published: ClassVar[tuple[str, ...]] = ("lam",)
 
     def __post_init__(self):

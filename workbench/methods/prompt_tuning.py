@@ -64,6 +64,7 @@ class PromptTuning:
     label: ClassVar[str] = "Prompt-Tuning DT"
     needs: ClassVar[Mapping[str, str]] = {}
     data: ClassVar[str] = "few-shot"
+    guided: ClassVar[bool] = False
     published: ClassVar[tuple[str, ...]] = ()
 
     def __post_init__(self):

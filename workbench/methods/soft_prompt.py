@@ -90,6 +90,7 @@ class SoftPrompt:
     label: ClassVar[str] = "Soft Prompt"
     needs: ClassVar[Mapping[str, str]] = {}
     data: ClassVar[str] = "few-shot"
+    guided: ClassVar[bool] = False
     published: ClassVar[tuple[str, ...]] = ()
 
     def __post_init__(self):

@@ -20,6 +20,7 @@ class NoTuning:
     label: ClassVar[str] = "Prompt-DT"
     needs: ClassVar[Mapping[str, str]] = {}
     data: ClassVar[str] = "none"
+    guided: ClassVar[bool] = False
     published: ClassVar[tuple[str, ...]] = ()
 
     def start(
@@ -64,6 +65,7 @@ class NoPrompt:
     label: ClassVar[str] = "MT-ORL"
     needs: ClassVar[Mapping[str, str]] = {"network": "mt-orl"}
     data: ClassVar[str] = "none"
+    guided: ClassVar[bool] = False
     published: ClassVar[tuple[str, ...]] = ()
 
     def start(

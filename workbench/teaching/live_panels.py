@@ -32,13 +32,12 @@ from workbench.teaching.panels import (
     replayed,
 )
 from workbench.tuning.loop import EVALUATION_SEED
-from workbench.tuning.presets import first_look
+from workbench.tuning.presets import LAMBDAS, first_look
 from workbench.tuning.prompt_kinds import PROMPTS, draw
 from workbench.tuning.spec import RunSpec
 from workbench.viewing.player import component as player
 from workbench.viewing.scene.appearance import goal_words
 
-LAMBDAS = (0.0, 0.1, 0.3, 1.0, 3.0, 10.0)
 _POLL = 0.5
 
 
