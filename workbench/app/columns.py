@@ -64,7 +64,7 @@ class Column:
     @property
     def gradients(self) -> bool:
         """Whether two gradients were combined in it."""
-        return any("cosine" in step.measured for step in self.steps)
+        return any(step.gradients is not None for step in self.steps)
 
     @property
     def content(self) -> tuple[Any, ...]:

@@ -203,8 +203,7 @@ def _figures(spec: RunSpec, row: pd.Series, steps: list[TuneStep] | None) -> dic
         found["returns"] = figures.curves([line], None, spec.updates)
     else:
         found["episodes"] = return_strips({"episodes": np.array(row["returns"])})
-    measured = steps[1].measured if steps and len(steps) > 1 else {}
-    if "loss_dm" in measured:
+    if steps and len(steps) > 1 and "loss_dm" in steps[1].metrics:
         found["losses"] = figures.losses(steps, spec.updates)
         found["gradients"] = figures.gradients(steps, spec.updates)
     return found

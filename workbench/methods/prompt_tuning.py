@@ -18,6 +18,7 @@ from workbench.data.trajectory import Segment, Trajectories, Trajectory
 from workbench.methods.method import (
     N_PROMPTS,
     Snapshot,
+    Update,
     check_ranges,
     evaluation_prompts,
     numpy_rng,
@@ -120,7 +121,7 @@ class Scorer(Protocol):
     def costs(self, prompts: Segment) -> Tensor:
         """Return how bad each of n prompts is, (n,)."""
 
-    def measured(self, before: Segment, costs: Tensor) -> Mapping[str, float]:
+    def metrics(self, before: Segment, costs: Tensor) -> Mapping[str, float]:
         """Return what a round reports, of the prompts before it and its candidates' costs."""
 
 
@@ -152,7 +153,7 @@ class PromptTuningLearner:
             self.scorer = EpisodeReturn(model, demos[0].task, method.ranking_episodes, draw)
 
     @torch.no_grad()
-    def update(self) -> Mapping[str, float]:
+    def update(self) -> Update:
         """Rank perturbations of every prompt and step along the direction: one round."""
         method, before = self.method, self.numbers.build(self.change)
         self.scorer.begin()
@@ -165,7 +166,7 @@ class PromptTuningLearner:
             best = self._costs(self.change[:, None] + fractions * step[:, None]).argmin(1)
             step = fractions[best] * step
         self.change = self.numbers.within(self.change + step)
-        return self.scorer.measured(before, costs)
+        return Update(self.scorer.metrics(before, costs))
 
     def _costs(self, changes: Tensor) -> Tensor:
         """Return the cost of changes of every prompt, (N_PROMPTS, n, K*, C) → (N_PROMPTS, n)."""
@@ -206,7 +207,7 @@ class ActionError:
         errors = (got - context.actions).square().mean(-1) * context.mask
         return errors.reshape(n, -1).sum(1) / context.mask.reshape(n, -1).sum(1)
 
-    def measured(self, before: Segment, costs: Tensor) -> Mapping[str, float]:
+    def metrics(self, before: Segment, costs: Tensor) -> Mapping[str, float]:
         """Return ``loss_dt``, the mean L_DT of the prompts before the step."""
         return {"loss_dt": self.costs(before).mean().item()}
 
@@ -230,6 +231,6 @@ class EpisodeReturn:
             self.env_steps += int(step.alive.sum())
         return -torch.from_numpy(returns).reshape(self.episodes, n).mean(0)
 
-    def measured(self, before: Segment, costs: Tensor) -> Mapping[str, float]:
+    def metrics(self, before: Segment, costs: Tensor) -> Mapping[str, float]:
         """Return the mean return of the round's candidates, and all environment steps so far."""
         return {"return_mean": -costs.mean().item(), "env_steps": float(self.env_steps)}

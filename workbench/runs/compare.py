@@ -166,7 +166,7 @@ def stored_runs(store: RunStore) -> list[dict[str, object]]:
         if spec.method == "prompt-dt" or spec.untuned.id not in store:
             continue
         (untuned,), evaluations = store.returns(spec.untuned.id), store.returns(run_id)
-        conflicts = store.measured(run_id, "conflict")
+        told = [line["gradients"] for line in store.lines(run_id) if "gradients" in line]
         rows.append(
             {
                 "run": run_id,
@@ -181,7 +181,7 @@ def stored_runs(store: RunStore) -> list[dict[str, object]]:
                 "untuned": untuned.mean(),
                 "start": evaluations[0].mean(),
                 "tuned": evaluations[-1].mean(),
-                "conflict_share": conflicts.mean() if len(conflicts) else None,
+                "conflict_share": np.mean([g["conflict"] for g in told]) if told else None,
             }
         )
     return rows

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -49,7 +49,8 @@ def _row(store: RunStore, run_id: str) -> dict[str, Any]:
     canonical = json.loads((folder / "spec.json").read_text())
     made = json.loads((folder / MADE).read_text()) if (folder / MADE).exists() else {}
     lines = store.lines(run_id)
-    series = {n: np.array([line[n] for line in lines if n in line]) for n in _SERIES}
+    series = {n: np.array([line[n] for line in lines if n in line]) for n in _METRICS}
+    told = [line["gradients"] for line in lines if "gradients" in line]
     returns = next(line["returns"] for line in reversed(lines) if "returns" in line)
     return {
         "run": run_id,
@@ -62,8 +63,8 @@ def _row(store: RunStore, run_id: str) -> dict[str, Any]:
         "n_model": load_model(spec.family, spec.split, spec.variant).n_parameters,
         "update_seconds": float(result.get("update_seconds", np.nan)),
         "seconds": made.get("seconds", np.nan),
-        "conflict_share": _mean(series["conflict"]),
-        "cosine_mean": _mean(series["cosine"]),
+        "conflict_share": _mean([g["conflict"] for g in told]),
+        "cosine_mean": _mean([g["cosine"] for g in told]),
         "loss_dm_last": _mean(series["loss_dm"][_last_tenth(series["loss_dm"])]),
         "loss_dt_last": _mean(series["loss_dt"][_last_tenth(series["loss_dt"])]),
         "env_steps": float(series["env_steps"][-1]) if len(series["env_steps"]) else np.nan,
@@ -73,11 +74,11 @@ def _row(store: RunStore, run_id: str) -> dict[str, Any]:
     }
 
 
-_SERIES = ("conflict", "cosine", "loss_dm", "loss_dt", "env_steps")
+_METRICS = ("loss_dm", "loss_dt", "env_steps")
 
 
-def _mean(values: np.ndarray) -> float:
-    return float(values.mean()) if len(values) else np.nan
+def _mean(values: Sequence[float]) -> float:
+    return float(np.mean(values)) if len(values) else np.nan
 
 
 def _last_tenth(values: np.ndarray) -> slice:

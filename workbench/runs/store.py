@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import os
 import shutil
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -16,7 +18,8 @@ from safetensors.torch import load_file, save_file
 from workbench.data.atomic_files import sync, write_json
 from workbench.data.rollout import Evaluation
 from workbench.data.trajectory import Segment, Trajectory
-from workbench.methods import Snapshot
+from workbench.methods import GradientReport, Snapshot
+from workbench.methods.projection import Agreement, Plane
 from workbench.networks.diffusion import DenoisingTrace
 from workbench.networks.prompt_dt import PromptDT, PromptedPolicy
 from workbench.runs.locks import held
@@ -24,12 +27,13 @@ from workbench.tasks import find
 from workbench.tuning.loop import TuneStep
 from workbench.tuning.spec import RunSpec
 
-FORMAT = 2
-"""Of what is written. 1 had no number and is read; a higher one than this is refused."""
+FORMAT = 3
+"""Of what is written. Lower ones are read, 1 had no number; a higher one is refused."""
 MADE = "made.json"
 """Beside a run that a sweep made: where, by which code and how fast."""
 _PATIENCE = 5.0  # seconds that another writer of the same run has to end
 _TRACE = ("x", "x0_hat", "y")
+_PLANE = tuple(field.name for field in dataclasses.fields(Plane))
 _PROMPT = ("returns_to_go", "observations", "actions", "rewards", "timesteps", "mask")
 _EPISODE = ("observations", "actions", "rewards", "states")
 
@@ -157,12 +161,8 @@ class RunStore:
         """Return the returns of every evaluation of a run, in order, (episodes,) each."""
         return [np.array(line["returns"]) for line in self.lines(run_id) if "returns" in line]
 
-    def measured(self, run_id: str, name: str) -> np.ndarray:
-        """Return what the updates of a run measured under ``name``, in order."""
-        return np.array([line[name] for line in self.lines(run_id) if name in line])
-
     def lines(self, run_id: str) -> list[dict]:
-        """Return the lines of ``steps.jsonl``: what is known of every update.
+        """Return the lines of ``steps.jsonl`` in today's form: what is known of every update.
 
         The last one of an incomplete run is left out where a crash tore it.
 
@@ -174,7 +174,7 @@ class RunStore:
             whole, _, torn = text.rpartition("\n")
             if torn and run_id in self:
                 whole = text
-            return [json.loads(line) for line in whole.splitlines()]
+            return [nested(json.loads(line)) for line in whole.splitlines()]
         except (OSError, ValueError) as error:
             raise ValueError(f"Run {run_id!r} in {self.root} is damaged: {error!r}.") from error
 
@@ -215,11 +215,41 @@ def _name(step: TuneStep) -> str:
 
 
 def _line(step: TuneStep) -> dict:
-    line = {"update": step.update, "seconds": round(step.seconds, 5), **step.measured}
+    line = {"update": step.update, "seconds": round(step.seconds, 5), **step.metrics}
+    if step.gradients is not None:
+        line["gradients"] = dataclasses.asdict(step.gradients)
     if step.evaluation is not None:
         line["returns"] = [round(float(r), 4) for r in step.evaluation.returns]
         line["seeds"] = list(step.evaluation.seeds)
     return line
+
+
+def nested(line: dict) -> dict:
+    """Return a line of ``steps.jsonl`` in today's form: what is told of gradients in one place.
+
+    Up to format 2 their numbers stood among the metrics: ``cosine``, ``norm_dm``, and so on, and
+    ``cosine/<parameter>`` of each parameter tensor.
+    """
+    if "cosine" not in line:
+        return line
+    line = dict(line)
+    gradients = {"cosine": line.pop("cosine"), "conflict": bool(line.pop("conflict"))}
+    gradients["removed"] = line.pop("removed")
+    plane = {name: line.pop(name) for name in _PLANE if name in line}
+    tensors: dict[str, dict[str, float]] = {}
+    for name in [name for name in line if "/" in name]:
+        number, _, parameter = name.partition("/")
+        tensors.setdefault(parameter, {})[number] = line.pop(name)
+    return {**line, "gradients": {**gradients, "plane": plane or None, "tensors": tensors}}
+
+
+def _report(plain: Mapping[str, Any] | None) -> GradientReport | None:
+    """Return what a line tells of gradients as the value that was written."""
+    if plain is None:
+        return None
+    plane = Plane(**plain["plane"]) if plain["plane"] else None
+    tensors = {name: Agreement(**numbers) for name, numbers in plain["tensors"].items()}
+    return GradientReport(**{**plain, "plane": plane, "tensors": tensors})
 
 
 def _save_evaluated(path: Path, step: TuneStep) -> None:
@@ -247,11 +277,12 @@ def _step(line: dict, spec: RunSpec, folder: Path, model: PromptDT) -> TuneStep:
     line = dict(line)
     update, seconds = line.pop("update"), line.pop("seconds")
     returns, seeds = line.pop("returns", None), line.pop("seeds", ())
+    gradients = _report(line.pop("gradients", None))
     if returns is None:
         path, trace = folder / "traces" / f"{update}.safetensors", None
         if path.exists():
             trace = DenoisingTrace(**{n: t.float() for n, t in load_file(path).items()})
-        return TuneStep(update, line, seconds, trace=trace)
+        return TuneStep(update, line, seconds, trace=trace, gradients=gradients)
     tensors = load_file(folder / "evaluated" / f"{update}.safetensors")
     prompt = Segment(**{n: tensors[f"prompt.{n}"] for n in _PROMPT})
     trace = None
@@ -265,7 +296,7 @@ def _step(line: dict, spec: RunSpec, folder: Path, model: PromptDT) -> TuneStep:
     weights = _below(tensors, "weights.")
     policy = PromptedPolicy(model.with_weights(weights) if weights else model, prompt)
     snapshot = Snapshot(policy, trace, weights)
-    return TuneStep(update, line, seconds, snapshot, evaluation, trace=trace)
+    return TuneStep(update, line, seconds, snapshot, evaluation, trace=trace, gradients=gradients)
 
 
 def _below(tensors: Mapping[str, torch.Tensor], prefix: str) -> dict[str, torch.Tensor]:

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import dataclasses
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
 
 from workbench.data.rollout import Evaluation, evaluate
 from workbench.data.trajectory import Trajectory
-from workbench.methods import METHODS, Method, Snapshot
+from workbench.methods import METHODS, GradientReport, Method, Snapshot, Update
 from workbench.networks.diffusion import DenoisingTrace
 from workbench.networks.prompt_dt import PromptDT
 from workbench.shipped import files as assets
@@ -35,22 +34,24 @@ class TuneStep:
 
     Attributes:
         update: Updates done so far; 0 is the start, before any.
-        measured: What the update reported, by name; empty at update 0.
+        metrics: Losses and other numbers of the update, by name; empty at update 0.
         seconds: Time of this update, without its evaluation.
         snapshot: The policy that was evaluated and its denoising trace, on evaluated steps.
         evaluation: Its episodes, on evaluated steps.
         n_trainable: Numbers that the updates change.
         trace: How the same noise becomes prompts now: of all prompts on evaluated steps, of the
             first one on every tenth update; None in between, and where nothing is denoised.
+        gradients: How the update's two gradients met; None where it has none or one.
     """
 
     update: int
-    measured: Mapping[str, float]
+    metrics: Mapping[str, float]
     seconds: float
     snapshot: Snapshot | None = None
     evaluation: Evaluation | None = None
     n_trainable: int = 0
     trace: DenoisingTrace | None = None
+    gradients: GradientReport | None = None
 
 
 def tune(
@@ -93,20 +94,21 @@ def tune(
     seeds = range(EVALUATION_SEED, EVALUATION_SEED + episodes)
     for update in range(updates + 1):
         began = time.perf_counter()
-        measured = learner.update() if update else {}
-        seconds = time.perf_counter() - began
-        due = update == updates or (eval_every and update % eval_every == 0)
-        if not due:
-            step = TuneStep(update, measured, seconds, n_trainable=learner.n_trainable)
-            if eval_every and update % TRACE_EVERY == 0:
-                step = dataclasses.replace(step, trace=_first(learner.snapshot().trace))
-            yield step
-            continue
-        snapshot = learner.snapshot()
-        evaluation = evaluate(snapshot.policy, task, seeds)
-        yield TuneStep(
-            update, measured, seconds, snapshot, evaluation, learner.n_trainable, snapshot.trace
+        done = learner.update() if update else Update()
+        step = TuneStep(
+            update,
+            done.metrics,
+            time.perf_counter() - began,
+            n_trainable=learner.n_trainable,
+            gradients=done.gradients,
         )
+        if update == updates or (eval_every and update % eval_every == 0):
+            snapshot = learner.snapshot()
+            evaluation = evaluate(snapshot.policy, task, seeds)
+            step = replace(step, snapshot=snapshot, evaluation=evaluation, trace=snapshot.trace)
+        elif eval_every and update % TRACE_EVERY == 0:
+            step = replace(step, trace=_first(learner.snapshot().trace))
+        yield step
 
 
 def _first(trace: DenoisingTrace | None) -> DenoisingTrace | None:

@@ -14,6 +14,7 @@ from typing import Any
 
 from workbench.data.atomic_files import write_json
 from workbench.data.qualities import QUALITIES
+from workbench.runs.store import nested
 from workbench.shipped import files as assets
 from workbench.tasks import Family, find
 from workbench.tuning.presets import RECORDED
@@ -297,15 +298,18 @@ def _verified(path: Path, entry: Mapping[str, Any] | None) -> bool:
 
 
 def _content(path: Path) -> str:
-    """Return a hash of what a file says; the wall times that a run keeps are left out."""
+    """Return a hash of what a file says; wall times and the form that a run keeps are left out."""
     if path.suffix != ".jsonl" and path.name != "result.json":
         return assets.sha256(path)
     text = path.read_text()
     lines = [
         json.loads(line) for line in (text.splitlines() if path.suffix == ".jsonl" else [text])
     ]
-    kept = [{k: v for k, v in line.items() if not k.endswith("seconds")} for line in lines]
-    return hashlib.sha256(json.dumps(kept).encode()).hexdigest()
+    kept = [
+        {k: v for k, v in nested(line).items() if k != "format" and not k.endswith("seconds")}
+        for line in lines
+    ]
+    return hashlib.sha256(json.dumps(kept, sort_keys=True).encode()).hexdigest()
 
 
 def _delete(root: Path, names: Iterable[str]) -> None:
