@@ -13,8 +13,8 @@ from workbench.methods import METHODS
 from workbench.runs.store import FORMAT, RunStore, nested
 from workbench.shipped import full_data as full
 from workbench.shipped.files import ROOT
-from workbench.tuning.loop import acting_model, run
-from workbench.tuning.spec import RunSpec
+from workbench.tuning.loop import run
+from workbench.tuning.spec import RunSpec, acting_model
 
 SETTINGS = {"batch_size": 4}
 HALVES = {"atol": 5e-3, "rtol": 1e-3}

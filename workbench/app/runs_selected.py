@@ -15,8 +15,8 @@ from workbench.app.links import can_explore, explore_params
 from workbench.runs.library import Label, Library, command, snippet, zipped
 from workbench.runs.store import RunStore
 from workbench.runs.watched_sweep import duration
-from workbench.tuning.loop import TuneStep, acting_model
-from workbench.tuning.spec import RunSpec
+from workbench.tuning.loop import TuneStep
+from workbench.tuning.spec import RunSpec, acting_model
 from workbench.viewing.figures import runs as figures
 from workbench.viewing.figures.colours import look
 from workbench.viewing.figures.data import return_strips

@@ -17,9 +17,9 @@ from workbench.runs.store import RunStore
 from workbench.shipped import files as assets
 from workbench.shipped.networks import load_model
 from workbench.tasks import Task, find
-from workbench.tuning.loop import EVALUATION_SEED, TuneStep, acting_model
+from workbench.tuning.loop import EVALUATION_SEED, TuneStep
 from workbench.tuning.prompt_kinds import PROMPTS, cells, draw
-from workbench.tuning.spec import RunSpec
+from workbench.tuning.spec import RunSpec, acting_model
 from workbench.viewing.scene import film, render
 
 Store = Annotated[Path, arg(help="Folder of runs; those that ship are found without being in it.")]

@@ -11,7 +11,7 @@ import numpy as np
 from scipy import stats
 
 from workbench.data.trajectory import Trajectory
-from workbench.tasks import Task, find, make
+from workbench.tasks import Task, find
 
 
 class Acting(Protocol):
@@ -64,11 +64,12 @@ def rollout(policy: Policy, task: Task, seeds: Sequence[int]) -> Iterator[Transi
 
     The seed fixes the initial state, so the same seeds compare two policies in pairs.
     """
-    envs = [make(task) for _ in seeds]
+    family = find(task.family)
+    envs = [family.build(task.goal) for _ in seeds]
     observations = np.stack([env.reset(seed=int(s))[0] for env, s in zip(envs, seeds, strict=True)])
     acting = policy.start(seeds)
     alive = np.ones(len(envs), bool)
-    for t in range(find(task.family).horizon):
+    for t in range(family.horizon):
         states = np.stack([env.state() for env in envs])
         actions = np.asarray(acting.act(observations), np.float32)
         following, rewards, ended = observations.copy(), np.zeros(len(envs)), np.zeros_like(alive)

@@ -68,9 +68,10 @@ class RemoteStore(RunStore):
 
     def record(self, spec, steps):
         """Record here, then deliver; see ``RunStore.record``."""
-        self._withdraw(spec.id)
+        run_id = spec.id
+        self._withdraw(run_id)
         yield from super().record(spec, steps)
-        self.deliver(spec.id)
+        self.deliver(run_id)
 
     def forget(self, run_id: str) -> None:
         """Make a run incomplete, here and there."""

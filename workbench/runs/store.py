@@ -23,9 +23,8 @@ from workbench.methods.projection import Agreement, Plane
 from workbench.networks.diffusion import DenoisingTrace
 from workbench.networks.prompt_dt import PromptDT, PromptedPolicy
 from workbench.runs.locks import held
-from workbench.tasks import find
 from workbench.tuning.loop import TuneStep
-from workbench.tuning.spec import RunSpec
+from workbench.tuning.spec import RunSpec, id_of
 
 FORMAT = 3
 """Of what is written. Lower ones are read, 1 had no number; a higher one is refused."""
@@ -69,21 +68,23 @@ class RunStore:
         Raises:
             ValueError: if another process is writing this run.
         """
-        folder = self.root / spec.id
+        canonical = spec.canonical
+        run_id = id_of(canonical)
+        folder = self.root / run_id
         # the lock is on the very file that two writers would mix up
         with held(folder / "steps.jsonl", _PATIENCE) as ours:
             if not ours:
                 raise ValueError(
-                    f"Run {spec.id} in {self.root} is being written by another process. "
+                    f"Run {run_id} in {self.root} is being written by another process. "
                     "Wait until it ends, or choose another folder."
                 )
             _empty(folder)
-            write_json(folder / "spec.json", spec.canonical, sort_keys=True)
-            yield from self._written(spec, steps)
+            write_json(folder / "spec.json", canonical, sort_keys=True)
+            yield from self._written(run_id, steps)
 
-    def _written(self, spec: RunSpec, steps: Iterable[TuneStep]) -> Iterator[TuneStep]:
+    def _written(self, run_id: str, steps: Iterable[TuneStep]) -> Iterator[TuneStep]:
         """Write the steps of a run into its empty folder, then its result."""
-        folder, evaluations, seconds = self.root / spec.id, [], 0.0
+        folder, evaluations, seconds = self.root / run_id, [], 0.0
         with open(folder / "steps.jsonl", "w") as file:
             for step in steps:
                 seconds += step.seconds
@@ -96,7 +97,7 @@ class RunStore:
                 file.write(json.dumps(_line(step)) + "\n")
                 file.flush()
                 yield step
-        result = {"format": FORMAT, "id": spec.id, "evaluations": evaluations}
+        result = {"format": FORMAT, "id": run_id, "evaluations": evaluations}
         result |= {"n_trainable": step.n_trainable, "update_seconds": round(seconds, 3)}
         for path in [*folder.rglob("*"), folder, self.root]:
             sync(path)  # a power cut must not leave a result without what it sums up
@@ -185,7 +186,7 @@ class RunStore:
 
         Args:
             run_id: Id of the run.
-            model: The frozen model that it acts with, as ``tune.acting_model`` gives it.
+            model: The frozen model that it acts with, as ``spec.acting_model`` gives it.
         """
         spec, folder = self.spec(run_id), self.folder(run_id)
         try:
@@ -288,11 +289,9 @@ def _step(line: dict, spec: RunSpec, folder: Path, model: PromptDT) -> TuneStep:
     trace = None
     if "trace.x" in tensors:
         trace = DenoisingTrace(**{n: tensors[f"trace.{n}"].float() for n in _TRACE})
-    task = find(spec.family).task(spec.task)
     episode = {n: tensors[f"episode.{n}"].numpy() for n in _EPISODE}
-    evaluation = Evaluation(
-        task, tuple(seeds), np.array(returns), (Trajectory(**episode, task=task),)
-    )
+    first = Trajectory(**episode, task=spec.resolved_task)
+    evaluation = Evaluation(first.task, tuple(seeds), np.array(returns), (first,))
     weights = _below(tensors, "weights.")
     policy = PromptedPolicy(model.with_weights(weights) if weights else model, prompt)
     snapshot = Snapshot(policy, trace, weights)

@@ -203,7 +203,7 @@ class Tuning(w.VBox):
         spec = self.comparison.spec
         shown = self.comparison.steps
         self.status.value = (
-            f"Recorded run: {goal_words(find(spec.family).task(spec.task))}, {spec.quality} data, "
+            f"Recorded run: {goal_words(spec.resolved_task)}, {spec.quality} data, "
             f"{spec.updates} updates. Press <b>Tune</b> for a run of your own."
             if shown
             else "Press <b>Tune</b>."

@@ -5,20 +5,16 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
 
 import torch
 
 from workbench.data.rollout import Evaluation, evaluate
 from workbench.data.trajectory import Trajectory
-from workbench.methods import METHODS, GradientReport, Method, Snapshot, Update
+from workbench.methods import GradientReport, Method, Snapshot, Update
 from workbench.networks.diffusion import DenoisingTrace
 from workbench.networks.prompt_dt import PromptDT
-from workbench.shipped import files as assets
-from workbench.shipped.full_data import full_data
-from workbench.shipped.networks import load_model, load_network
-from workbench.tasks import Task, find
-from workbench.tuning.spec import RunSpec
+from workbench.tasks import Task
+from workbench.tuning.spec import Resolved, RunSpec
 
 TRACE_EVERY = 10
 """Updates between two denoising traces of a run that is evaluated on its way, to be watched."""
@@ -118,54 +114,26 @@ def _first(trace: DenoisingTrace | None) -> DenoisingTrace | None:
     return DenoisingTrace(trace.x[:, :1], trace.x0_hat[:, :1], trace.y[:1])
 
 
-def start(spec: RunSpec) -> tuple[Method, PromptDT, dict[str, Any]]:
-    """Load what ``spec`` names: the method, the model, and ``demos`` and ``prompts`` by name.
-
-    Raises:
-        ValueError: if a network or trajectories that it needs are not there.
-    """
-    task = find(spec.family).task(spec.task)
-    needs = METHODS[spec.method].needs
-    where = (spec.split, spec.variant)
-    networks = {f: load_network(spec.family, name, *where) for f, name in needs.items()}
-    model = load_model(spec.family, *where).computing(spec.precision)
-    if METHODS[spec.method].data == "full":
-        demos = full_data(task)
-    else:
-        demos = assets.demos(task, spec.quality, spec.split)
-    prompts = None
-    if spec.prompts or METHODS[spec.method].data == "full":
-        prompts = assets.demos(task, spec.prompts or spec.quality, spec.split)
-    return spec.build(**networks), model, {"demos": demos, "prompts": prompts}
-
-
 def run(spec: RunSpec) -> Iterator[TuneStep]:
     """Load what ``spec`` names and tune.
 
     Raises:
         ValueError: if a network or trajectories that it needs are not there.
     """
-    method, model, trajectories = start(spec)
+    yield from run_resolved(spec.resolved())
+
+
+def run_resolved(found: Resolved) -> Iterator[TuneStep]:
+    """Tune as the spec says, with what its names stand for."""
+    spec = found.spec
     yield from tune(
-        method,
-        model,
-        trajectories["demos"],
-        find(spec.family).task(spec.task),
+        found.method,
+        found.model,
+        found.demos,
+        found.task,
         updates=spec.updates,
         seed=spec.seed,
         eval_every=spec.eval_every,
         episodes=spec.episodes,
-        prompts=trajectories["prompts"],
+        prompts=found.prompts,
     )
-
-
-def acting_model(spec: RunSpec) -> PromptDT:
-    """Load the network that the policies of a stored run act with, frozen.
-
-    It is the Prompt-DT, but for a method that brings a ``network`` to act in its place (MT-ORL).
-
-    Raises:
-        ValueError: if it is not there, with the command that makes it.
-    """
-    name = METHODS[spec.method].needs.get("network", "prompt-dt")
-    return load_network(spec.family, name, spec.split, spec.variant)
