@@ -17,6 +17,7 @@ import traitlets
 from IPython.display import Markdown, display
 from plotly.offline import get_plotlyjs
 
+from workbench.networks.fast.memory import keep_freed_memory
 from workbench.runs.store import RunStore
 
 QUICK = "WORKBENCH_QUICK"
@@ -30,6 +31,7 @@ def begin() -> bool:
     own plotly.js. One thread is faster than two for networks this small.
     """
     torch.set_num_threads(1)
+    keep_freed_memory()
     pio.renderers.default = "plotly_mimetype+notebook"
     pio.templates.default = "plotly_white"
     return os.environ.get(QUICK, "") not in ("", "0")
