@@ -9,12 +9,11 @@ import sys
 import torch
 import tyro
 
-from workbench.commands import app, assets, data, evaluate, make, notebooks, readme, sweep, table
-from workbench.commands import browser as screenshots
-from workbench.commands import browser as timings
+from workbench.commands import app, assets, data, evaluate, make, notebooks, results, sweep, table
 from workbench.commands import listing as methods
 from workbench.commands import listing as tasks
 from workbench.commands import replay as play
+from workbench.networks.fast.memory import keep_freed_memory
 
 GROUPS = {
     "See what there is": {
@@ -48,9 +47,7 @@ GROUPS = {
         "hyper": make.hyper,
         "record": make.record,
         "reproduce-assets": assets.reproduce_assets,
-        "readme": readme.readme,
-        "screenshots": screenshots.screenshots,
-        "timings": timings.timings,
+        "results": results.results,
         "notebooks": notebooks.notebooks,
     },
 }
@@ -89,6 +86,7 @@ def main() -> None:
         raise SystemExit(2)
     # One thread is faster than two for models this small, and leaves a core free.
     torch.set_num_threads(int(os.environ.get("WORKBENCH_THREADS", "1")))
+    keep_freed_memory()
     try:
         tyro.extras.subcommand_cli_from_dict(VERBS, prog="python -m workbench")
     except _INPUT as error:

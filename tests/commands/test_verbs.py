@@ -49,10 +49,10 @@ WORDS = {
     "hyper": ("toy", "--steps", 2, "--n-tasks", 2, "--batch-size", 4),
     "record": ("cheetah-dir",),
     "reproduce-assets": ("toy", "--dry-run"),
-    "readme": ("--file", "README.md"),
+    "results": ("--files", "README.md"),
 }  # fmt: skip
-ELSEWHERE = ("screenshots", "timings", "notebooks")
-"""A browser and whole notebooks: too much for this walk, they have tests of their own."""
+ELSEWHERE = ("notebooks",)
+"""Whole notebooks: too much for this walk, they have tests of their own."""
 
 
 @pytest.fixture

@@ -8,8 +8,9 @@ import pytest
 
 from workbench.methods.projection import MODES
 from workbench.paper import ablation, scores
-from workbench.paper.ablation import LAMBDAS, QUICK, WHOLE, Grid, assemble, specs
+from workbench.paper.ablation import QUICK, WHOLE, Grid, assemble, specs
 from workbench.paper.measured import Runs
+from workbench.tuning.presets import LAMBDAS
 
 GRID = Grid("cheetah-vel", (0.0, 1.0), ("none", "vector"), ("random",), tasks=(2, 7))
 

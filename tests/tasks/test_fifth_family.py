@@ -1,4 +1,4 @@
-"""The README's worked example of a new family, run as it stands there."""
+"""The documentation's worked example of a new family, run as it stands there."""
 
 import re
 import sys
@@ -14,12 +14,12 @@ from workbench.tasks import FAMILIES
 from workbench.viewing.scene import appearance as views
 from workbench.viewing.scene import geometry
 
-README = Path(__file__).parents[2] / "README.md"
+GUIDE = Path(__file__).parents[2] / "docs" / "adding_a_family.md"
 
 
 @pytest.fixture(scope="module")
 def example():
-    (text,) = re.findall(r"```python\n(\"\"\"Swimmer-vel.*?)```", README.read_text(), re.DOTALL)
+    (text,) = re.findall(r"```python\n(\"\"\"Swimmer-vel.*?)```", GUIDE.read_text(), re.DOTALL)
     module = types.ModuleType("swimmer")
     sys.modules["swimmer"] = module
     exec(compile(text, "swimmer.py", "exec"), vars(module))

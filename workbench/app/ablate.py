@@ -19,6 +19,7 @@ from workbench.runs.run_table import key
 from workbench.runs.watched_sweep import duration
 from workbench.tasks import Family
 from workbench.tasks.splits import evaluated_tasks
+from workbench.tuning.presets import LAMBDAS
 from workbench.tuning.spec import RunSpec
 from workbench.viewing.figures import ablation as figures_ablation
 from workbench.viewing.figures.ablation import PROJECTIONS
@@ -61,7 +62,7 @@ def _offers() -> Offers:
     """Return what the addresses of the page may say."""
     labels = with_models()
     family = labels.get(st.query_params.get("ablate-robot", ""), first())
-    lams = [f"{lam:g}" for lam in ablation.LAMBDAS]
+    lams = [f"{lam:g}" for lam in LAMBDAS]
     return {
         "ablate-robot": ("robot", labels),
         "ablate-data": ("data", QUALITIES),
@@ -98,7 +99,7 @@ def _choose_grid() -> Grid:
     )
     lams = bar.pills(
         "Weights λ of the downstream loss",
-        ablation.LAMBDAS,
+        LAMBDAS,
         selection_mode="multi",
         default=usual.lambdas,
         format_func=lambda value: f"{value:g}",

@@ -19,13 +19,14 @@ from gymnasium.spaces import Box
 from safetensors import SafetensorError
 from safetensors.numpy import load_file, save_file
 
-from workbench.data.rollout import evaluate
+from workbench.data.atomic_files import whole_file
+from workbench.data.rollout import Policy, evaluate
 from workbench.data.trajectory import Trajectory
 from workbench.tasks import Family, Task, find, make
 
 
 @dataclass(frozen=True, eq=False)
-class BehaviourPolicy:
+class BehaviourPolicy(Policy):
     """A goal-conditioned Gaussian policy; a ``Policy`` once it is given a task.
 
     Attributes:
@@ -68,8 +69,8 @@ class BehaviourPolicy:
         for i, (matrix, bias) in enumerate(self.weights):
             tensors |= {f"layer{i}.matrix": matrix, f"layer{i}.bias": bias}
         tensors = {k: np.ascontiguousarray(v, np.float32) for k, v in tensors.items()}
-        path.parent.mkdir(parents=True, exist_ok=True)
-        save_file(tensors, path, {"workbench": json.dumps(metadata)})
+        with whole_file(path) as partial:
+            save_file(tensors, partial, {"workbench": json.dumps(metadata)})
 
     @classmethod
     def load(cls, path: Path) -> BehaviourPolicy:
@@ -100,7 +101,7 @@ class _GaussianActing:
 
 
 @dataclass(frozen=True)
-class UniformPolicy:
+class UniformPolicy(Policy):
     """Acts uniformly at random: its return is the zero of the normalised return."""
 
     n_actions: int
@@ -283,8 +284,10 @@ def train_behaviour(
 
 def _policy_of(ppo, envs) -> BehaviourPolicy:
     """Copy a Stable-Baselines3 policy into plain arrays."""
+    from torch import nn
+
     net, head = ppo.policy.mlp_extractor.policy_net, ppo.policy.action_net
-    layers = [layer for layer in (*net, head) if hasattr(layer, "weight")]
+    layers = [layer for layer in (*net, head) if isinstance(layer, nn.Linear)]
     weights = tuple(
         (layer.weight.detach().numpy().T.copy(), layer.bias.detach().numpy().copy())
         for layer in layers

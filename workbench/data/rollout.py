@@ -31,14 +31,17 @@ class Acting(Protocol):
 
 
 class Policy(Protocol):
-    """Something that can begin B episodes; itself an immutable value.
-
-    A policy whose episodes depend on their place in the batch, not on their seed alone, also has
-    ``share(places)``, which returns the policy of some of the places.
-    """
+    """Something that can begin B episodes; itself an immutable value: a frozen dataclass."""
 
     def start(self, seeds: Sequence[int]) -> Acting:
         """Begin one episode per seed."""
+
+    def share(self, places: Sequence[int]) -> Policy:
+        """Return the policy of the episodes at ``places`` of the batch.
+
+        It is the same one where an episode depends on its seed alone, not on its place.
+        """
+        return self
 
 
 @dataclass(frozen=True, eq=False)
@@ -67,11 +70,12 @@ def rollout(policy: Policy, task: Task, seeds: Sequence[int]) -> Iterator[Transi
 
     The seed fixes the initial state, so the same seeds compare two policies in pairs.
     """
-    envs = [make(task) for _ in seeds]
+    family = find(task.family)
+    envs = [family.build(task.goal) for _ in seeds]
     observations = np.stack([env.reset(seed=int(s))[0] for env, s in zip(envs, seeds, strict=True)])
     acting = policy.start(seeds)
     alive = np.ones(len(envs), bool)
-    for t in range(find(task.family).horizon):
+    for t in range(family.horizon):
         states = np.stack([env.state() for env in envs])
         actions = np.asarray(acting.act(observations), np.float32)
         following, rewards, ended = observations.copy(), np.zeros(len(envs)), np.zeros_like(alive)
@@ -225,7 +229,8 @@ def evaluate(
 
 def _with_settings(policy: Policy, **wanted: str | None) -> Policy:
     wanted = {name: value for name, value in wanted.items() if value is not None}
-    lacking = [name for name in wanted if not hasattr(policy, name)]
+    known = {field.name for field in dataclasses.fields(policy)}
+    lacking = [name for name in wanted if name not in known]
     if lacking:
         raise ValueError(
             f"A {type(policy).__name__} has no `{lacking[0]}` to choose: leave it out. "
@@ -247,7 +252,7 @@ def _in_processes(
     try:
         parts = parallel(
             delayed(_episodes)(
-                policy.share(share) if hasattr(policy, "share") else policy,
+                policy.share(share),
                 task,
                 [seeds[i] for i in share],
             )

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import math
-import os
 import zlib
 from collections.abc import Sequence
 from pathlib import Path
@@ -17,6 +16,7 @@ import numpy as np
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save_file
 
+from workbench.data.atomic_files import whole_file
 from workbench.data.trajectory import Trajectory
 from workbench.tasks import find
 
@@ -43,10 +43,8 @@ def save_trajectories(path: Path, trajectories: Sequence[Trajectory], **metadata
     }
     if shapes:
         header["shapes"] = shapes
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_suffix(f".{os.getpid()}.partial")
-    save_file(packed, partial, {"workbench": json.dumps(header)})
-    partial.replace(path)
+    with whole_file(path) as partial:
+        save_file(packed, partial, {"workbench": json.dumps(header)})
 
 
 def _compressed(column: np.ndarray) -> np.ndarray:

@@ -90,11 +90,14 @@ def _array(dataset, label: str, left: int):
 
 def _attributes(group) -> dict:
     """Return our own attributes of an episode, as JSON."""
+    import numpy as np
+
     found = {}
     for name in group.attrs:
         if name.startswith("workbench/"):
             value = group.attrs[name]
-            found[name] = value.tolist() if hasattr(value, "tolist") else str(value)[:200]
+            plain = isinstance(value, np.ndarray | np.generic)
+            found[name] = value.tolist() if plain else str(value)[:200]
     return found
 
 

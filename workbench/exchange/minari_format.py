@@ -19,7 +19,6 @@ import importlib.metadata
 import json
 import os
 import re
-import shutil
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -30,6 +29,7 @@ import numpy as np
 from gymnasium.spaces import Box
 from safetensors.numpy import load
 
+from workbench.data.atomic_files import whole_folder
 from workbench.data.rollout import step_from
 from workbench.data.trajectory import Trajectory
 from workbench.exchange import hdf5_reader as hdf5
@@ -77,13 +77,8 @@ def save_minari(
         got = ", ".join(families) or "no trajectories"
         raise ValueError(f"A data set holds the trajectories of one family: got {got}.")
     # Absolute: Minari counts the bytes of a relative folder wrongly and fails.
-    partial = folder.absolute().with_name(f"{folder.name}.{os.getpid()}.partial")
-    partial.mkdir(parents=True)
-    try:
+    with whole_folder(folder.absolute()) as partial:
         _write(partial / "data", folder.name, trajectories, description)
-        partial.rename(folder)
-    finally:
-        shutil.rmtree(partial, ignore_errors=True)
     return folder
 
 

@@ -19,12 +19,11 @@ from workbench.paper import scores
 from workbench.paper.measured import Runs
 from workbench.tasks import FAMILIES, find
 from workbench.tasks.splits import TEST, evaluated_tasks
-from workbench.tuning.presets import chosen
+from workbench.tuning.presets import LAMBDAS, chosen
 from workbench.tuning.spec import RunSpec
 
 NAME = "ablation"
 """Of the sweep, and of the shipped results: ``assets/results/ablation.parquet``."""
-LAMBDAS = (0.0, 0.1, 0.3, 1.0, 3.0, 10.0)
 SEEDS = (0, 1, 2)
 
 

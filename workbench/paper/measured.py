@@ -15,6 +15,13 @@ from workbench.tasks import FAMILIES
 from workbench.tuning.spec import RunSpec
 
 ALL = "all families, normalised"
+CAUTION = (
+    "These numbers were measured with a sampler and an adaptation that we have since found to be "
+    "at fault: the denoising chain began in noise of our own making, tuning stopped too early, and "
+    "guidance did not act in pretraining. They say little about Prompt Diffuser as published; new "
+    "ones are being measured."
+)
+"""What a reader must know of the runs that ship, wherever their numbers are shown."""
 
 
 @dataclass(frozen=True)

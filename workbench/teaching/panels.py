@@ -226,7 +226,7 @@ def replayed(episodes: Mapping[str, Trajectory]) -> dict[str, Any]:
 def compared(comparison: Comparison) -> dict[str, Any]:
     """Pack a tuning and its untuned prompt for the player; whichever is there."""
     spec = comparison.spec
-    task, model = find(spec.family).task(spec.task), load_model(spec.family)
+    task, model = spec.resolved_task, load_model(spec.family)
     demos = assets.demos(task, spec.quality, spec.split)
     untuned = [comparison.untuned] if comparison.untuned is not None else []
     tuned = comparison.steps or ([comparison.preview] if comparison.preview is not None else [])
