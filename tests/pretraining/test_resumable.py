@@ -24,7 +24,12 @@ def state(step):
 
 def steps(n, asked):
     for i in range(1, n + 1):
-        yield SimpleNamespace(step=i, loss=1 / i, state=lambda i=i: asked.append(i) or state(i))
+        yield SimpleNamespace(
+            step=i,
+            loss=1 / i,
+            measured={"loss_dt": float(i)} if i > 2 else {},
+            state=lambda i=i: asked.append(i) or state(i),
+        )
 
 
 def test_a_state_comes_back_exactly(tmp_path):
@@ -38,6 +43,16 @@ def test_a_state_comes_back_exactly(tmp_path):
     for name, tensor in want.tensors.items():
         assert torch.equal(got.state.tensors[name], tensor)
         assert got.state.tensors[name].dtype == tensor.dtype
+
+
+def test_what_was_measured_is_kept_and_averaged_in_bins(tmp_path, monkeypatch):
+    monkeypatch.setattr(training, "BIN", 4)
+    list(Checkpoint(tmp_path, MADE_FROM).keep(steps(5, []), 99, every=0))
+    resumed = Checkpoint(tmp_path, MADE_FROM)
+    assert resumed.measured == {"loss_dt": [(3, 3.0), (4, 4.0), (5, 5.0)]}
+    later = (step for step in steps(8, []) if step.step > 5)
+    list(resumed.keep(later, 99, every=0))
+    assert resumed.history() == {"loss_dt": [(4, 3.5), (8, 6.5)]}
 
 
 def test_states_are_asked_for_now_and_then_only(tmp_path, monkeypatch):
