@@ -669,5 +669,5 @@ def test_unpack_limits_actions_and_lets_gradients_through():
     x = torch.tensor([[[0.0, 0, 0, 7, 0], [0, 0, 0, -0.5, 0]]], requires_grad=True)
     prompt = normalizer.unpack(x, torch.zeros(1, 2, 2))
     assert prompt.actions.flatten().tolist() == [1.0, -0.5]
-    prompt.observations.sum().backward()
-    assert x.grad[..., :3].eq(1).all()
+    (prompt.observations.sum() + prompt.actions.sum()).backward()
+    assert x.grad[..., :4].eq(1).all(), "an action outside its range can come back"
