@@ -129,7 +129,7 @@ def guided_update(
     return GuidedUpdate(gradient, *losses, combined)
 
 
-DiffusedData = Literal["initial", "few-shot"]
+DiffusedData = Literal["initial", "few-shot", "generated"]
 
 
 @dataclass(frozen=True)
@@ -144,8 +144,9 @@ class GeneratorTuning:
         lam: λ, weight of the downstream gradient in Eq. 9.
         projection: Reading of Eq. 8 and 9; ``"none"`` is the plain sum.
         guidance: Which losses guide: both, or one alone (the paper's guidance ablation).
-        dm_data: What L_DM is computed on: the ``"initial"`` prompts, D* of Eq. 6, or prompts cut
-            from the ``"few-shot"`` data that L_DT is computed on.
+        dm_data: What L_DM is computed on: the ``"initial"`` prompts, D* of Eq. 6; prompts cut
+            from the ``"few-shot"`` data that L_DT is computed on; or those ``"generated"`` by the
+            pretrained generator, so that tuning stays near them whatever the data are.
         lr: Learning rate of AdamW at first; see ``Descent``.
         lr_half: Updates after which the learning rate has halved.
         average: Of the weights, what acts; see ``Descent``. 0 acts with the last ones.
@@ -250,6 +251,8 @@ class GeneratorLearner:
         self.initial = self.data if prompts is demos else Trajectories(prompts)
         self.diffused = self.initial if method.dm_data == "initial" else self.data
         self.generator = method.starting_generator(model, rng)
+        if method.dm_data == "generated":
+            self.pretrained = copy.deepcopy(self.generator).eval().requires_grad_(False)
         self.length = self.generator.prompt_length
         cut = evaluation_prompts(prompts, self.length, self.draw)
         self.condition = model.normalizer.pack(cut)[1]
@@ -280,6 +283,8 @@ class GeneratorLearner:
         prompt = self.diffused.sample(self.draw, n, self.length, whole=True)
         x0, y = self.model.normalizer.pack(prompt)
         context = self.data.sample(self.draw, n, self.model.config.context_length, whole=False)
+        if self.method.dm_data == "generated":
+            x0 = self._pretrained_prompts(y)
         with torch.enable_grad():
             y = self.with_task(y)
         found = guided_update(
@@ -301,6 +306,13 @@ class GeneratorLearner:
                 seen |= {f"{n}/{name}": v for n, v in vars(agreement).items()}
             measured |= {n: float(f"{v:.4g}") for n, v in seen.items()}  # drawn, not computed with
         return measured
+
+    @torch.no_grad()
+    def _pretrained_prompts(self, y: Tensor) -> Tensor:
+        """Sample the generator as it was before any update, under y (B, K*, 2)."""
+        if self.generator.n_transitions:
+            y = self.pretrained.with_task(y, self.transitions)
+        return self.pretrained.sample(y, self.rng, 1.0)
 
     def with_task(self, y: Tensor) -> Tensor:
         """Return y, with the code of all few-shot transitions where the generator reads one."""
