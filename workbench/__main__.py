@@ -9,9 +9,7 @@ import sys
 import torch
 import tyro
 
-from workbench.commands import app, assets, data, evaluate, make, notebooks, readme, sweep, table
-from workbench.commands import browser as screenshots
-from workbench.commands import browser as timings
+from workbench.commands import app, assets, data, evaluate, make, notebooks, results, sweep, table
 from workbench.commands import listing as methods
 from workbench.commands import listing as tasks
 from workbench.commands import replay as play
@@ -48,9 +46,7 @@ GROUPS = {
         "hyper": make.hyper,
         "record": make.record,
         "reproduce-assets": assets.reproduce_assets,
-        "readme": readme.readme,
-        "screenshots": screenshots.screenshots,
-        "timings": timings.timings,
+        "results": results.results,
         "notebooks": notebooks.notebooks,
     },
 }

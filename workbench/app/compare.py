@@ -16,7 +16,7 @@ from workbench.app.page import guarded, paint_first, styled
 from workbench.data.qualities import QUALITIES
 from workbench.paper import rankings as standings
 from workbench.paper.claims import CLAIMS as EVERY_CLAIM
-from workbench.paper.measured import ALL, assemble
+from workbench.paper.measured import ALL, CAUTION, assemble
 from workbench.paper.tables import TABLES, Cells, cells, runs_of
 from workbench.viewing.figures import tables as figures_tables
 from workbench.viewing.figures.tables import levels_of
@@ -71,6 +71,7 @@ def page(runs_page) -> None:
     name, known = _choose_table(), known_runs()
     styled()
     show_broken("compare", broken, name)
+    st.warning(CAUTION, icon=":material/warning:")
     if name == CLAIMS:
         claims.show_claims(known)
         return

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import ClassVar, Literal, Protocol, get_args
 
 import numpy as np
@@ -17,7 +17,14 @@ from torch import Tensor, nn
 
 from workbench.data.trajectory import Segment, Trajectories, Trajectory
 from workbench.methods.descent import Descent
-from workbench.methods.method import Snapshot, check_ranges, evaluation_prompts, numpy_rng
+from workbench.methods.method import (
+    GradientReport,
+    Snapshot,
+    Update,
+    check_ranges,
+    evaluation_prompts,
+    numpy_rng,
+)
 from workbench.methods.projection import Combined, Mode, Projection
 from workbench.networks.checkpoint import Stored
 from workbench.networks.diffusion import DenoisingTrace, DiffuserConfig, PromptDiffuser
@@ -178,6 +185,7 @@ class GeneratorTuning:
     kind: ClassVar[type[Stored]]
     """The generator; each method has a field for a pretrained one and ``config``, its size."""
     data: ClassVar[str] = "few-shot"
+    guided: ClassVar[bool] = True
     published: ClassVar[tuple[str, ...]] = ("lam", "dm_data")
 
     def __post_init__(self):
@@ -272,12 +280,11 @@ class GeneratorLearner:
         )
         self.combiner = method.combiner()
 
-    def update(self) -> Mapping[str, float]:
+    def update(self) -> Update:
         """Take one step of Algorithm 1 on the few-shot data.
 
         Returns:
-            ``loss_dm``, ``loss_dt``; with both ``cosine``, ``conflict`` (0 or 1), ``removed``, the
-            attributes of ``projection.Plane``, and ``<attribute of Agreement>/<parameter>``.
+            ``loss_dm``, ``loss_dt``; with both, how their gradients met.
         """
         n = self.method.batch_size
         prompt = self.diffused.sample(self.draw, n, self.length, whole=True)
@@ -299,13 +306,9 @@ class GeneratorLearner:
             guidance=self.method.guidance,
         )
         self.descent.step(found.gradient)
-        measured = found.measured
-        if found.combined is not None:
-            seen = asdict(found.combined.plane)
-            for name, agreement in zip(self.names, found.combined.tensors, strict=True):
-                seen |= {f"{n}/{name}": v for n, v in vars(agreement).items()}
-            measured |= {n: float(f"{v:.4g}") for n, v in seen.items()}  # drawn, not computed with
-        return measured
+        if found.combined is None:
+            return Update(found.losses)
+        return Update(found.losses, GradientReport.of(found.combined, self.names))
 
     @torch.no_grad()
     def _pretrained_prompts(self, y: Tensor) -> Tensor:

@@ -287,7 +287,7 @@ def _project(answer: object) -> str:
         if _close(found, total - dm):
             continue
         if dt @ dm >= 0 and _close(found, dt - along):
-            raise _Wrong("Where the two agree, nothing is removed (Eq. 8): ask for the sign first.")
+            raise _Wrong("Where the two agree, nothing is removed (Eq. 9): ask for the sign first.")
         if _close(found, along):
             raise _Wrong("That is the part that should go. What stays is the rest.")
         if _close(found, dt - dt @ dm * dm):

@@ -172,13 +172,13 @@ def arrows(vectors: Mapping[str, tuple[Sequence[float], str]], title: str = "") 
 
 
 VECTORS = {"g_DM": DIFFUSION, "g_DT": DOWNSTREAM, "Proj(g_DT)": "#56B4E9", "the update": TUNED}
-"""The four vectors of Eq. 8 and their colours."""
+"""The four vectors of Eq. 8 and 9, and their colours."""
 
 
 def gradients_by_hand(
     g_dm: Sequence[float], g_dt: Sequence[float], kept: Sequence[float], lam: float
 ) -> go.Figure:
-    """Draw Eq. 8 in the plane: both gradients, what the projection keeps, and the sum.
+    """Draw Eq. 9 in the plane: both gradients, what the projection keeps, and the sum.
 
     Args:
         g_dm: (2,).

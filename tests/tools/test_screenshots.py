@@ -8,7 +8,7 @@ import sys
 import pytest
 from PIL import Image, ImageStat
 
-from workbench.commands import browser as screenshots
+from tools import screenshots
 
 
 def test_the_name_says_page_width_and_theme():

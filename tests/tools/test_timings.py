@@ -6,8 +6,8 @@ import shutil
 
 import pytest
 
-from workbench.commands import browser as timings
-from workbench.teaching.stills import NAMES
+from tools import timings
+from tools.browser import NAMES
 
 
 def test_the_median_is_said_and_the_worst():
