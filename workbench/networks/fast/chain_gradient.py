@@ -6,11 +6,15 @@ once; the gradients of the weights, which all passes share, are then one product
 
 from __future__ import annotations
 
+import copy
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import torch
 from torch import Tensor, nn
+
+from workbench.networks.fast.checked import TOLERANCE, Double
 
 
 def sample_with_gradient(
@@ -21,8 +25,47 @@ def sample_with_gradient(
     A gradient reaches the layers of ``diffuser``, a ``PromptDiffuser``, and ``y``; not ``x``, which
     is noise.
     """
+    way = CHAIN.choose((type(diffuser), diffuser.config, x.dtype), diffuser)
+    return way(diffuser, x, y, rng, temperature)
+
+
+def _by_autograd(
+    diffuser: nn.Module, x: Tensor, y: Tensor, rng: torch.Generator, temperature: float
+) -> Tensor:
+    *_, last = diffuser.chain(x, y, rng, temperature)
+    return last.x
+
+
+def _by_one_operation(
+    diffuser: nn.Module, x: Tensor, y: Tensor, rng: torch.Generator, temperature: float
+) -> Tensor:
     numbers = [n for layer in _layers(diffuser) for n in (layer.weight, layer.bias)]
     return _Chain.apply(diffuser, x, y, rng, temperature, *numbers)
+
+
+def _trial(
+    way: Callable[..., Tensor], rng: torch.Generator, diffuser: nn.Module
+) -> Callable[[], Sequence[Tensor]]:
+    """Sample a batch of an adaptation's size and differentiate it; see ``Double.trial``."""
+    diffuser = copy.deepcopy(diffuser).requires_grad_(True)
+    n_y = diffuser.hidden[0].in_features - diffuser.step_features.shape[1]
+    n_y = n_y // diffuser.prompt_length - diffuser.d
+    noise = diffuser.noise(_BATCH, rng)
+    y = torch.randn(_BATCH, diffuser.prompt_length, n_y, generator=rng, dtype=noise.dtype)
+    weights = torch.randn(noise.shape, generator=rng, dtype=noise.dtype)
+    seed = int(torch.randint(2**62, (1,), generator=rng))
+    inputs = [n for layer in _layers(diffuser) for n in (layer.weight, layer.bias)]
+
+    def run() -> Sequence[Tensor]:
+        with torch.enable_grad():
+            made = way(diffuser, noise, y, torch.Generator().manual_seed(seed), 0.5)
+            return [made.detach(), *torch.autograd.grad((made * weights).mean(), inputs)]
+
+    return run
+
+
+_BATCH = 32
+CHAIN = Double("chain gradient", _by_autograd, _by_one_operation, _trial, TOLERANCE["fp32"])
 
 
 def _layers(diffuser: nn.Module) -> list[nn.Linear]:
