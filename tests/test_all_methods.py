@@ -470,6 +470,10 @@ def test_equal_specs_have_equal_ids(shipped, same):
         {"settings": {"lam": 0.5}},
         {"settings": {"projection": "vector"}},
         {"settings": {"temperature": 0.0}},
+        {"settings": {"dm_data": "initial"}},
+        {"settings": {"lr_half": 100}},
+        {"settings": {"average": 0.9}},
+        {"settings": {"training_temperature": 1.0}},
     ],
     ids=str,
 )

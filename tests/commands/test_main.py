@@ -458,5 +458,5 @@ def test_methods_lists_every_way_of_adapting(shipped, call):
     for name, row in rows.items():
         both = [*row["published"], *row["ours"]]
         assert sorted(both) == sorted(plain_settings(METHODS[name]()))
-    assert rows["prompt-diffuser"]["published"] == {"lam": 1.0, "dm_data": "initial"}
+    assert rows["prompt-diffuser"]["published"] == {"lam": 1.0}
     assert "Prompt-Tuning DT" in call("methods", "--family", "toy")[1]

@@ -12,7 +12,7 @@ from workbench.methods.projection import Projection
 from workbench.methods.prompt_diffuser import GeneratorLearner, PromptDiffusion, guided_update
 from workbench.networks.prompt_dt import action_loss
 
-SMALL = {"batch_size": 8, "lr": 3e-3, "config": TOY_DIFFUSER}
+SMALL = {"batch_size": 8, "lr": 3e-3, "config": TOY_DIFFUSER, "lr_half": 100}
 
 
 def seeded(seed=0):
@@ -92,9 +92,7 @@ def learner(model, demos, prompts, **settings):
 
 
 @pytest.mark.parametrize(("dm_data", "which"), [("initial", "prompts"), ("few-shot", "demos")])
-def test_the_diffusion_loss_is_of_the_initial_prompts_unless_told_otherwise(
-    toy, model, dm_data, which
-):
+def test_the_diffusion_loss_is_of_the_data_that_are_asked_for(toy, model, dm_data, which):
     """Eq. 6: D* is the initial prompt data set. Both losses have the same τ*."""
     sets = {"demos": record(toy.task(5), 3), "prompts": record(toy.task(2), 3, seed=7, skill=0.2)}
     tuned = learner(model, sets["demos"], sets["prompts"], dm_data=dm_data)
@@ -118,6 +116,9 @@ def test_the_temperature_is_lowered_after_training(model, demos):
     assert tuned.generator.temperatures == [0.9]
     tuned.snapshot()
     assert tuned.generator.temperatures == [0.9, 0.25]
+    alike = learner(model, demos, demos, temperature=0.25)
+    alike.update()
+    assert alike.generator.temperatures == [0.25]
 
 
 def test_what_acts_is_the_average_of_the_weights(model, demos, diffuser):

@@ -234,7 +234,8 @@ def _choose_guidance(name: str, start: Side, guided: bool) -> tuple[float, str, 
         "that fights the other is removed (Eq. 8-9 of the paper). The paper does not say of what; "
         "*vector*: the diffusion gradient over the whole network; *tensor*: that of each weight "
         "matrix by itself; *subspace*: matrix by matrix, all that its last few diffusion gradients "
-        "span; *none*: the two are simply added.",
+        "span; *published*: the same for all matrices at once, where the two fight over the whole "
+        "network; *none*: the two are simply added.",
     )
     return float(lam), projection, guidance
 

@@ -19,7 +19,7 @@ class Descent:
     Args:
         parameters: What is tuned.
         lr: Learning rate at first.
-        lr_half: Updates after which it has halved.
+        lr_half: Updates after which it has halved; 0 keeps it as it is.
         average: Decay of the average, in [0, 1); 0 keeps the last numbers alone.
         clip: Largest norm of a gradient; None leaves it as it is.
         weight_decay: Of AdamW.
@@ -38,7 +38,7 @@ class Descent:
         self.parameters, self.clip, self.average = tuple(parameters), clip, average
         self.optimizer = torch.optim.AdamW(self.parameters, lr=lr, weight_decay=weight_decay)
         self.schedule = torch.optim.lr_scheduler.LambdaLR(
-            self.optimizer, lambda t: 1 / (1 + t / lr_half)
+            self.optimizer, lambda t: 1 / (1 + t / lr_half) if lr_half else 1.0
         )
         self.updates = 0
         self.mean = [p.detach().clone() for p in self.parameters]

@@ -42,7 +42,7 @@ def guided_gradient(
     return [a + lam * b for a, b in zip(g_dm, g_dt, strict=True)]
 
 
-Mode = Literal["none", "vector", "tensor", "subspace", "tensor-subspace"]
+Mode = Literal["none", "vector", "tensor", "subspace", "published"]
 MODES: tuple[Mode, ...] = get_args(Mode)
 """The readings of Eq. 8 and 9; the paper does not say of which vectors or matrices.
 
@@ -50,9 +50,9 @@ MODES: tuple[Mode, ...] = get_args(Mode)
 * ``vector``: one dot product over all parameters decides; g_DT loses its part along g_DM (PCGrad,
   arXiv 2001.06782).
 * ``tensor``: the same rule, each parameter tensor by itself.
-* ``subspace``: the paper to the letter: one dot product over all parameters decides; then g_DT of
-  each matrix loses its part in the row space of its recent ∇L_DM.
-* ``tensor-subspace``: the same, but each matrix decides by its own dot product.
+* ``subspace``: each matrix that conflicts loses its part in the row space of its recent ∇L_DM.
+* ``published``: the paper to the letter: one dot product over all parameters decides; then every
+  matrix loses its part in the row space of its recent ∇L_DM.
 """
 
 
@@ -281,7 +281,7 @@ class Projection:
                 shares[seen] = np.minimum(dm_dt, 0.0)[seen] / dm_dm[seen]
             return {i: g_dm[i] * float(shares[i]) for i in np.flatnonzero(shares)}
         self._remember(g_dm)
-        by_tensor = self.mode == "tensor-subspace"
+        by_tensor = self.mode == "subspace"
         groups = [[i] for i in range(len(g_dm))] if by_tensor else [list(range(len(g_dm)))]
         lost: dict[int, Tensor] = {}
         for group in groups:

@@ -143,9 +143,10 @@ DiffusedData = Literal["initial", "few-shot", "generated"]
 class GeneratorTuning:
     """Tune a generator on its own loss + λ L_DT with projected gradients.
 
-    Published: λ = 1, and that L_DM is of the initial prompts. Not published, so ours: learning
-    rate, its fall, the average, batch, clipping, temperatures, the projection's reading and its
-    settings.
+    Published: λ = 1, and that L_DM is of the initial prompts (``dm_data="initial"``). Not
+    published, so ours: learning rate, its fall, the average, batch, clipping, temperatures, the
+    projection's reading and its settings. The defaults are those that the shipped tables were
+    measured with.
 
     Attributes:
         lam: λ, weight of the downstream gradient in Eq. 9.
@@ -155,12 +156,12 @@ class GeneratorTuning:
             from the ``"few-shot"`` data that L_DT is computed on; or those ``"generated"`` by the
             pretrained generator, so that tuning stays near them whatever the data are.
         lr: Learning rate of AdamW at first; see ``Descent``.
-        lr_half: Updates after which the learning rate has halved.
+        lr_half: Updates after which the learning rate has halved; 0 keeps it as it is.
         average: Of the weights, what acts; see ``Descent``. 0 acts with the last ones.
         batch_size: Prompts and contexts per update.
         clip: Largest norm of the combined gradient.
         temperature: Factor on the variance of the sampling noise of prompts that act, in [0, 1].
-        training_temperature: The same while L_DT is computed.
+        training_temperature: The same while L_DT is computed; -1 is that of the prompts that act.
         n_candidates: Prompts generated for each that is acted with: the one with the least L_DT
             on few-shot contexts. 1, no choice, in the paper.
         energy, memory, refresh: Of the ``subspace`` projections, see ``Projection``.
@@ -169,14 +170,14 @@ class GeneratorTuning:
     lam: float = 1.0
     projection: Mode = "subspace"
     guidance: Guidance = "both"
-    dm_data: DiffusedData = "initial"
-    lr: float = 1e-3
-    lr_half: int = 100
-    average: float = 0.98
+    dm_data: DiffusedData = "few-shot"
+    lr: float = 3e-4
+    lr_half: int = 0
+    average: float = 0.0
     batch_size: int = 32
     clip: float = 1.0
     temperature: float = 0.5
-    training_temperature: float = 1.0
+    training_temperature: float = -1.0
     n_candidates: int = 1
     energy: float = 0.9
     memory: int = 5
@@ -186,7 +187,7 @@ class GeneratorTuning:
     """The generator; each method has a field for a pretrained one and ``config``, its size."""
     data: ClassVar[str] = "few-shot"
     guided: ClassVar[bool] = True
-    published: ClassVar[tuple[str, ...]] = ("lam", "dm_data")
+    published: ClassVar[tuple[str, ...]] = ("lam",)
 
     def __post_init__(self):
         self.combiner()
@@ -198,9 +199,10 @@ class GeneratorTuning:
         check_ranges(
             self,
             temperature=0 <= self.temperature <= 1,
-            training_temperature=0 <= self.training_temperature <= 1,
+            training_temperature=0 <= self.training_temperature <= 1
+            or self.training_temperature == -1,
             lr=self.lr >= 0,
-            lr_half=self.lr_half >= 1,
+            lr_half=self.lr_half >= 0,
             average=0 <= self.average < 1,
             batch_size=self.batch_size >= 1,
             clip=self.clip > 0,
@@ -279,6 +281,9 @@ class GeneratorLearner:
             clip=method.clip,
         )
         self.combiner = method.combiner()
+        self.temperature = method.training_temperature
+        if self.temperature < 0:
+            self.temperature = method.temperature
 
     def update(self) -> Update:
         """Take one step of Algorithm 1 on the few-shot data.
@@ -302,7 +307,7 @@ class GeneratorLearner:
             context,
             self.rng,
             self.combiner,
-            temperature=self.method.training_temperature,
+            temperature=self.temperature,
             guidance=self.method.guidance,
         )
         self.descent.step(found.gradient)

@@ -67,7 +67,7 @@ class GeneratorPretrainConfig:
     batch_size: int = 256
     guided_batch_size: int = 64
     lam: float = 1.0
-    projection: Mode = "subspace"
+    projection: Mode = "published"
     context_qualities: tuple[Quality, ...] = ("expert",)
     context_rows: int = 0
     temperature: float = 1.0

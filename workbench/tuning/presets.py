@@ -15,7 +15,7 @@ LIVE_EPISODES = 10
 """Episodes per evaluation in a live view; the tables use more."""
 
 LAMBDAS = (0.0, 0.1, 0.3, 1.0, 3.0, 10.0)
-"""The λ of Eq. 8 that are ablated and offered; 1 is published."""
+"""The λ of Eq. 9 that are ablated and offered; 1 is published."""
 
 
 def first_look(family: str, task: int, quality: str = "medium") -> RunSpec:
@@ -45,7 +45,7 @@ CHOSEN: dict[str, tuple[Mapping[str, Any], int]] = {
     ),
     "prompt-diffuser": ({}, 100),
     "prompt-diffuser/best-of-8": ({"n_candidates": 8}, 100),
-    "informed-diffuser": ({"n_candidates": 16}, 0),
+    "informed-diffuser": ({}, 0),
     "prompt-vae": ({"temperature": 0.25}, 100),
     "prompt-gan": ({"lr": 1e-3}, 100),
     "prompt-dt-ft-full": ({}, 10),
