@@ -117,7 +117,10 @@ def test_the_canonical_form_is_plain_json_with_every_setting(shipped):
     plain = spec.canonical
     assert json.loads(json.dumps(plain)) == plain
     named = {f.name for f in dataclasses.fields(METHODS["prompt-diffuser"])}
-    assert plain["settings"].keys() == named - {"diffuser", "config"}
+    since = {"dm_data", "lr_half", "average", "training_temperature"}
+    assert plain["settings"].keys() == named - {"diffuser", "config"} - since
+    other = RunSpec("toy", 5, settings={"average": 0.9, "dm_data": "few-shot"}).canonical
+    assert other["settings"].keys() & since == {"average"}, "named where it is not the default"
     assert plain["settings"]["lam"] == 2.0
     assert plain["settings"]["energy"] == METHODS["prompt-diffuser"]().energy
     assert {n: len(h) for n, h in plain["assets"].items()} == {
