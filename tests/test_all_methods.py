@@ -24,7 +24,7 @@ from workbench.data.rollout import evaluate
 from workbench.data.trajectory import Trajectories
 from workbench.methods import METHODS, N_PROMPTS, PromptDiffusion
 from workbench.methods.projection import MODES
-from workbench.shipped import files as assets
+from workbench.shipped import assets
 from workbench.tasks import find
 from workbench.tuning.loop import EVALUATION_SEED, tune
 from workbench.tuning.spec import RunSpec

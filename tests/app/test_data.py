@@ -14,7 +14,7 @@ from workbench.app.data_sets import plain
 from workbench.app.data_upload import link
 from workbench.data import own_sets as own
 from workbench.data.qualities import QUALITIES
-from workbench.shipped import files as assets
+from workbench.shipped import assets
 from workbench.tasks import FAMILIES
 from workbench.viewing.scene.appearance import goal_words
 

@@ -12,7 +12,7 @@ from workbench.app import jobs, serving
 from workbench.runs.compare import paired
 from workbench.runs.jobs import JobQueue
 from workbench.runs.store import RunStore
-from workbench.shipped import files as assets
+from workbench.shipped import assets
 from workbench.shipped.networks import load_model
 from workbench.tasks import FAMILIES
 from workbench.tuning.presets import PAIRS, RECORDED, first_look, first_task

@@ -16,7 +16,7 @@ from workbench.commands import sweep_progress as sweeping
 from workbench.paper import ablation
 from workbench.runs.run_table import load_results, results_path
 from workbench.runs.store import RunStore
-from workbench.shipped import files as assets
+from workbench.shipped import assets
 from workbench.tuning.presets import CHOSEN
 
 GRID = ("--family", "toy", "--batch-size", "4", "--updates", "2", "--episodes", "2")

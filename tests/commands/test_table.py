@@ -17,7 +17,7 @@ from workbench.paper.tables import PUBLISHED, cells
 from workbench.runs.run_table import load_results, results_path, save_results
 from workbench.runs.store import RunStore
 from workbench.runs.sweep import commit
-from workbench.shipped import files as assets
+from workbench.shipped import assets
 from workbench.tuning.presets import CHOSEN
 from workbench.viewing.figures.tables import intervals, profiles
 

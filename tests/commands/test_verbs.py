@@ -14,7 +14,7 @@ import torch
 import workbench.__main__ as command
 from workbench.commands import replay as play
 from workbench.runs.store import RunStore
-from workbench.shipped import files as assets
+from workbench.shipped import assets
 from workbench.tasks import find
 from workbench.tuning.loop import run
 from workbench.tuning.spec import RunSpec

@@ -29,7 +29,7 @@ from workbench.exchange import received
 from workbench.exchange.minari_format import load_minari, save_minari
 from workbench.exchange.pickle_reader import RefusedFile
 from workbench.exchange.received import examine, receive, save
-from workbench.shipped import files as assets
+from workbench.shipped import assets
 from workbench.tasks import FAMILIES, find
 from workbench.tuning.loop import run
 from workbench.tuning.prompt_kinds import cells, compare_prompts

@@ -12,7 +12,7 @@ from workbench.data.rollout import evaluate
 from workbench.methods import METHODS
 from workbench.runs.store import FORMAT, RunStore, nested
 from workbench.shipped import full_data as full
-from workbench.shipped.files import ROOT
+from workbench.shipped.assets import ROOT
 from workbench.tuning.loop import run
 from workbench.tuning.spec import RunSpec, acting_model
 

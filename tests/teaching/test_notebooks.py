@@ -12,7 +12,7 @@ from tests import browser
 from workbench.paper import ablation
 from workbench.paper.claims import CLAIMS
 from workbench.runs import run_table as results
-from workbench.shipped import files as assets
+from workbench.shipped import assets
 from workbench.teaching import handouts
 from workbench.teaching.exercises import EXERCISES
 

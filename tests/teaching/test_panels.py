@@ -16,7 +16,7 @@ import plotly.graph_objects as go  # noqa: E402
 from plotly.offline import get_plotlyjs  # noqa: E402
 
 from workbench.runs.store import RunStore  # noqa: E402
-from workbench.shipped import files as assets  # noqa: E402
+from workbench.shipped import assets  # noqa: E402
 from workbench.tasks import find  # noqa: E402
 from workbench.teaching import live_panels as widgets_live  # noqa: E402
 from workbench.teaching import notebook as charts  # noqa: E402

@@ -14,7 +14,7 @@ from workbench.runs.compare import compare
 from workbench.runs.run_table import key
 from workbench.runs.run_table import shipped as shipped_rows
 from workbench.runs.store import RunStore
-from workbench.shipped import files as assets
+from workbench.shipped import assets
 from workbench.shipped.networks import load_model, load_network
 from workbench.tasks import find
 from workbench.tuning.loop import run

@@ -10,7 +10,7 @@ import pytest
 from workbench.commands import assets as verbs
 from workbench.data.qualities import QUALITIES
 from workbench.runs.store import RunStore
-from workbench.shipped import files as assets
+from workbench.shipped import assets
 from workbench.tasks import FAMILIES
 from workbench.tuning.loop import run
 from workbench.tuning.presets import RECORDED

@@ -20,7 +20,7 @@ from workbench.data.behaviour import BehaviourPolicy
 from workbench.data.qualities import QUALITIES
 from workbench.pretraining.resumable import Checkpoint
 from workbench.runs.store import RunStore
-from workbench.shipped import files as assets
+from workbench.shipped import assets
 from workbench.tuning.presets import RECORDED
 from workbench.tuning.spec import RunSpec
 from workbench.upkeep import making, recipes

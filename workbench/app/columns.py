@@ -14,7 +14,7 @@ from workbench.networks.prompt_dt import PromptDT
 from workbench.runs.compare import preview, without_preview
 from workbench.runs.jobs import Entry
 from workbench.runs.store import RunStore
-from workbench.shipped import files as assets
+from workbench.shipped import assets
 from workbench.tuning.loop import TuneStep
 from workbench.tuning.spec import RunSpec, acting_model
 from workbench.viewing.player import from_runs as replay

@@ -11,7 +11,7 @@ from workbench.data import own_sets as own
 from workbench.data.qualities import QUALITIES
 from workbench.methods import METHODS
 from workbench.methods.projection import MODES
-from workbench.shipped import files as assets
+from workbench.shipped import assets
 from workbench.tasks import Family, Task, find
 from workbench.tuning.presets import CHOSEN, LAMBDAS, PAIRS, Side, first_task, method_label
 from workbench.tuning.spec import RunSpec

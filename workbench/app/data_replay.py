@@ -8,7 +8,7 @@ from workbench.app.charts import chart
 from workbench.app.page import guarded
 from workbench.data.coverage import Coverage, transitions
 from workbench.data.trajectory import Trajectory
-from workbench.shipped import files as assets
+from workbench.shipped import assets
 from workbench.tasks import Task, find
 from workbench.viewing.figures import data as figures_data
 from workbench.viewing.figures.colours import look

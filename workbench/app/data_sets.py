@@ -11,7 +11,7 @@ import streamlit as st
 from workbench.data import own_sets as own
 from workbench.data.qualities import QUALITIES
 from workbench.exchange.report import return_summary
-from workbench.shipped import files as assets
+from workbench.shipped import assets
 from workbench.tasks import Task, find
 from workbench.viewing.figures.data import return_strips
 

@@ -17,7 +17,7 @@ from workbench.exchange.file_formats import PUBLISHED
 from workbench.exchange.pickle_reader import MAX_FILE_BYTES
 from workbench.exchange.prompt_dt_release import named_task
 from workbench.exchange.report import Report, return_summary
-from workbench.shipped import files as assets
+from workbench.shipped import assets
 from workbench.tasks import Task, find
 from workbench.viewing.figures.colours import YOUR_FILE
 from workbench.viewing.scene.appearance import goal_words

@@ -14,7 +14,7 @@ from workbench.app.families import with_models
 from workbench.data import own_sets as own
 from workbench.data.qualities import QUALITIES
 from workbench.methods.projection import MODES
-from workbench.shipped import files as assets
+from workbench.shipped import assets
 from workbench.tasks import find
 from workbench.tasks.splits import TEST
 from workbench.tuning.presets import CHOSEN, LAMBDAS, first_task, method_label

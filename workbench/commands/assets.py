@@ -16,7 +16,7 @@ from typing import Annotated
 from tyro.conf import Positional, arg
 
 from workbench.commands.output import Data, Json, command, duration, print_result
-from workbench.shipped import files as assets
+from workbench.shipped import assets
 from workbench.tasks import FAMILIES
 from workbench.upkeep.doctor import examine
 from workbench.upkeep.recipes import Verb, Words

@@ -15,7 +15,7 @@ from workbench.exchange import received
 from workbench.exchange.minari_format import save_minari
 from workbench.exchange.pickle_reader import RefusedFile
 from workbench.exchange.report import Report
-from workbench.shipped import files as assets
+from workbench.shipped import assets
 from workbench.tasks import find
 
 Quality = Annotated[str, arg(help="expert, medium, random, or own:NAME.")]

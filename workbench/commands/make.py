@@ -42,7 +42,7 @@ from workbench.pretraining.prompt_dt import pretrain as pretrain_steps
 from workbench.pretraining.resumable import Checkpoint, TrainingStep
 from workbench.runs.compare import compare
 from workbench.runs.store import RunStore
-from workbench.shipped import files as assets
+from workbench.shipped import assets
 from workbench.shipped.networks import load_model
 from workbench.tasks import find
 from workbench.tasks.splits import TEST

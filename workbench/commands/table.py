@@ -28,7 +28,7 @@ from workbench.runs.run_table import (
     shipped,
 )
 from workbench.runs.store import RunStore
-from workbench.shipped import files as assets
+from workbench.shipped import assets
 from workbench.tuning.spec import RunSpec
 
 TABLES, QUICK, SEARCH = Path("build/tables"), Path("build/quick"), Path("build/search")

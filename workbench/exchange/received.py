@@ -13,7 +13,7 @@ from workbench.exchange.pickle_reader import RefusedFile
 from workbench.exchange.raw_episodes import Episode, to_trajectories, validated
 from workbench.exchange.report import Range, Report, TaskSet
 from workbench.exchange.task_match import find_task, fitting_families, nearest_tasks
-from workbench.shipped import files as assets
+from workbench.shipped import assets
 from workbench.shipped.networks import load_model
 from workbench.tasks import Family, find
 

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping
 import numpy as np
 import pandas as pd
 
-from workbench.shipped import files as assets
+from workbench.shipped import assets
 
 PUBLISHED: dict[tuple[str, str], tuple[float, float]] = {
     ("cheetah-dir", "expert"): (934.6, 4.4),

@@ -16,7 +16,7 @@ from workbench.data.trajectory import Segment, returns_to_go
 from workbench.methods.projection import Projection, row_space
 from workbench.paper import scores
 from workbench.paper.claims import verdict
-from workbench.shipped import files as assets
+from workbench.shipped import assets
 from workbench.shipped.networks import load_model
 from workbench.tasks import did_you_mean, find
 from workbench.teaching import toy_diffusion as toy

@@ -20,7 +20,7 @@ from workbench.networks.diffusion import DenoisingTrace
 from workbench.networks.prompt_dt import PromptDT, PromptedPolicy
 from workbench.runs.compare import Comparison
 from workbench.runs.store import RunStore
-from workbench.shipped import files as assets
+from workbench.shipped import assets
 from workbench.shipped.networks import load_model
 from workbench.tasks import FAMILIES, Task, find
 from workbench.teaching.notebook import Charts

@@ -11,7 +11,7 @@ from workbench.data.qualities import QUALITIES
 from workbench.data.rollout import evaluate
 from workbench.data.trajectory import Segment, Trajectories
 from workbench.networks.prompt_dt import PromptedPolicy
-from workbench.shipped import files as assets
+from workbench.shipped import assets
 from workbench.shipped.networks import load_model
 from workbench.tasks import Family, Task
 from workbench.tuning.loop import EVALUATION_SEED

@@ -18,7 +18,7 @@ from safetensors import SafetensorError, safe_open
 
 from workbench.data.qualities import QUALITIES
 from workbench.runs.store import RunStore
-from workbench.shipped import files as assets
+from workbench.shipped import assets
 from workbench.tasks import FAMILIES, Family
 from workbench.tuning.presets import RECORDED
 from workbench.upkeep.making import data_path

@@ -13,7 +13,7 @@ from workbench.data.qualities import QUALITIES
 from workbench.pretraining.generators import INFORMED, GeneratorPretrainConfig
 from workbench.pretraining.hyper_network import HyperPretrainConfig
 from workbench.pretraining.prompt_dt import PretrainConfig
-from workbench.shipped import files as assets
+from workbench.shipped import assets
 from workbench.tasks import Family
 from workbench.tuning.presets import RECORDED
 from workbench.upkeep.making import EPISODES, FEW_SHOT, USUAL_EPISODES

@@ -15,7 +15,7 @@ from typing import Any
 from workbench.data.atomic_files import write_json
 from workbench.data.qualities import QUALITIES
 from workbench.runs.store import nested
-from workbench.shipped import files as assets
+from workbench.shipped import assets
 from workbench.tasks import Family, find
 from workbench.tuning.presets import RECORDED
 from workbench.upkeep.making import data_path

@@ -13,7 +13,7 @@ from workbench.networks.fast import prompt_gradient as frozen
 from workbench.networks.fast.inference import has_bf16, onednn
 from workbench.networks.fast.prompt_gradient import FrozenBlocks
 from workbench.networks.prompt_dt import action_loss
-from workbench.shipped import files as assets
+from workbench.shipped import assets
 from workbench.shipped.networks import load_model
 from workbench.tasks import find
 
