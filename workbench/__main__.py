@@ -9,26 +9,34 @@ import sys
 import torch
 import tyro
 
-from workbench.commands import app, assets, data, evaluate, make, notebooks, readme, sweep, table
-from workbench.commands import browser as screenshots
-from workbench.commands import browser as timings
-from workbench.commands import listing as methods
-from workbench.commands import listing as tasks
-from workbench.commands import replay as play
+from workbench.commands import (
+    app,
+    assets,
+    browser,
+    data,
+    evaluate,
+    listing,
+    make,
+    notebooks,
+    readme,
+    replay,
+    sweep,
+    table,
+)
 
 GROUPS = {
     "See what there is": {
-        "tasks": tasks.tasks,
-        "methods": methods.methods,
+        "tasks": listing.tasks,
+        "methods": listing.methods,
         "runs": evaluate.runs,
         "doctor": assets.doctor,
         "app": app.app,
     },
     "Adapt and evaluate": {
         "tune": evaluate.tune,
-        "evaluate": play.evaluate_,
+        "evaluate": replay.evaluate_,
         "prompts": evaluate.prompts,
-        "render": play.render_,
+        "render": replay.render_,
     },
     "Many runs, and what they say": {
         "sweep": sweep.sweep,
@@ -49,8 +57,8 @@ GROUPS = {
         "record": make.record,
         "reproduce-assets": assets.reproduce_assets,
         "readme": readme.readme,
-        "screenshots": screenshots.screenshots,
-        "timings": timings.timings,
+        "screenshots": browser.screenshots,
+        "timings": browser.timings,
         "notebooks": notebooks.notebooks,
     },
 }

@@ -12,7 +12,7 @@ import pytest
 import torch
 
 import workbench.__main__ as command
-from workbench.commands import replay as play
+from workbench.commands import replay
 from workbench.runs.store import RunStore
 from workbench.shipped import assets
 from workbench.tasks import find
@@ -119,7 +119,7 @@ def drawn(monkeypatch):
         progress(1.0)
         return small_film()
 
-    monkeypatch.setattr(play.render, "video", video)
+    monkeypatch.setattr(replay.render, "video", video)
     return seen
 
 
@@ -203,7 +203,7 @@ def test_evaluate_gives_the_same_starts_to_all(call, shipped):
 def test_long_evaluations_run_in_parts_with_the_same_numbers(call, shipped, monkeypatch):
     words = ("evaluate", "toy", 5, "--episodes", 12, "--n-prompts", 3, "--json")
     whole = json.loads(call(*words)[1])
-    monkeypatch.setattr(play, "_AT_ONCE", 6)
+    monkeypatch.setattr(replay, "_AT_ONCE", 6)
     assert json.loads(call(*words)[1])["returns"] == pytest.approx(whole["returns"], abs=1e-3)
 
 

@@ -10,7 +10,7 @@ from tests.conftest import TOY_SIZES, build_model
 from workbench.data.rollout import rollout
 from workbench.data.trajectory import Segment
 from workbench.networks.checkpoint import read_checkpoint
-from workbench.networks.fast import inference as acting
+from workbench.networks.fast import inference
 from workbench.networks.fast.inference import (
     Perceptron,
     Product,
@@ -100,9 +100,9 @@ def test_block_mode_works_without_a_prompt(toy, model):
 @pytest.mark.parametrize("k", [1, 2, 3, 4])
 @pytest.mark.parametrize("mode", ["exact", "block"])
 def test_what_is_kept_of_many_rows_equals_the_forward_pass(toy, prompts, monkeypatch, mode, k):
-    monkeypatch.setattr(acting, "_MANY", 0)
-    kept, first = [], acting.Layers.first
-    monkeypatch.setattr(acting.Layers, "first", lambda *a: kept.append(1) or first(*a))
+    monkeypatch.setattr(inference, "_MANY", 0)
+    kept, first = [], inference.Layers.first
+    monkeypatch.setattr(inference.Layers, "first", lambda *a: kept.append(1) or first(*a))
     model = build_model(toy, dataclasses.replace(TOY_SIZES, n_layers=3, context_length=k), seed=3)
     policy = PromptedPolicy(model, prompts, target_return=3.0, mode=mode)
     steps = list(rollout(policy, toy.task(5), [1, 2, 3, 4]))

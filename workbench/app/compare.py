@@ -7,19 +7,18 @@ from dataclasses import dataclass
 import pandas as pd
 import streamlit as st
 
-from workbench.app import compare_claims as claims
+from workbench.app import compare_claims
 from workbench.app.charts import chart, offer_figures, offer_table
 from workbench.app.families import labelled
 from workbench.app.known_runs import YOURS, Known, known_runs, show_runs
 from workbench.app.links import Offers, broken_choices, runs_params, show_broken
 from workbench.app.page import guarded, paint_first, styled
 from workbench.data.qualities import QUALITIES
-from workbench.paper import rankings as standings
-from workbench.paper.claims import CLAIMS as EVERY_CLAIM
+from workbench.paper import rankings
+from workbench.paper.claims import CLAIMS
 from workbench.paper.measured import ALL, assemble
 from workbench.paper.tables import TABLES, Cells, cells, runs_of
-from workbench.viewing.figures import tables as figures_tables
-from workbench.viewing.figures.tables import levels_of
+from workbench.viewing.figures.tables import improvements, intervals, levels_of, profiles
 
 NAMES = {
     "1": ("Table 1", "every method on four robots"),
@@ -29,7 +28,7 @@ NAMES = {
     "claims": ("Claims", "one by one: does it hold here?"),
 }
 """Of a table, and of what follows from them: its name for readers and links, what it shows."""
-CLAIMS = "claims"
+_CLAIMS = "claims"  # beside the names of the tables
 VIEWS = ("Intervals", "Performance profiles", "Probability of improvement")
 _FIRST = (
     "Prompt-DT, expert prompt", "Soft Prompt", "Prompt-Tuning DT", "Prompt Diffuser",
@@ -71,8 +70,8 @@ def page(runs_page) -> None:
     name, known = _choose_table(), known_runs()
     styled()
     show_broken("compare", broken, name)
-    if name == CLAIMS:
-        claims.show_claims(known)
+    if name == _CLAIMS:
+        compare_claims.show_claims(known)
         return
     seen = _seen(name, known.key, known)
     _count(seen)
@@ -93,20 +92,20 @@ def prepare() -> None:
     """Count the runs of the table that the page shows first."""
     known = known_runs()
     _seen(TABLES[0], known.key, known)
-    claims.prepare(known)
+    compare_claims.prepare(known)
 
 
 def _offers() -> Offers:
     """Return what the addresses of the page may say."""
     offers = {
         "table": ("table", [label for label, _ in NAMES.values()]),
-        "claim": ("claim", [claim.text for claim in EVERY_CLAIM]),
+        "claim": ("claim", [claim.text for claim in CLAIMS]),
         "view": ("view", VIEWS),
     }
     for name in TABLES:
         if any(f"{part}-{name}" in st.query_params for part in ("row", "column", "of")):
             places = cells(name, data=QUALITIES)
-            columns = [labelled(c) for c in standings.columns_of(places)]
+            columns = [labelled(c) for c in rankings.columns_of(places)]
             offers |= {
                 f"row-{name}": ("row", [row for row, _ in places]),
                 f"column-{name}": ("column", columns),
@@ -120,7 +119,7 @@ def _choose_table() -> str:
     bar.header("What was measured")
     return bar.radio(
         "Table",
-        (*TABLES, CLAIMS),
+        (*TABLES, _CLAIMS),
         format_func=lambda name: NAMES[name][0],
         captions=[words for _, words in NAMES.values()],
         key="table",
@@ -154,7 +153,7 @@ def _seen(name: str, made: tuple, _known: Known) -> Seen:
 
 def _overview(seen: Seen) -> None:
     """Draw the whole table: a row per row, two columns per column, ours and the published."""
-    columns = [c for c in standings.columns_of(seen.cells) if c in set(seen.table["column"])]
+    columns = [c for c in rankings.columns_of(seen.cells) if c in set(seen.table["column"])]
     wide = pd.DataFrame({"": seen.rows})
     config = {"": st.column_config.TextColumn(pinned=True, width=190)}
     for column in columns:
@@ -301,7 +300,7 @@ def _interval(value: float, low: float, high: float, digits: int) -> str:
 def _views(seen: Seen) -> None:
     """Draw one column in one of three ways."""
     st.subheader("How the rows stand to each other")
-    columns = [c for c in standings.columns_of(seen.cells) if c in set(seen.table["column"])]
+    columns = [c for c in rankings.columns_of(seen.cells) if c in set(seen.table["column"])]
     left, right = st.columns([3, 2], vertical_alignment="bottom")
     view = left.segmented_control(
         "View",
@@ -325,7 +324,7 @@ def _views(seen: Seen) -> None:
         "is the random behaviour policy, 1 the expert.",
     )
     if view == VIEWS[0]:
-        figure = figures_tables.intervals(seen.table, column)
+        figure = intervals(seen.table, column)
         figure.update_layout(title_text=labelled(column))
         note = "Bars are 95 % bootstrap intervals over seeds"
         published = seen.table.loc[seen.table["column"] == column, "published"].notna().any()
@@ -370,8 +369,8 @@ def _standing(seen: Seen, column: str, view: str):
     if view == VIEWS[1]:
         arrays = {row: table.to_numpy() for row, table in picked.items()}
         levels = levels_of(arrays)
-        bands = standings.bands_of(picked, levels)
-        return figures_tables.profiles(arrays, levels, bands), (
+        bands = rankings.bands_of(picked, levels)
+        return profiles(arrays, levels, bands), (
             "Normalised task by task: 0 is the random behaviour policy, 1 the expert. A curve "
             "further right is better. Bands are 95 % intervals, level by level."
         )
@@ -384,8 +383,8 @@ def _standing(seen: Seen, column: str, view: str):
         help="The row that the others are held against.",
     )
     wanted = {**picked, against: found[against]}
-    estimates = standings.improvements_over(wanted, against)
-    return figures_tables.improvements(estimates, against), (
+    estimates = rankings.improvements_over(wanted, against)
+    return improvements(estimates, against), (
         "Right of the dotted line the row is more likely to be ahead. Bars are 95 % intervals "
         "over seeds."
     )
@@ -393,4 +392,4 @@ def _standing(seen: Seen, column: str, view: str):
 
 @st.cache_resource(max_entries=16, show_spinner=False)
 def _scores(name: str, column: str, made: tuple, _seen: Seen) -> dict[str, pd.DataFrame]:
-    return standings.scores_of(_seen.cells, _seen.known.runs, column)
+    return rankings.scores_of(_seen.cells, _seen.known.runs, column)

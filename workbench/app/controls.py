@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import streamlit as st
 
 from workbench.app.families import choose_family
-from workbench.data import own_sets as own
+from workbench.data import own_sets
 from workbench.data.qualities import QUALITIES
 from workbench.methods import METHODS
 from workbench.methods.projection import MODES
@@ -76,7 +76,7 @@ def choose_setting() -> Setting:
     task = tasks[wanted]
     quality = bar.segmented_control(
         "Data you have",
-        (*QUALITIES, *own.qualities(task)),
+        (*QUALITIES, *own_sets.qualities(task)),
         default="medium",
         required=True,
         key="quality",
@@ -188,7 +188,7 @@ def _choose_data(name: str, start: Side, setting: Setting) -> str:
     """Draw the choice of a column's own data; return "" for the shared ones."""
     quality = st.segmented_control(
         "Data",
-        (SHARED, *QUALITIES, *own.qualities(setting.task)),
+        (SHARED, *QUALITIES, *own_sets.qualities(setting.task)),
         default=start.quality or SHARED,
         required=True,
         key=f"{name}-data",

@@ -11,7 +11,7 @@ import streamlit as st
 from workbench.app.controls import GUIDANCE, SHARED, methods_of
 from workbench.app.data_sets import plain
 from workbench.app.families import with_models
-from workbench.data import own_sets as own
+from workbench.data import own_sets
 from workbench.data.qualities import QUALITIES
 from workbench.methods.projection import MODES
 from workbench.shipped import assets
@@ -68,7 +68,7 @@ def explore_offers() -> Offers:
     family = labels.get(st.query_params.get("robot", ""), next(iter(labels.values())))
     tasks = {goal_words(task): task for task in family.tasks("test")}
     task = tasks.get(st.query_params.get(f"{family.name}-task", ""))
-    sets = (*QUALITIES, *own.qualities(task or family.task(first_task(family.name))))
+    sets = (*QUALITIES, *own_sets.qualities(task or family.task(first_task(family.name))))
     offers = {
         "robot": ("robot", labels),
         f"{family.name}-task": ("task", tasks),

@@ -8,8 +8,8 @@ from collections.abc import Sequence
 import pandas as pd
 import streamlit as st
 
-from workbench.app import columns as shown
-from workbench.app.known_runs import RECORDED, TABLES, YOURS, Known, known_runs
+from workbench.app import jobs
+from workbench.app.known_runs import IN_A_TABLE, WHOLE, YOURS, Known, known_runs
 from workbench.app.links import Offers, broken_choices, show_broken
 from workbench.app.page import guarded, styled
 from workbench.app.runs_selected import show_picked
@@ -17,8 +17,7 @@ from workbench.data.qualities import QUALITIES
 from workbench.paper import ablation
 from workbench.paper.measured import Runs
 from workbench.paper.settings_search import differing
-from workbench.paper.tables import TABLES as NAMES_OF_TABLES
-from workbench.paper.tables import cells
+from workbench.paper.tables import TABLES, cells
 from workbench.runs.library import Label, Library
 from workbench.tasks import FAMILIES, find
 from workbench.tuning.presets import method_label
@@ -27,8 +26,8 @@ from workbench.viewing.scene.appearance import goal_words
 ALL = "all"
 WHERE = {
     YOURS: "yours",
-    RECORDED: "recorded",
-    TABLES: "of the tables",
+    WHOLE: "recorded",
+    IN_A_TABLE: "of the tables",
 }
 _FILTERS = ("where", "find", "runs-robot", "runs-method", "runs-data", "tags")
 """Keys of the controls that choose runs."""
@@ -41,7 +40,7 @@ def page(explore_page) -> None:
     Args:
         explore_page: The first page, as Streamlit navigates.
     """
-    known, library = known_runs(), Library(shown.OWN)
+    known, library = known_runs(), Library(jobs.OWN)
     labels = _labels(library)
     table = _listed(known, labels)
     broken = broken_choices(_offers(table))
@@ -226,7 +225,7 @@ def _cell(place: Sequence[str]):
         family, quality, projection, lam = rest
         grid = next(g for g in ablation.WHOLE if g.family == family)
         return grid.cell(quality, projection, float(lam))
-    if name not in NAMES_OF_TABLES:
+    if name not in TABLES:
         raise ValueError(f"There is no table {name!r}.")
     row, column = rest
     return cells(name, data=QUALITIES)[row, column]

@@ -33,10 +33,9 @@ def notebooks(
     needs a Chromium to draw the figures; with --time it needs none and writes nothing. Runs that
     are kept in runs/ are not looked at, so everything is made anew.
     """
-    from workbench.teaching import handouts
-    from workbench.teaching import notebook as lessons
+    from workbench.teaching import handouts, notebook
 
-    env = {**os.environ, "OMP_NUM_THREADS": "1"} | ({lessons.QUICK: "1"} if quick else {})
+    env = {**os.environ, "OMP_NUM_THREADS": "1"} | ({notebook.QUICK: "1"} if quick else {})
     rows = []
     for name in names or handouts.PAGES:
         print(f"running {name} …", file=sys.stderr)

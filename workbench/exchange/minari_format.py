@@ -28,7 +28,7 @@ from safetensors.numpy import load
 
 from workbench.data.atomic_files import whole_folder
 from workbench.data.trajectory import Trajectory
-from workbench.exchange import hdf5_reader as hdf5
+from workbench.exchange import hdf5_reader
 from workbench.exchange.pickle_reader import MAX_ARRAY_BYTES, refuse
 from workbench.exchange.raw_episodes import Episode, to_trajectories, validated
 from workbench.exchange.task_match import find_task
@@ -254,8 +254,9 @@ def _main_file(path: Path) -> tuple[Path, object]:
 
 
 def _in_a_child(path: Path) -> tuple[dict[str, np.ndarray], list[dict]]:
-    """Let ``hdf5.py`` read a file; whatever becomes of that process, this one goes on."""
-    command = [sys.executable, "-P", hdf5.__file__, str(path.resolve()), str(MAX_ARRAY_BYTES)]
+    """Let ``hdf5_reader`` read a file; whatever becomes of that process, this one goes on."""
+    program = [sys.executable, "-P", hdf5_reader.__file__]
+    command = [*program, str(path.resolve()), str(MAX_ARRAY_BYTES)]
     # No plug-ins: a filter that the file asks for would be loaded as code.
     quiet = {"HDF5_PLUGIN_PRELOAD": "::", "HDF5_PLUGIN_PATH": "", "OPENBLAS_NUM_THREADS": "1"}
     try:
@@ -264,7 +265,7 @@ def _in_a_child(path: Path) -> tuple[dict[str, np.ndarray], list[dict]]:
         )
     except subprocess.TimeoutExpired:
         refuse(f"reading it takes more than {_SECONDS} s: it is damaged or far too large.")
-    if done.returncode == hdf5.REFUSED:
+    if done.returncode == hdf5_reader.REFUSED:
         refuse(" ".join(done.stderr.decode(errors="replace").split()))
     if done.returncode:
         refuse(

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from workbench.data import own_sets as own
+from workbench.data import own_sets
 from workbench.exchange.file_formats import Recording, read_recording
 from workbench.exchange.pickle_reader import RefusedFile
 from workbench.exchange.raw_episodes import Episode, to_trajectories, validated
@@ -75,7 +75,7 @@ def save(report: Report, name: str, *, overwrite: bool = False) -> tuple[Path, .
     if not report.accepted:
         raise RefusedFile(f"{report.file} was refused and is not kept: {' '.join(report.errors)}")
     source = Path(report.file).name[:200]
-    return own.save(name, report.trajectories, overwrite=overwrite, source=source)
+    return own_sets.save(name, report.trajectories, overwrite=overwrite, source=source)
 
 
 def _examined(label: str, recording: Recording, family: str | None, task: int | None) -> Report:

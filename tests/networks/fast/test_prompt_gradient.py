@@ -9,7 +9,7 @@ import torch
 from tests.conftest import TOY_DIFFUSER, TOY_SIZES, build_model
 from workbench.data.trajectory import Trajectories
 from workbench.networks.diffusion import PromptDiffuser
-from workbench.networks.fast import prompt_gradient as frozen
+from workbench.networks.fast import prompt_gradient
 from workbench.networks.fast.inference import has_bf16, onednn
 from workbench.networks.fast.prompt_gradient import FrozenBlocks
 from workbench.networks.prompt_dt import action_loss
@@ -34,7 +34,7 @@ def loss_and_gradient(model, prompts, contexts):
 @pytest.fixture
 def exactly(monkeypatch):
     """Let the written-out pass compute in float32, so that formulas alone can differ."""
-    monkeypatch.setattr(frozen, "_HALF", torch.float32)
+    monkeypatch.setattr(prompt_gradient, "_HALF", torch.float32)
 
 
 @needs_bf16
