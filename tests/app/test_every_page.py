@@ -13,7 +13,7 @@ from workbench.runs.store import RunStore
 from workbench.shipped import assets
 from workbench.shipped.networks import load_model
 from workbench.tasks import FAMILIES
-from workbench.tuning.presets import PAIRS, RECORDED, first_look, first_task
+from workbench.tuning.presets import PAIRS, SHIPPED_SPECS, first_look, first_task
 from workbench.viewing.scene.appearance import goal_words
 
 DEFAULT = first_look("cheetah-vel", first_task("cheetah-vel"))
@@ -88,7 +88,7 @@ def stored(spec):
 
 @pytest.mark.parametrize("family", FAMILIES)
 def test_what_the_presets_show_ships(family):
-    wanted = [run for spec in RECORDED[family] for run in (spec, spec.untuned)]
+    wanted = [run for spec in SHIPPED_SPECS[family] for run in (spec, spec.untuned)]
     assert [run for run in wanted if run.id not in SHIPPED] == []
     task = first_task(family)
     sides = [side.spec(family, task, "medium") for pair in PAIRS.values() for side in pair]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import streamlit as st
 
 from workbench.app import jobs
-from workbench.app.columns import Column, column_of, payload_of, untuned_of
+from workbench.app.columns import PageColumn, column_of, payload_of, untuned_of
 from workbench.app.controls import (
     STARTS,
     Setting,
@@ -67,7 +67,7 @@ def prepare() -> None:
     source()
 
 
-def _columns(setting: Setting, sides: tuple[Side, ...]) -> list[Column]:
+def _columns(setting: Setting, sides: tuple[Side, ...]) -> list[PageColumn]:
     labels = labels_of(sides, setting)
     return [
         column_of(name, label, colour, setting.spec(side))
@@ -106,7 +106,7 @@ def _live(setting: Setting, sides: tuple[Side, ...]) -> None:
                 st.caption("Nothing is tuned: every `tune` of this task runs it for comparison.")
 
 
-def _numbers(columns: list[Column], setting: Setting) -> None:
+def _numbers(columns: list[PageColumn], setting: Setting) -> None:
     """Draw the returns, their paired difference, and the distance of the prompts."""
     family = find(setting.task.family)
     places = st.columns(4)
@@ -144,7 +144,7 @@ def _numbers(columns: list[Column], setting: Setting) -> None:
     )
 
 
-def _number(place, column: Column, zero_is_perfect: bool) -> None:
+def _number(place, column: PageColumn, zero_is_perfect: bool) -> None:
     newest, summary = column.newest, {}
     if newest is not None:
         summary = newest.evaluation.summary()
@@ -162,7 +162,7 @@ def _number(place, column: Column, zero_is_perfect: bool) -> None:
     )
 
 
-def _distance(columns: list[Column]) -> float | None:
+def _distance(columns: list[PageColumn]) -> float | None:
     """Return how far the newest prompts of two columns are apart, or None."""
     snapshots = [
         next((step.snapshot for step in reversed(column.steps) if step.snapshot), None)
@@ -174,7 +174,7 @@ def _distance(columns: list[Column]) -> float | None:
     return prompt_distance(a, b, load_model(columns[0].spec.family).normalizer)
 
 
-def _curves(columns: list[Column]) -> None:
+def _curves(columns: list[PageColumn]) -> None:
     """Draw the return of both over updates."""
     lines = [
         Line(f"{column.name}: {column.label}", column.colour, column.steps) for column in columns

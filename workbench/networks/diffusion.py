@@ -15,7 +15,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from workbench.networks.checkpoint import Stored
+from workbench.networks.checkpoint import SavedNetwork
 from workbench.networks.fast.chain_gradient import sample_with_gradient
 from workbench.tasks import Family
 
@@ -219,7 +219,7 @@ class DiffuserConfig:
                 raise ValueError(f"`{name}` must be positive: got {getattr(self, name)}.")
 
 
-class PromptDiffuser(Stored):
+class PromptDiffuser(SavedNetwork):
     """ε_θ(x_k, y, k): an MLP over the flattened prompt, its condition and the diffusion step."""
 
     kind, sizes = "diffuser", DiffuserConfig

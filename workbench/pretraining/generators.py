@@ -11,7 +11,7 @@ from torch import Tensor
 
 from workbench.data.qualities import Quality
 from workbench.data.trajectory import Normalizer
-from workbench.networks.checkpoint import Stored
+from workbench.networks.checkpoint import SavedNetwork
 from workbench.networks.informed_diffusion import (
     InformedConfig,
     transitions,
@@ -70,7 +70,7 @@ class GeneratorPretrainStep:
 
     step: int
     loss: float
-    generator: Stored
+    generator: SavedNetwork
     state: Callable[[], TrainingState]
 
 

@@ -28,8 +28,8 @@ from workbench.teaching.panels import (
     compared,
     curves,
     dropdown,
-    recorded,
     replayed,
+    shipped_comparison,
 )
 from workbench.tuning.loop import EVALUATION_SEED
 from workbench.tuning.presets import LAMBDAS, first_look
@@ -212,7 +212,7 @@ class Tuning(w.VBox):
 
 def _recorded_or_empty(spec: RunSpec) -> Comparison:
     try:
-        return recorded(spec.family, spec.quality)
+        return shipped_comparison(spec.family, spec.quality)
     except ValueError:
         return Comparison(spec, None, None, ())
 

@@ -25,7 +25,7 @@ from workbench.shipped.networks import load_model
 from workbench.tasks import FAMILIES, Task, find
 from workbench.teaching.notebook import Charts
 from workbench.tuning.loop import TuneStep
-from workbench.tuning.presets import RECORDED, first_task
+from workbench.tuning.presets import SHIPPED_SPECS, first_task
 from workbench.viewing.figures.data import return_strips
 from workbench.viewing.figures.runs import COLUMNS, TUNED, UNTUNED, gradients, losses, returns
 from workbench.viewing.player import from_runs
@@ -247,14 +247,14 @@ def curves(comparison: Comparison) -> tuple[go.Figure, go.Figure, go.Figure]:
     )
 
 
-def recorded(family: str = "cheetah-vel", quality: str = "medium") -> Comparison:
+def shipped_comparison(family: str = "cheetah-vel", quality: str = "medium") -> Comparison:
     """Return a tuning that ships, with its untuned run.
 
     Raises:
         ValueError: if none of this quality ships.
     """
     store = RunStore(assets.ROOT / "runs")
-    for spec in RECORDED.get(family, ()):
+    for spec in SHIPPED_SPECS.get(family, ()):
         if spec.quality == quality and (found := Comparison.stored(spec, store)) is not None:
             return found
     raise ValueError(

@@ -17,7 +17,7 @@ from workbench.tasks import Family, Task, find
 from workbench.tuning.loop import TuneStep
 from workbench.viewing.player.component import payload
 from workbench.viewing.player.contents import Chain, Chart, Column, Demos, Run, Variables
-from workbench.viewing.player.realism import Plane, Recorded, reward_terms
+from workbench.viewing.player.realism import DemoPlane, DemoReference, reward_terms
 from workbench.viewing.scene import render
 from workbench.viewing.scene.appearance import curve_of, ending_of, view_of
 
@@ -111,21 +111,21 @@ def chain_of(shown: Shown, model: PromptDT) -> Chain | None:
     keep = _spread(shown.steps)
     if keep:
         prompts = [(update, *_first(trace)) for update, trace in keep]
-        measured = [_measures(trace, _recorded(shown, model, trace)) for _, trace in keep]
+        distances = [_distances_of(trace, _reference(shown, model, trace)) for _, trace in keep]
     else:
         plain = {s.update: _plain(s, model) for s in shown.steps if s.snapshot is not None}
         plain = [(update, x) for update, x in plain.items() if x.size]
         if not plain:
             return None
         prompts = [(update, x[None], x[None][:0]) for update, x in plain]
-        recorded = _recorded_of(tuple(shown.demos), model, plain[0][1].shape[0])
-        measured = [_measured(x, guess, recorded) for _, x, guess in prompts]
+        reference = _reference_of(tuple(shown.demos), model, plain[0][1].shape[0])
+        distances = [_distances(x, guess, reference) for _, x, guess in prompts]
     updates, x, x0_hat = zip(*prompts, strict=True)
     x, x0_hat = (np.stack(values)[..., _loud(model.family)] for values in (x, x0_hat))
     names = ("distance", "guess_distance", "error", "guess_error")
     each = {
         name: None if values[0] is None else np.stack(values)
-        for name, values in zip(names, zip(*measured, strict=True), strict=True)
+        for name, values in zip(names, zip(*distances, strict=True), strict=True)
     }
     frames = _frames(x0_hat.shape[1]) if each["error"] is not None else ()
     return Chain(updates, x, x0_hat, frames=frames, **each)
@@ -144,24 +144,24 @@ def variables_of(model: PromptDT, shown: Sequence[Shown], length: int) -> Variab
     named += [(v.name, v.unit, "action") for v in family.actions]
     named += [("reward of the step", "per step", "reward")]
     names, units, groups = zip(*(named[i] for i in loud), strict=True)
-    sets: dict[Recorded, list[Shown]] = {}
+    sets: dict[DemoReference, list[Shown]] = {}
     for column in shown if length else ():
         if column.demos:
-            own = _recorded_of(tuple(column.demos), model, length)
+            own = _reference_of(tuple(column.demos), model, length)
             same = (known for known in sets if np.array_equal(known.rows, own.rows))
             sets.setdefault(next(same, own), []).append(column)
-    windows = [recorded.windows[..., loud] for recorded in sets]
-    plane = Plane.of(np.concatenate(windows)) if sets else None
+    windows = [reference.windows[..., loud] for reference in sets]
+    plane = DemoPlane.of(np.concatenate(windows)) if sets else None
     demos = [
         Demos(
             columns=[column.name for column in columns],
             colour=columns[0].colour,
-            band=recorded.band[..., loud],
+            band=reference.band[..., loud],
             points=None if plane is None else plane.project(pieces[:: -(-len(pieces) // _POINTS)]),
-            apart=recorded.apart,
-            slip=recorded.slip,
+            apart=reference.apart,
+            slip=reference.slip,
         )
-        for (recorded, columns), pieces in zip(sets.items(), windows, strict=True)
+        for (reference, columns), pieces in zip(sets.items(), windows, strict=True)
     ]
     return Variables(
         names=names,
@@ -256,32 +256,34 @@ def _frames(n: int) -> list[int]:
     return sorted({round(i) for i in np.linspace(0, n, min(n + 1, _MEASURED_FRAMES))})
 
 
-def _recorded(shown: Shown, model: PromptDT, trace: DenoisingTrace) -> Recorded | None:
-    return _recorded_of(tuple(shown.demos), model, trace.x.shape[2])
+def _reference(shown: Shown, model: PromptDT, trace: DenoisingTrace) -> DemoReference | None:
+    return _reference_of(tuple(shown.demos), model, trace.x.shape[2])
 
 
 @functools.lru_cache(maxsize=16)
-def _recorded_of(demos: tuple[Trajectory, ...], model: PromptDT, length: int) -> Recorded | None:
-    return Recorded.of(demos, model.normalizer, length) if demos else None
+def _reference_of(
+    demos: tuple[Trajectory, ...], model: PromptDT, length: int
+) -> DemoReference | None:
+    return DemoReference.of(demos, model.normalizer, length) if demos else None
 
 
 @functools.lru_cache(maxsize=256)
-def _measures(trace: DenoisingTrace, recorded: Recorded | None):
-    return _measured(*_first(trace), recorded)
+def _distances_of(trace: DenoisingTrace, reference: DemoReference | None):
+    return _distances(*_first(trace), reference)
 
 
-def _measured(x: np.ndarray, x0_hat: np.ndarray, recorded: Recorded | None):
+def _distances(x: np.ndarray, x0_hat: np.ndarray, reference: DemoReference | None):
     """Return distances and one-step errors of a chain (N+1, K*, D) and its guesses (N, K*, D)."""
-    if recorded is None:
+    if reference is None:
         return None, None, None, None
     frames = _frames(len(x0_hat))
     inner = [i for i in frames if i < len(x0_hat)]
-    errors = recorded.one_step_errors(np.concatenate([x[frames], x0_hat[inner]]))
+    errors = reference.one_step_errors(np.concatenate([x[frames], x0_hat[inner]]))
     if errors is None:
-        return recorded.distances(x), recorded.distances(x0_hat), None, None
+        return reference.distances(x), reference.distances(x0_hat), None, None
     return (
-        recorded.distances(x),
-        recorded.distances(x0_hat),
+        reference.distances(x),
+        reference.distances(x0_hat),
         errors[: len(frames)],
         errors[len(frames) :],
     )

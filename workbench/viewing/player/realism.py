@@ -20,7 +20,7 @@ _PAIRS = 40  # real transitions that say how exact the simulator is, at most
 
 
 @dataclass(frozen=True, eq=False)
-class Recorded:
+class DemoReference:
     """What the demonstrations of one task look like, to hold a prompt of K* rows against.
 
     Attributes:
@@ -46,7 +46,7 @@ class Recorded:
     slip: float
 
     @classmethod
-    def of(cls, demos: Sequence[Trajectory], normalizer: Normalizer, length: int) -> Recorded:
+    def of(cls, demos: Sequence[Trajectory], normalizer: Normalizer, length: int) -> DemoReference:
         """Measure demonstrations of one task.
 
         Args:
@@ -99,7 +99,7 @@ class Recorded:
 
 
 @dataclass(frozen=True, eq=False)
-class Plane:
+class DemoPlane:
     """The two directions in which windows of demonstrations differ most (principal components).
 
     Attributes:
@@ -113,7 +113,7 @@ class Plane:
     share: np.ndarray
 
     @classmethod
-    def of(cls, windows: np.ndarray) -> Plane | None:
+    def of(cls, windows: np.ndarray) -> DemoPlane | None:
         """Fit windows (M, K*, D); None where they do not span a plane."""
         flat = windows.reshape(len(windows), -1)
         centre = flat.mean(0)
