@@ -1,6 +1,9 @@
 """Exercises of the notebooks: each answer is checked against what the workbench itself computes.
 
-``check("4.1", answer)`` says whether it is right; if not, what is wrong and what to try.
+``check("4.1", answer)`` says whether it is right; if not, what is wrong and what to try. An
+exercise is one function: it returns what to say of a right answer and raises ``_Wrong`` with a hint
+for each mistake that learners make. They stand in the order of the lessons; ``EXERCISES`` lists
+them.
 """
 
 from __future__ import annotations
@@ -105,6 +108,9 @@ def _close(found: object, wanted: object) -> bool:
     return found.shape == wanted.shape and bool(np.allclose(found, wanted, atol=1e-4))
 
 
+# --- lesson 1: tasks and data
+
+
 def _returns_to_go(answer: object) -> str:
     rewards = np.random.default_rng(1).normal(size=7)
     found, wanted = _call(answer, rewards), returns_to_go(rewards)
@@ -137,7 +143,7 @@ MYSTERY = 15
 
 
 def mystery():
-    """Return demonstrations of a policy that never learned, in a task that is not told."""
+    """Return demonstrations of a policy that never learned, in the task whose goal is hidden."""
     return assets.demos(find("cheetah-vel").task(MYSTERY), "random")
 
 
@@ -168,14 +174,17 @@ def _standing_still(answer: object) -> str:
     return "Whatever earns less than this would do better to stand still."
 
 
+# --- lesson 2: Prompt-DT
+
+
 def _which_speed(answer: object) -> str:
     family, found = find("cheetah-vel"), _number(answer)
-    asked, shown = family.task(7).goal[0], family.task(23).goal[0]
-    if abs(found - asked) < 0.3:
+    goal, shown = family.task(7).goal[0], family.task(23).goal[0]
+    if abs(found - goal) < 0.3:
         raise _Wrong("That is what the task asks for. But who tells the robot?")
     if abs(found - shown) > 0.3:
         raise _Wrong("Look at the figure above: on which line do the points lie?")
-    return "It does what it is shown; the task itself is never told."
+    return "It does what it is shown; nothing else says what the task is."
 
 
 def _transplant(answer: object) -> str:
@@ -216,6 +225,9 @@ def _paired(answer: object) -> str:
     if half > 2 * half_width(b - a):
         raise _Wrong("Too wide: take the differences first, then their spread.")
     raise _Wrong("Take `half_width` of the differences (or Student's t, `ddof=1`).")
+
+
+# --- lesson 3: denoising
 
 
 def _noised(answer: object) -> str:
@@ -273,9 +285,12 @@ def _cheapest_guess(answer: object) -> str:
     return "So from pure noise the guess is the average of all data, though nothing looks like it."
 
 
+# --- lesson 4: gradient projection
+
+
 def _project(answer: object) -> str:
     rule = Projection("vector")
-    for g_dt, g_dm in (
+    for g_dt, g_dm in (  # one pair that agrees, two that conflict
         ((1.0, 1.0), (1.0, 0.0)),
         ((-1.0, 1.0), (2.0, 0.0)),
         ((-1.0, 3.0), (1.0, 0.2)),
@@ -296,8 +311,6 @@ def _project(answer: object) -> str:
     return "What is left is orthogonal to g_DM: it can no longer undo it, to first order."
 
 
-# g_DT, g_DM: one pair that agrees, two that fight
-_PAIRS = (((1.0, 1.0), (1.0, 0.0)), ((-1.0, 1.0), (2.0, 0.0)), ((-1.0, 3.0), (1.0, 0.2)))
 G_DM, G_DT = (1.0, 0.5), (-1.5, 1.0)
 """The two gradients of exercise 4.2."""
 
@@ -324,6 +337,9 @@ def _without_rows(answer: object) -> str:
     if not _close(found, a - (a @ basis) @ basis.T):
         raise _Wrong("A - A B Bᵀ: the columns of B are the basis.")
     return "No row of the result has a part left along any of the remembered gradients."
+
+
+# --- lesson 5: ablation
 
 
 def _middle_mean(answer: object) -> str:
