@@ -108,9 +108,6 @@ def _close(found: object, wanted: object) -> bool:
     return found.shape == wanted.shape and bool(np.allclose(found, wanted, atol=1e-4))
 
 
-# --- lesson 1: tasks and data
-
-
 def _returns_to_go(answer: object) -> str:
     rewards = np.random.default_rng(1).normal(size=7)
     found, wanted = _call(answer, rewards), returns_to_go(rewards)
@@ -174,9 +171,6 @@ def _standing_still(answer: object) -> str:
     return "Whatever earns less than this would do better to stand still."
 
 
-# --- lesson 2: Prompt-DT
-
-
 def _which_speed(answer: object) -> str:
     family, found = find("cheetah-vel"), _number(answer)
     goal, shown = family.task(7).goal[0], family.task(23).goal[0]
@@ -225,9 +219,6 @@ def _paired(answer: object) -> str:
     if half > 2 * half_width(b - a):
         raise _Wrong("Too wide: take the differences first, then their spread.")
     raise _Wrong("Take `half_width` of the differences (or Student's t, `ddof=1`).")
-
-
-# --- lesson 3: denoising
 
 
 def _noised(answer: object) -> str:
@@ -285,9 +276,6 @@ def _cheapest_guess(answer: object) -> str:
     return "So from pure noise the guess is the average of all data, though nothing looks like it."
 
 
-# --- lesson 4: gradient projection
-
-
 def _project(answer: object) -> str:
     rule = Projection("vector")
     for g_dt, g_dm in (  # one pair that agrees, two that conflict
@@ -337,9 +325,6 @@ def _without_rows(answer: object) -> str:
     if not _close(found, a - (a @ basis) @ basis.T):
         raise _Wrong("A - A B Bᵀ: the columns of B are the basis.")
     return "No row of the result has a part left along any of the remembered gradients."
-
-
-# --- lesson 5: ablation
 
 
 def _middle_mean(answer: object) -> str:
