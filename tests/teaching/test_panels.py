@@ -31,7 +31,7 @@ def panels():
         widgets.Demonstrations(),
         widgets.Explorer(lambda n: go.Figure(), n=ipywidgets.IntSlider(tooltip="A number.")),
         widgets.Scrubber(lambda k: go.Figure(), 4),
-        widgets.Replay(widgets.recorded()),
+        widgets.Replay(widgets.recorded_run()),
         widgets_live.Prompted(),
         widgets_live.Tuning(),
     ]
@@ -149,7 +149,7 @@ def test_a_scrubber_counts_diffusion_steps_down():
 
 
 def test_a_replay_has_both_robots_and_the_curves():
-    panel = widgets.Replay(widgets.recorded())
+    panel = widgets.Replay(widgets.recorded_run())
     shown, drawn = panel.children
     assert [c["label"] for c in shown.payload["columns"]] == ["untuned prompt", "generated prompt"]
     assert len(drawn.figures) == 3
@@ -158,7 +158,7 @@ def test_a_replay_has_both_robots_and_the_curves():
 def test_a_missing_recording_says_how_to_make_it(monkeypatch, tmp_path):
     monkeypatch.setattr(assets, "ROOT", tmp_path)
     with pytest.raises(ValueError, match="python -m workbench record cheetah-vel"):
-        widgets.recorded()
+        widgets.recorded_run()
 
 
 def test_two_prompts_are_run_and_shown():

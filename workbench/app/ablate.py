@@ -1,4 +1,8 @@
-"""The page of the ablation: λ × projection as a map, as curves, and as a sweep that fills them."""
+"""The page Ablate: λ × projection as a map, as curves, and as a sweep that fills them.
+
+Its numbers are ``paper/ablation.assemble`` of all runs that there are: those that ship as tables
+(``assets/results``) and the reader's own.
+"""
 
 from __future__ import annotations
 
@@ -59,7 +63,7 @@ def prepare() -> None:
 
 
 def _offers() -> Offers:
-    """Return what the addresses of the page may say."""
+    """Return the values that an address of the page may have."""
     labels = with_models()
     family = labels.get(st.query_params.get("ablate-robot", ""), first())
     lams = [f"{lam:g}" for lam in LAMBDAS]

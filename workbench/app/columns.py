@@ -1,4 +1,4 @@
-"""What stands in a column: the steps of a run, wherever they come from."""
+"""What stands in a column of Explore: the steps of a run, wherever they come from."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ class Column:
 
     @property
     def content(self) -> tuple[Any, ...]:
-        """What tells what the player draws of it from anything else, for caches."""
+        """A key for caches: it changes when the player would draw something else."""
         moments = sum(1 for step in self.steps if step.snapshot or step.trace)
         return (self.spec.id, self.name, self.label, moments, self.newest is None)
 

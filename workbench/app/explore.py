@@ -1,4 +1,8 @@
-"""The first page: two ways to a prompt beside each other, from noise to a robot that runs."""
+"""The page Explore, the first one: two ways to a prompt side by side, from noise to a robot.
+
+The sidebar is in ``controls.py``, where the runs come from in ``columns.py``; each ``explore_…``
+draws one part of the page.
+"""
 
 from __future__ import annotations
 
@@ -11,6 +15,7 @@ from workbench.app.controls import (
     Setting,
     choose_setting,
     choose_sides,
+    explore_offers,
     labels_of,
     words_of,
 )
@@ -19,7 +24,7 @@ from workbench.app.explore_gradients import show_gradients
 from workbench.app.explore_progress import show_state, start_and_stop
 from workbench.app.families import first
 from workbench.app.jobs import show_queue, warm_up
-from workbench.app.links import broken_choices, explore_offers, show_broken
+from workbench.app.links import broken_choices, show_broken
 from workbench.app.page import guarded, paint_first, styled
 from workbench.runs.compare import paired, prompt_distance
 from workbench.shipped.networks import load_model

@@ -1,4 +1,4 @@
-"""The jobs of this process: begun in any tab, found again by all of them."""
+"""The queue of tunings of this process: begun in any tab, found again by all of them."""
 
 from __future__ import annotations
 

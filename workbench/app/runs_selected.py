@@ -9,9 +9,9 @@ import streamlit as st
 from workbench.app import columns as shown
 from workbench.app import sweeps
 from workbench.app.charts import chart, offer_figures, offer_table
-from workbench.app.data_sets import plain
 from workbench.app.known_runs import RECORDED, YOURS, spec_of
 from workbench.app.links import can_explore, explore_params
+from workbench.app.page import plain
 from workbench.runs.library import Label, Library, command, snippet, zipped
 from workbench.runs.store import RunStore
 from workbench.runs.watched_sweep import duration
