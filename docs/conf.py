@@ -33,6 +33,7 @@ templates_path = ["templates"]
 html_static_path = ["static"]
 html_css_files = ["site.css"]
 html_theme = "furo"
+html_favicon = "static/icon.png"
 html_copy_source = False
 html_show_copyright = False
 
