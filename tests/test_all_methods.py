@@ -23,7 +23,7 @@ from tests.conftest import (
 from workbench.data.rollout import evaluate
 from workbench.data.trajectory import Trajectories
 from workbench.methods import METHODS, N_PROMPTS, PromptDiffusion
-from workbench.methods.projection import MODES, Plane
+from workbench.methods.projection import MODES
 from workbench.shipped import files as assets
 from workbench.tasks import find
 from workbench.tuning.loop import EVALUATION_SEED, tune
@@ -70,7 +70,7 @@ def stream(toy, model, demos):
 
 def facts(step):
     """Everything a step says, but the time it took, as plain values to compare bit for bit."""
-    out = [step.update, dict(step.measured)]
+    out = [step.update, dict(step.metrics), step.gradients]
     if step.evaluation is not None:
         out += [step.evaluation.returns.tobytes(), step.evaluation.seeds]
         out += [t.states.tobytes() for t in step.evaluation.trajectories]
@@ -116,7 +116,7 @@ def test_updates_and_evaluations_come_when_asked(stream, name):
     assert [s.update for s in steps] == [0, 1, 2, 3, 4, 5]
     assert [s.update for s in steps if s.evaluation is not None] == [0, 2, 4, 5]
     assert all((s.snapshot is None) == (s.evaluation is None) for s in steps)
-    assert steps[0].measured == {}
+    assert (steps[0].metrics, steps[0].gradients) == ({}, None)
     assert all(s.seconds >= 0 for s in steps)
     assert [s.update for s in stream(name, updates=0)] == [0]
 
@@ -211,7 +211,7 @@ def test_a_snapshot_never_changes_afterwards(toy, model, demos, name):
     if snapshot.trace is not None:
         tensors += [*vars(snapshot.trace).values()]
     assert not any(t.requires_grad for t in tensors)
-    if learner.update():
+    if learner.update().metrics:
         assert facts_of(learner.snapshot(), toy) != before
 
 
@@ -273,7 +273,7 @@ def test_untuned_prompts_are_rows_of_the_demonstrations(stream, demos):
 
 def test_no_tuning_measures_nothing_and_keeps_its_policy(stream):
     steps = list(stream("prompt-dt"))
-    assert [s.measured for s in steps] == [{}] * 5
+    assert [(s.metrics, s.gradients) for s in steps] == [({}, None)] * 5
     assert len({s.evaluation.returns.tobytes() for s in steps if s.evaluation}) == 1
 
 
@@ -284,21 +284,24 @@ def test_the_losses_fall(stream):
     """Over 150 updates on the toy task both end below where they began."""
     steps = list(stream("prompt-diffuser", updates=150, eval_every=150))
     for name, factor in (("loss_dm", 0.8), ("loss_dt", 0.97)):
-        series = [s.measured[name] for s in steps[1:]]
+        series = [s.metrics[name] for s in steps[1:]]
         assert np.mean(series[-30:]) < factor * np.mean(series[:30]), name
 
 
 def test_what_an_update_measures(stream, diffuser):
     for step in list(stream("prompt-diffuser"))[1:]:
-        plane = {f.name for f in dataclasses.fields(Plane)}
-        whole = {n for n in step.measured if "/" not in n}
-        assert whole == {"loss_dm", "loss_dt", "cosine", "conflict", "removed"} | plane
-        tensors = {n.partition("/")[2] for n in step.measured if "/" in n}
-        assert tensors == {n for n, _ in diffuser.named_parameters()}
-        assert len(step.measured) == len(whole) + 4 * len(tensors)
-        assert all(isinstance(v, float) and np.isfinite(v) for v in step.measured.values())
-        assert -1 <= step.measured["cosine"] <= 1
-        assert step.measured["conflict"] == (step.measured["cosine"] < 0)
+        seen = step.gradients
+        assert step.metrics.keys() == {"loss_dm", "loss_dt"}
+        assert list(seen.tensors) == [n for n, _ in diffuser.named_parameters()]
+        numbers = [*step.metrics.values(), seen.cosine, seen.removed]
+        for of_one in (seen.plane, *seen.tensors.values()):
+            rounded = list(vars(of_one).values())
+            assert rounded == [float(f"{v:.4g}") for v in rounded], "four digits are drawn"
+            numbers += rounded
+        assert len(numbers) == 4 + 6 + 4 * len(seen.tensors)
+        assert all(isinstance(v, float) and np.isfinite(v) for v in numbers)
+        assert -1 <= seen.cosine <= 1
+        assert seen.conflict is (seen.cosine < 0)
 
 
 def test_the_pretrained_diffuser_passed_in_is_not_changed(stream, diffuser):
@@ -353,7 +356,7 @@ def test_the_prompt_is_the_end_of_the_chain_in_raw_units(stream, model):
 def test_every_projection_tunes(stream, mode):
     steps = list(stream("prompt-diffuser", {"projection": mode}))
     assert len(steps) == 5
-    removed = [s.measured["removed"] for s in steps[1:]]
+    removed = [s.gradients.removed for s in steps[1:]]
     assert max(removed) == 0 if mode == "none" else max(removed) <= 1
 
 

@@ -191,7 +191,7 @@ def tuning(repeats: int) -> Iterator[Result]:
             diffuser.__class__ = PlainDiffuser
         method = METHODS["prompt-diffuser"](diffuser=diffuser)
         learner = method.start(network, demos, torch.Generator().manual_seed(0))
-        return lambda: sum(bool(learner.update()) for _ in range(5))
+        return lambda: sum(bool(learner.update().metrics) for _ in range(5))
 
     costs = interleaved({name: updates(network) for name, network in models.items()}, repeats)
     note = "Prompt Diffuser, N = 20, batch 32"

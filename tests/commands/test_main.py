@@ -123,8 +123,8 @@ def test_tune_says_what_the_runs_say(shipped, call, tmp_path):
     assert result["run"] == spec.id
     assert result["before"] == before.evaluation.summary()
     assert result["after"] == steps[-1].evaluation.summary()
-    assert result["losses"]["loss_dm"] == pytest.approx(steps[-1].measured["loss_dm"], abs=1e-5)
-    conflicts = [s.measured["conflict"] for s in steps[1:]]
+    assert result["losses"]["loss_dm"] == pytest.approx(steps[-1].metrics["loss_dm"], abs=1e-5)
+    conflicts = [s.gradients.conflict for s in steps[1:]]
     assert result["conflict_share"] == pytest.approx(np.mean(conflicts), abs=1e-4)
     assert set(RunStore(tmp_path / "runs").ids()) == {spec.id, spec.untuned.id}
 
@@ -167,7 +167,7 @@ def test_tune_takes_any_method_and_its_settings(shipped, call, method, flags, se
     assert result["run"] == spec.id
     assert result["after"] == last.evaluation.summary()
     assert result["before"] == next(run(spec.untuned)).evaluation.summary()
-    assert result["losses"].keys() == {n for n in last.measured if n.startswith("loss_")}
+    assert result["losses"].keys() == {n for n in last.metrics if n.startswith("loss_")}
     assert result["conflict_share"] is None
 
 

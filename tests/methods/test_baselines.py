@@ -97,7 +97,7 @@ def test_the_loss_falls(toy, model, demos, name):
             for s in (steps[0], steps[-1])
         )
     assert after < 0.97 * before
-    assert all(step.measured.keys() == {"loss_dt"} for step in steps[1:])
+    assert all(step.metrics.keys() == {"loss_dt"} for step in steps[1:])
 
 
 @of_weights
@@ -365,9 +365,9 @@ def test_the_online_scorer_counts_its_steps_and_keeps_away_from_evaluation_seeds
     )
     learner = begin(PromptTuning("online", n_candidates=4, ranking_episodes=2))
     for round_ in (1, 2, 3):
-        measured = learner.update()
-        assert measured.keys() == {"return_mean", "env_steps"}
-        assert measured["env_steps"] == round_ * 5 * 4 * 2 * toy.horizon
+        metrics = learner.update().metrics
+        assert metrics.keys() == {"return_mean", "env_steps"}
+        assert metrics["env_steps"] == round_ * 5 * 4 * 2 * toy.horizon
     assert len(seen) == 3 * 5 * 4 * 2
     assert all(seed in SEEDS for seed in seen)
     assert EVALUATION_SEED + 1_000 not in SEEDS
@@ -399,11 +399,11 @@ def test_a_line_search_takes_the_best_of_its_fractions(begin, scorer):
     method = PromptTuning(scorer, n_candidates=4, lr=50.0, batch_size=8, line_search=True)
     plain, searching = begin(dataclasses.replace(method, line_search=False)), begin(method)
     plain.update()
-    measured = searching.update()
+    metrics = searching.update().metrics
     whole = plain.change
     numbers, judge = searching.numbers, searching.scorer
     if scorer == "online":
-        assert measured["env_steps"] == 5 * (4 + len(FRACTIONS)) * 12
+        assert metrics["env_steps"] == 5 * (4 + len(FRACTIONS)) * 12
     for i in range(N_PROMPTS):
         tried = torch.stack([numbers.build(f * whole).observations[i] for f in FRACTIONS])
         got = numbers.build(searching.change).observations[i]

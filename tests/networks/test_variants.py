@@ -9,8 +9,8 @@ from tests.conftest import TOY_DIFFUSER, TOY_SIZES, build_model
 from workbench.networks.diffusion import PromptDiffuser
 from workbench.networks.variants import VARIANTS, Variant, variant_of
 from workbench.shipped import files as assets
-from workbench.tuning.loop import acting_model, run, start
-from workbench.tuning.spec import RunSpec
+from workbench.tuning.loop import run
+from workbench.tuning.spec import RunSpec, acting_model
 
 
 @pytest.fixture
@@ -63,9 +63,9 @@ def test_runs_of_what_ships_have_the_ids_they_had(shipped):
 
 def test_the_chain_has_the_length_that_was_asked_for(toy, on_demand):
     keep(toy, "n-5")
-    method, model, _ = start(spec(variant="n-5"))
-    assert method.diffuser.schedule.n_diffusion_steps == 5
-    assert model is not None
+    found = spec(variant="n-5").resolved()
+    assert found.method.diffuser.schedule.n_diffusion_steps == 5
+    assert found.model is not None
     last = list(run(spec(variant="n-5")))[-1]
     assert len(last.trace.x) == 6
     assert "--variant n-5" in spec(variant="n-5").command
@@ -85,5 +85,6 @@ def test_the_untuned_run_keeps_a_variant_only_where_it_matters(shipped):
 
 @pytest.mark.parametrize(("variant", "verb"), [("n-5", "diffuser"), ("k-10", "pretrain")])
 def test_a_network_that_was_not_made_is_named_with_its_command(on_demand, variant, verb):
+    load = acting_model if verb == "pretrain" else RunSpec.resolved
     with pytest.raises(ValueError, match=f"workbench {verb} toy --variant {variant}"):
-        acting_model(spec(variant=variant)) if verb == "pretrain" else start(spec(variant=variant))
+        load(spec(variant=variant))

@@ -60,7 +60,7 @@ def test_both_runs_are_what_they_are_alone(items, spec):
     (untuned,) = run(spec.untuned)
     np.testing.assert_array_equal(items[1][1].evaluation.returns, untuned.evaluation.returns)
     for (_, step), want in zip(items[2:], run(spec), strict=True):
-        assert step.measured == want.measured
+        assert (step.metrics, step.gradients) == (want.metrics, want.gradients)
 
 
 def test_the_preview_is_the_chain_that_the_tuning_starts_from(items):
@@ -109,7 +109,8 @@ def test_a_comparison_folds_what_there_is_so_far(items, spec):
 
 def test_a_stored_comparison_equals_the_live_one(items, spec, store):
     live, stored = Comparison.of(spec, items), Comparison.stored(spec, store)
-    assert [s.measured for s in stored.steps] == [s.measured for s in live.steps]
+    assert [s.metrics for s in stored.steps] == [s.metrics for s in live.steps]
+    assert [s.gradients for s in stored.steps] == [s.gradients for s in live.steps]
     for a, b in zip(
         (live.untuned, *live.evaluated), (stored.untuned, *stored.evaluated), strict=True
     ):
@@ -152,7 +153,7 @@ def test_stored_runs_are_one_row_a_tuning_with_the_means_of_its_evaluations(item
     assert (row["run"], row["quality"], row["seed"]) == (spec.id, "medium", 0)
     for name, step in (("untuned", items[1]), ("start", items[2]), ("tuned", items[-1])):
         assert row[name] == pytest.approx(step[1].evaluation.returns.mean(), abs=1e-3)
-    conflicts = [step.measured["conflict"] for _, step in items[3:]]
+    conflicts = [step.gradients.conflict for _, step in items[3:]]
     assert row["conflict_share"] == pytest.approx(np.mean(conflicts))
 
 
@@ -174,7 +175,7 @@ def test_any_method_is_compared(shipped, store, name, tmp_path, monkeypatch):
     (row,) = stored_runs(store)
     assert (row["run"], row["method"]) == (spec.id, name)
     assert (row["lam"] is None) is (not hasattr(METHODS[name](), "lam"))
-    assert (row["conflict_share"] is None) == ("conflict" not in items[-1][1].measured)
+    assert (row["conflict_share"] is None) == (items[-1][1].gradients is None)
 
 
 def test_methods_share_their_untuned_run(shipped, store):

@@ -52,7 +52,8 @@ def synthetic(model, demos, toy):
 
 def test_a_killed_writer_never_leaves_a_false_result(spec, synthetic, model, tmp_path, monkeypatch):
     """Every other kill meets a recording over an older run, complete or not."""
-    monkeypatch.setattr("workbench.runs.store._sync", lambda path: None)  # a kill spares the caches
+    for module in ("data.atomic_files", "runs.store"):  # a kill spares the caches
+        monkeypatch.setattr(f"workbench.{module}.sync", lambda path: None)
     store, draw, usual = RunStore(tmp_path / "runs"), random.Random(5), 0.1
     seen = {"complete": 0, "incomplete": 0}
     for kill in range(KILLS):

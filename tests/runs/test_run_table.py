@@ -54,11 +54,13 @@ def test_a_row_says_what_the_run_says(specs, table, model):
     assert row["return_mean"] == pytest.approx(np.mean(row["returns"]))
     assert row["n_trainable"] == steps[-1].n_trainable
     assert row["n_model"] == model.n_parameters
-    measured = [step.measured for step in steps[1:]]
-    assert row["conflict_share"] == pytest.approx(np.mean([m["conflict"] for m in measured]))
-    assert row["cosine_mean"] == pytest.approx(np.mean([m["cosine"] for m in measured]))
-    assert row["loss_dm_last"] == pytest.approx(measured[-1]["loss_dm"]), "a tenth of 12 is one"
-    assert row["loss_dt_last"] == pytest.approx(measured[-1]["loss_dt"])
+    seen, last = [step.gradients for step in steps[1:]], steps[-1].metrics
+    assert row["conflict_share"] == pytest.approx(np.mean([g.conflict for g in seen]))
+    assert row["cosine_mean"] == pytest.approx(np.mean([g.cosine for g in seen]))
+    assert row["loss_dm_last"] == pytest.approx(steps[-1].metrics["loss_dm"]), (
+        "a tenth of 12 is one"
+    )
+    assert row["loss_dt_last"] == pytest.approx(last["loss_dt"])
     assert np.isnan(row["env_steps"])
     assert 0 < row["update_seconds"] <= row["seconds"]
     assert row["machine"] == machine()

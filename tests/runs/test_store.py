@@ -10,10 +10,11 @@ import torch
 
 from workbench.data.rollout import evaluate
 from workbench.methods import METHODS
-from workbench.runs.store import FORMAT, RunStore
+from workbench.runs.store import FORMAT, RunStore, nested
 from workbench.shipped import full_data as full
-from workbench.tuning.loop import acting_model, run
-from workbench.tuning.spec import RunSpec
+from workbench.shipped.files import ROOT
+from workbench.tuning.loop import run
+from workbench.tuning.spec import RunSpec, acting_model
 
 SETTINGS = {"batch_size": 4}
 HALVES = {"atol": 5e-3, "rtol": 1e-3}
@@ -39,7 +40,7 @@ def recorded(store, spec):
 def test_recording_passes_every_step_on(store, spec):
     plain = list(run(spec))
     for step, want in zip(store.record(spec, run(spec)), plain, strict=True):
-        assert (step.update, step.measured) == (want.update, want.measured)
+        assert (step.update, step.metrics) == (want.update, want.metrics)
 
 
 def test_the_result_is_written_last(store, spec):
@@ -61,7 +62,7 @@ def test_a_run_is_read_back_with_equal_numbers(store, spec, recorded, model):
     assert store.spec(spec.id).canonical == spec.canonical
     assert [s.update for s in again] == [0, 1, 2, 3]
     for a, b in zip(recorded, again, strict=True):
-        assert b.measured == a.measured
+        assert (b.metrics, b.gradients) == (a.metrics, a.gradients)
         assert b.seconds == pytest.approx(a.seconds, abs=1e-4)
         assert (b.evaluation is None) == (a.evaluation is None)
         if a.evaluation is None:
@@ -109,6 +110,58 @@ def test_a_policy_read_back_acts_as_it_did(store, spec, recorded, model, toy):
             np.testing.assert_allclose(got.returns, step.evaluation.returns, atol=1e-4)
 
 
+def test_what_is_told_of_gradients_is_one_value_in_the_file(store, spec, recorded):
+    lines = [json.loads(s) for s in (store.root / spec.id / "steps.jsonl").read_text().splitlines()]
+    assert lines[1].keys() == {"update", "seconds", "loss_dm", "loss_dt", "gradients"}
+    told, value = lines[1]["gradients"], recorded[1].gradients
+    assert told.keys() == {"cosine", "conflict", "removed", "plane", "tensors"}
+    assert told["conflict"] is value.conflict
+    assert told["plane"] == vars(value.plane)
+    assert told["tensors"] == {n: vars(a) for n, a in value.tensors.items()}
+
+
+def test_the_flat_form_of_old_runs_is_read_as_the_same_values(store, spec, recorded, model):
+    """Up to format 2 each number of the gradients had a name of its own."""
+    path, flat = store.root / spec.id / "steps.jsonl", []
+    for line in map(json.loads, path.read_text().splitlines()):
+        if told := line.pop("gradients", None):
+            tensors, plane = told.pop("tensors"), told.pop("plane")
+            line |= {**told, "conflict": float(told["conflict"]), **plane}
+            line |= {f"{n}/{of}": v for of, agreed in tensors.items() for n, v in agreed.items()}
+        flat.append(json.dumps(line) + "\n")
+    path.write_text("".join(flat))
+    for a, b in zip(recorded, store.load(spec.id, model), strict=True):
+        assert (b.metrics, b.gradients) == (a.metrics, a.gradients)
+
+
+def test_the_oldest_runs_have_neither_plane_nor_tensors():
+    line = {"update": 1, "loss_dm": 0.5, "cosine": 0.1, "conflict": 0.0, "removed": 0.0}
+    told = {"cosine": 0.1, "conflict": False, "removed": 0.0, "plane": None, "tensors": {}}
+    assert nested(line) == {"update": 1, "loss_dm": 0.5, "gradients": told}
+    assert line["cosine"] == 0.1, "what is read is not changed"
+    assert nested(nested(line)) == nested(line)
+
+
+def test_shipped_runs_are_read_whatever_their_form():
+    store = RunStore(ROOT / "runs")
+    two = 0
+    for run_id in store.ids():
+        spec = store.spec(run_id)
+        lines = (store.folder(run_id) / "steps.jsonl").read_text().splitlines()
+        for step, line in zip(store.load(run_id, acting_model(spec)), lines, strict=True):
+            assert step.metrics.keys() <= {"loss_dm", "loss_dt", "return_mean", "env_steps"}
+            numbers = json.loads(line)
+            if step.gradients is None:
+                assert "cosine" not in line
+            elif "gradients" not in numbers:
+                two += 1
+                assert step.gradients.cosine == numbers["cosine"]
+                assert step.gradients.plane.kept_outside == numbers["kept_outside"]
+                for name, agreement in step.gradients.tensors.items():
+                    assert agreement.norm_dt == numbers[f"norm_dt/{name}"]
+    assert two > 1_000
+
+
 @pytest.mark.parametrize("name", METHODS)
 def test_a_run_of_any_method_acts_as_it_did_when_it_is_read_back(
     store, shipped, toy, name, tmp_path, monkeypatch
@@ -119,7 +172,7 @@ def test_a_run_of_any_method_acts_as_it_did_when_it_is_read_back(
     written = list(store.record(spec, run(spec)))
     again = store.load(spec.id, acting_model(spec))
     for a, b in zip(written, again, strict=True):
-        assert a.measured == b.measured
+        assert (a.metrics, a.gradients) == (b.metrics, b.gradients)
         assert a.snapshot.weights.keys() == b.snapshot.weights.keys()
         for step in (a, b):
             assert not any(p.requires_grad for p in step.snapshot.policy.model.parameters())

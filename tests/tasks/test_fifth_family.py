@@ -12,7 +12,7 @@ from tests import test_all_tasks as rules
 from workbench.data.behaviour import BehaviourConfig, collect, train_behaviour
 from workbench.tasks import FAMILIES
 from workbench.viewing.scene import appearance as views
-from workbench.viewing.scene import render
+from workbench.viewing.scene import geometry
 
 GUIDE = Path(__file__).parents[2] / "docs" / "adding_a_family.md"
 
@@ -66,8 +66,8 @@ def test_the_example_learns_is_collected_and_is_shown(family):
     first, second = collect(last.policy, task, 2, seed=0)
     assert first.task == second.task == task
     assert not np.array_equal(first.observations, second.observations)
-    poses = render.poses(task, first.states)
+    poses = geometry.poses(task, first.states)
     assert poses.shape[0] == len(first)
     assert np.isfinite(poses).all()
     assert views.goal_words(task)
-    assert any(geom["visible"] for geom in render.scene(task)["geoms"])
+    assert any(geom["visible"] for geom in geometry.scene(task)["geoms"])

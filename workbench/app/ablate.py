@@ -19,6 +19,7 @@ from workbench.runs.run_table import key
 from workbench.runs.watched_sweep import duration
 from workbench.tasks import Family
 from workbench.tasks.splits import evaluated_tasks
+from workbench.tuning.presets import LAMBDAS
 from workbench.tuning.spec import RunSpec
 from workbench.viewing.figures import ablation as figures_ablation
 from workbench.viewing.figures.ablation import PROJECTIONS
@@ -54,14 +55,14 @@ def prepare() -> None:
     tasks = tuple(task.index for task in evaluated_tasks(first()))
     grid = Grid(usual.family, usual.lambdas, usual.projections, ("medium",), tasks=tasks)
     _lacking(grid, known.key, known)
-    _folded(grid, known.key, known)
+    _assembled(grid, known.key, known)
 
 
 def _offers() -> Offers:
     """Return what the addresses of the page may say."""
     labels = with_models()
     family = labels.get(st.query_params.get("ablate-robot", ""), first())
-    lams = [f"{lam:g}" for lam in ablation.LAMBDAS]
+    lams = [f"{lam:g}" for lam in LAMBDAS]
     return {
         "ablate-robot": ("robot", labels),
         "ablate-data": ("data", QUALITIES),
@@ -98,7 +99,7 @@ def _choose_grid() -> Grid:
     )
     lams = bar.pills(
         "Weights λ of the downstream loss",
-        ablation.LAMBDAS,
+        LAMBDAS,
         selection_mode="multi",
         default=usual.lambdas,
         format_func=lambda value: f"{value:g}",
@@ -188,7 +189,7 @@ def _live(grid: Grid, runs_page, was_active: bool) -> None:
         st.rerun()
     sweeps.show_sweep(SWEEP, "ablate")
     known = known_runs()
-    table = _folded(grid, known.key, known)
+    table = _assembled(grid, known.key, known)
     if not table["seeds"].any():
         st.info(
             "No cell of this grid has a seed that has run all of its tasks. Choose another robot "
@@ -202,8 +203,8 @@ def _live(grid: Grid, runs_page, was_active: bool) -> None:
 
 
 @st.cache_resource(max_entries=16, show_spinner=False)
-def _folded(grid: Grid, made: tuple, _known: Known) -> pd.DataFrame:
-    return ablation.folded(_known.runs, [grid], scores.RESAMPLES)
+def _assembled(grid: Grid, made: tuple, _known: Known) -> pd.DataFrame:
+    return ablation.assemble(_known.runs, [grid], scores.RESAMPLES)
 
 
 def _map_and_cell(grid: Grid, table: pd.DataFrame, known: Known, runs_page) -> None:

@@ -15,9 +15,8 @@ from workbench.runs.compare import preview, without_preview
 from workbench.runs.jobs import Entry
 from workbench.runs.store import RunStore
 from workbench.shipped import files as assets
-from workbench.tasks import find
-from workbench.tuning.loop import TuneStep, acting_model
-from workbench.tuning.spec import RunSpec
+from workbench.tuning.loop import TuneStep
+from workbench.tuning.spec import RunSpec, acting_model
 from workbench.viewing.player import from_runs as replay
 
 SHIPPED = RunStore(assets.ROOT / "runs")
@@ -64,7 +63,7 @@ class Column:
     @property
     def gradients(self) -> bool:
         """Whether two gradients were combined in it."""
-        return any("cosine" in step.measured for step in self.steps)
+        return any(step.gradients is not None for step in self.steps)
 
     @property
     def content(self) -> tuple[Any, ...]:
@@ -109,7 +108,7 @@ def payload_of(columns: list[Column], model: PromptDT) -> dict[str, Any] | None:
 
 @st.cache_resource(max_entries=24, show_spinner=False)
 def _payload(key: tuple, _columns: list[Column], _model: PromptDT) -> dict[str, Any]:
-    task = find(_columns[0].spec.family).task(_columns[0].spec.task)
+    task = _columns[0].spec.resolved_task
     shown = [
         replay.Shown(c.name, c.label, c.colour, c.steps, _demos(c.spec), key=c.spec.id)
         for c in _columns
@@ -118,7 +117,7 @@ def _payload(key: tuple, _columns: list[Column], _model: PromptDT) -> dict[str, 
 
 
 def _demos(spec: RunSpec) -> tuple[Trajectory, ...]:
-    path = assets.demos_path(find(spec.family).task(spec.task), spec.quality, spec.split)
+    path = assets.demos_path(spec.resolved_task, spec.quality, spec.split)
     if not path.exists():
         return ()
     return _read_demos(str(path), path.stat().st_mtime_ns, spec)
@@ -126,7 +125,7 @@ def _demos(spec: RunSpec) -> tuple[Trajectory, ...]:
 
 @st.cache_resource(max_entries=16, show_spinner=False)
 def _read_demos(path: str, changed: int, _spec: RunSpec) -> tuple[Trajectory, ...]:
-    return assets.demos(find(_spec.family).task(_spec.task), _spec.quality, _spec.split)
+    return assets.demos(_spec.resolved_task, _spec.quality, _spec.split)
 
 
 def _stored(store: RunStore, spec: RunSpec) -> tuple[TuneStep, ...] | None:
@@ -147,4 +146,4 @@ def _read(root: str, run_id: str, changed: int, _spec: RunSpec) -> tuple[TuneSte
 
 @st.cache_resource(max_entries=24, show_spinner=False)
 def _preview(run_id: str, _spec: RunSpec) -> TuneStep:
-    return preview(_spec)
+    return preview(_spec.resolved())

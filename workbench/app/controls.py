@@ -13,11 +13,10 @@ from workbench.methods import METHODS
 from workbench.methods.projection import MODES
 from workbench.shipped import files as assets
 from workbench.tasks import Family, Task, find
-from workbench.tuning.presets import CHOSEN, PAIRS, Side, first_task, method_label
+from workbench.tuning.presets import CHOSEN, LAMBDAS, PAIRS, Side, first_task, method_label
 from workbench.tuning.spec import RunSpec
 from workbench.viewing.scene.appearance import goal_words
 
-LAMBDAS = (0.0, 0.1, 0.3, 1.0, 3.0, 10.0)
 GUIDANCE = {
     "both": "both losses",
     "diffusion": "diffusion loss alone",

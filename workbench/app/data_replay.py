@@ -14,8 +14,8 @@ from workbench.viewing.figures import data as figures_data
 from workbench.viewing.figures.colours import look
 from workbench.viewing.player import component as player
 from workbench.viewing.player import from_runs as replay
-from workbench.viewing.player.contents import MAX_COLUMNS, Column
-from workbench.viewing.scene import render
+from workbench.viewing.player.contents import MAX_COLUMNS, PlayerColumn
+from workbench.viewing.scene import geometry
 
 Stamps = tuple[tuple[str, int], ...]
 """Names of sets, each with the time that its file was written."""
@@ -62,10 +62,12 @@ def _packed(task: Task, stamps: Stamps, which: str) -> dict:
         demos = sorted(_demos(task, name, changed), key=lambda t: -t.episode_return)
         episode = demos[{"best": 0, "median": len(demos) // 2, "worst": -1}[which]]
         label = f"{name}: return {episode.episode_return:.1f}".replace("-", "−")
-        columns.append(Column(letter, label, look(name).colour, (replay.run_of(episode),)))
+        columns.append(
+            PlayerColumn(letter, label, look(name).colour, (replay.episode_of(episode),))
+        )
     return player.payload(
         id=f"{task}-{which}-{stamps}",
-        scene=render.scene(task),
+        scene=geometry.scene(task),
         columns=columns,
         chart=replay.chart_of(task),
         actions=[variable.name for variable in find(task.family).actions],

@@ -82,7 +82,7 @@ def _choose_measure() -> str:
 
 def _has(column: Column, view: str) -> bool:
     if view == "Losses":
-        return any({"loss_dm", "loss_dt"} & step.measured.keys() for step in column.steps)
+        return any({"loss_dm", "loss_dt"} & step.metrics.keys() for step in column.steps)
     if view == "Conflict":
         return column.gradients
     return column.gradients and not lacks_measures(column)

@@ -8,6 +8,7 @@ from workbench.app.columns import Column
 from workbench.app.jobs import MAX_JOBS, QUEUE
 from workbench.runs.compare import watch
 from workbench.runs.store import RunStore
+from workbench.viewing.figures.gradients import has_plane
 
 
 def start_and_stop(columns: list[Column], words: list[str], store: RunStore) -> None:
@@ -59,7 +60,7 @@ def needs_run(column: Column) -> bool:
 
 def lacks_measures(column: Column) -> bool:
     """Return whether a run was recorded before its gradients were measured one by one."""
-    return column.gradients and not any("kept_outside" in s.measured for s in column.steps)
+    return column.gradients and not has_plane(column.steps)
 
 
 def _submit(column: Column, label: str, store: RunStore) -> None:

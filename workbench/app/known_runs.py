@@ -15,7 +15,6 @@ from workbench.app.links import can_explore, explore_url
 from workbench.paper.measured import Runs
 from workbench.runs.run_table import COLUMNS, keys, load_results, results_path, rows
 from workbench.runs.store import RunStore
-from workbench.tasks import find
 from workbench.tuning.spec import RunSpec
 from workbench.viewing.scene.appearance import goal_words
 
@@ -143,7 +142,7 @@ def _line(row: dict, beside: Callable[[RunSpec], RunSpec | None]) -> dict:
     other = beside(spec)
     sides = (spec,) if other is None else (other, spec)
     return {
-        "task": goal_words(find(spec.family).task(spec.task)),
+        "task": goal_words(spec.resolved_task),
         "seed": spec.seed,
         "return": row["return_mean"],
         "A | B": explore_url(*sides) if all(map(can_explore, sides)) else None,

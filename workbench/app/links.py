@@ -8,7 +8,7 @@ from urllib.parse import urlencode
 
 import streamlit as st
 
-from workbench.app.controls import GUIDANCE, LAMBDAS, SHARED, methods_of
+from workbench.app.controls import GUIDANCE, SHARED, methods_of
 from workbench.app.data_sets import plain
 from workbench.app.families import with_models
 from workbench.data import own_sets as own
@@ -17,7 +17,7 @@ from workbench.methods.projection import MODES
 from workbench.shipped import files as assets
 from workbench.tasks import find
 from workbench.tasks.splits import TEST
-from workbench.tuning.presets import CHOSEN, first_task, method_label
+from workbench.tuning.presets import CHOSEN, LAMBDAS, first_task, method_label
 from workbench.tuning.spec import RunSpec
 from workbench.viewing.scene.appearance import goal_words
 

@@ -15,8 +15,8 @@ from workbench.app.links import can_explore, explore_params
 from workbench.runs.library import Label, Library, command, snippet, zipped
 from workbench.runs.store import RunStore
 from workbench.runs.watched_sweep import duration
-from workbench.tuning.loop import TuneStep, acting_model
-from workbench.tuning.spec import RunSpec
+from workbench.tuning.loop import TuneStep
+from workbench.tuning.spec import RunSpec, acting_model
 from workbench.viewing.figures import runs as figures
 from workbench.viewing.figures.colours import look
 from workbench.viewing.figures.data import return_strips
@@ -203,8 +203,7 @@ def _figures(spec: RunSpec, row: pd.Series, steps: list[TuneStep] | None) -> dic
         found["returns"] = figures.curves([line], None, spec.updates)
     else:
         found["episodes"] = return_strips({"episodes": np.array(row["returns"])})
-    measured = steps[1].measured if steps and len(steps) > 1 else {}
-    if "loss_dm" in measured:
+    if steps and len(steps) > 1 and "loss_dm" in steps[1].metrics:
         found["losses"] = figures.losses(steps, spec.updates)
         found["gradients"] = figures.gradients(steps, spec.updates)
     return found

@@ -14,7 +14,6 @@ from workbench.app.known_runs import known_runs
 from workbench.runs.jobs import Entry
 from workbench.runs.sweep import Done, missing
 from workbench.runs.watched_sweep import WatchedStore, duration, seconds_of, watched
-from workbench.tasks import find
 from workbench.tuning.spec import RunSpec
 from workbench.viewing.scene.appearance import goal_words
 
@@ -160,7 +159,7 @@ def _show_progress(known: Sweep, done: int, key: str) -> None:
 
 def _words(spec: RunSpec) -> str:
     settings = spec.canonical["settings"]
-    words = [goal_words(find(spec.family).task(spec.task)), f"seed {spec.seed}"]
+    words = [goal_words(spec.resolved_task), f"seed {spec.seed}"]
     if "projection" in settings:
         words[:0] = [f"λ = {settings['lam']:g}", f"projection {settings['projection']}"]
     return ", ".join(words)

@@ -133,8 +133,8 @@ def tune(
     items = list(tqdm(compare(spec, kept), total=updates + 3, unit="update", delay=1))
     seen = Comparison.of(spec, items)
     start, steps = seen.untuned, seen.steps
-    conflicts = [s.measured["conflict"] for s in steps if "conflict" in s.measured]
-    tail = [s.measured for s in steps[1:]][-max(1, updates // 10) :]
+    conflicts = [s.gradients.conflict for s in steps if s.gradients is not None]
+    tail = [s.metrics for s in steps[1:]][-max(1, updates // 10) :]
     result = {
         "run": spec.id,
         "before": start.evaluation.summary(),

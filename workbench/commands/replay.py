@@ -10,16 +10,17 @@ from tqdm import tqdm
 from tyro.conf import Positional, arg
 
 from workbench.commands.output import FamilyName, Json, Seed, peak_memory, print_result
+from workbench.data.atomic_files import whole_file
 from workbench.data.rollout import Policy, evaluate, half_width
 from workbench.networks.prompt_dt import PromptedPolicy
 from workbench.runs.store import RunStore
 from workbench.shipped import files as assets
 from workbench.shipped.networks import load_model
 from workbench.tasks import Task, find
-from workbench.tuning.loop import EVALUATION_SEED, TuneStep, acting_model
+from workbench.tuning.loop import EVALUATION_SEED, TuneStep
 from workbench.tuning.prompt_kinds import PROMPTS, cells, draw
-from workbench.tuning.spec import RunSpec
-from workbench.viewing.scene import film, render
+from workbench.tuning.spec import RunSpec, acting_model
+from workbench.viewing.scene import clips, render
 
 Store = Annotated[Path, arg(help="Folder of runs; those that ship are found without being in it.")]
 Update = Annotated[
@@ -136,9 +137,10 @@ def render_(
             every=every,
             progress=lambda part: bar.update(round(100 * part) - bar.n),
         )
-    partial = path.with_name(f"{path.name}.partial")
-    partial.write_bytes(film.gif(drawn) if path.suffix == ".gif" else drawn)
-    partial.replace(path)
+    wide = width or 480
+    with whole_file(path) as partial:
+        film = clips.gif(drawn, fps=25, width=wide) if path.suffix == ".gif" else drawn
+        partial.write_bytes(film)
     result = {
         "file": str(path),
         "run": spec.id,

@@ -12,6 +12,7 @@ import pandas as pd
 from tyro.conf import arg
 
 from workbench.commands.output import Json, interval, number, print_result
+from workbench.data.atomic_files import whole_file
 from workbench.data.qualities import QUALITIES
 from workbench.paper import ablation, lengths
 from workbench.paper.claims import findings
@@ -20,6 +21,7 @@ from workbench.paper.tables import TableName, cells
 from workbench.runs.run_table import COLUMNS, load_results, results_path, shipped
 from workbench.shipped import files as assets
 from workbench.tasks import FAMILIES
+from workbench.tuning.presets import LAMBDAS
 
 ROOT = assets.ROOT.parent
 _BLOCK = re.compile(r"(<!-- measured: (.+?) -->\n).*?(<!-- end -->)", re.S)
@@ -43,16 +45,17 @@ def results(
     is old and was not written.
     """
     blocks, old = 0, []
-    for file in files or pages():
+    for path in files or pages():
         try:
-            text = file.read_text(encoding="utf-8")
+            text = path.read_text(encoding="utf-8")
         except OSError as error:
-            raise ValueError(f"{file} cannot be read: {error}. Name others by --files.") from error
+            raise ValueError(f"{path} cannot be read: {error}. Name others by --files.") from error
         fresh, names = refreshed(text)
         blocks += len(_BLOCK.findall(text))
-        old += [f"{file.name}: {name}" for name in names]
+        old += [f"{path.name}: {name}" for name in names]
         if write and names:
-            file.write_text(fresh, encoding="utf-8")
+            with whole_file(path) as partial:
+                partial.write_text(fresh, encoding="utf-8")
     print_result({"blocks": blocks, "old": old, "written": write}, as_json)
     if old and not write:
         raise SystemExit(1)
@@ -210,7 +213,7 @@ def _of(part: pd.DataFrame, verdict: str) -> list[str]:
 
 def _ablation() -> str:
     """Return IQM by λ and projection, one line per family, quality and projection."""
-    return _by_lambda("iqm", ablation.LAMBDAS, _cell)
+    return _by_lambda("iqm", LAMBDAS, _cell)
 
 
 def _gains() -> str:
@@ -220,13 +223,13 @@ def _gains() -> str:
         gain = _interval(r["gain"], r["gain_low"], r["gain_high"])
         return f"{gain}; {100 * r['conflict_share']:.0f}\u00a0%"
 
-    return _by_lambda("gain", [lam for lam in ablation.LAMBDAS if lam], say)
+    return _by_lambda("gain", [lam for lam in LAMBDAS if lam], say)
 
 
 def _by_lambda(name: str, lams: Sequence[float], say: Callable[[pd.Series], str]) -> str:
     """Return the cells of the ablation that have a column ``name``, as ``say`` says them."""
     place = ["family", "quality", "projection"]
-    table = ablation.folded(_runs(ablation.NAME), ablation.WHOLE)
+    table = ablation.assemble(_runs(ablation.NAME), ablation.WHOLE)
     lines = []
     for (family, *rest), part in table[table[name].notna()].groupby(place, sort=False):
         cells = {r["lam"]: say(r) for _, r in part.iterrows()}
@@ -237,7 +240,7 @@ def _by_lambda(name: str, lams: Sequence[float], say: Callable[[pd.Series], str]
 def _lengths() -> str:
     """Return IQM by N and by K*, one line per quality and method."""
     runs = Runs.of(shipped())
-    table = lengths.folded(runs)
+    table = lengths.assemble(runs)
     head = ["data", "", *(f"{n.axis} = {n.value}" for n in lengths.LENGTHS)]
     lines = []
     for (quality, method), part in table.groupby(["quality", "method"], sort=False):

@@ -5,7 +5,15 @@ from __future__ import annotations
 from workbench.methods.adapter import AdapterTuning
 from workbench.methods.fine_tuning import FineTuning, FullFineTuning
 from workbench.methods.hdt import HyperDT
-from workbench.methods.method import N_PROMPTS, Learner, Method, Snapshot, evaluation_prompts
+from workbench.methods.method import (
+    N_PROMPTS,
+    GradientReport,
+    Learner,
+    Method,
+    Snapshot,
+    Update,
+    evaluation_prompts,
+)
 from workbench.methods.other_generators import InformedDiffusion, PromptGANTuning, PromptVAETuning
 from workbench.methods.prompt_diffuser import PromptDiffusion
 from workbench.methods.prompt_tuning import PromptTuning
@@ -34,6 +42,7 @@ __all__ = [
     "AdapterTuning",
     "FineTuning",
     "FullFineTuning",
+    "GradientReport",
     "HyperDT",
     "InformedDiffusion",
     "Learner",
@@ -46,5 +55,6 @@ __all__ = [
     "PromptVAETuning",
     "Snapshot",
     "SoftPrompt",
+    "Update",
     "evaluation_prompts",
 ]

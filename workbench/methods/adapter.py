@@ -34,6 +34,7 @@ class AdapterTuning:
     label: ClassVar[str] = "Adaptor"
     needs: ClassVar[Mapping[str, str]] = {}
     data: ClassVar[str] = "few-shot"
+    guided: ClassVar[bool] = False
     published: ClassVar[tuple[str, ...]] = ()
 
     def __post_init__(self):

@@ -35,6 +35,7 @@ class FineTuning:
     label: ClassVar[str] = "Prompt-DT-FT"
     needs: ClassVar[Mapping[str, str]] = {}
     data: ClassVar[str] = "few-shot"
+    guided: ClassVar[bool] = False
     published: ClassVar[tuple[str, ...]] = ("lr", "batch_size", "weight_decay")
 
     def __post_init__(self):

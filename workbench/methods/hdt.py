@@ -35,6 +35,7 @@ class HyperDT:
     label: ClassVar[str] = "HDT"
     needs: ClassVar[Mapping[str, str]] = {"hyper": "hyper"}
     data: ClassVar[str] = "few-shot"
+    guided: ClassVar[bool] = False
     published: ClassVar[tuple[str, ...]] = ()
 
     def __post_init__(self):

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import ClassVar, Literal, Protocol
+from typing import ClassVar, Literal, Protocol, TypeVar
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from workbench.data.trajectory import Segment, Trajectories, Trajectory
+from workbench.methods.projection import Agreement, Combined, Plane
 from workbench.networks.diffusion import DenoisingTrace
 from workbench.networks.prompt_dt import PromptDT, PromptedPolicy
+
+_Numbers = TypeVar("_Numbers", Plane, Agreement)
 
 N_PROMPTS = 5
 """Prompts a policy is evaluated with; episode i follows prompt i mod 5."""
@@ -34,6 +37,56 @@ class Snapshot:
     weights: Mapping[str, Tensor] = field(default_factory=dict)
 
 
+@dataclass(frozen=True)
+class GradientReport:
+    """How the gradients of L_DM and L_DT met in an update (arXiv 2411.01168, Eq. 8 and 9).
+
+    Attributes:
+        cosine: Between g_DM and g_DT over all parameters, in [-1, 1].
+        conflict: Whether g_DM · g_DT < 0 over all parameters.
+        removed: ‖g_DT - Proj(g_DT)‖ / ‖g_DT‖ over all parameters, in [0, 1].
+        plane: Where the three lie in the plane that g_DM and g_DT span; None in old runs.
+        tensors: How they agree in each parameter tensor, by its name; empty in old runs.
+    """
+
+    cosine: float
+    conflict: bool
+    removed: float
+    plane: Plane | None
+    tensors: Mapping[str, Agreement]
+
+    @classmethod
+    def of(cls, combined: Combined, names: Sequence[str]) -> GradientReport:
+        """Take from a combined gradient what is told of it.
+
+        Plane and tensors are drawn and not computed with, so four digits of them are kept.
+
+        Args:
+            combined: The gradient of an update.
+            names: Of its parameter tensors, in order.
+        """
+        tensors = zip(names, map(_four_digits, combined.tensors), strict=True)
+        plane = _four_digits(combined.plane)
+        return cls(combined.cosine, combined.conflict, combined.removed, plane, dict(tensors))
+
+
+def _four_digits(numbers: _Numbers) -> _Numbers:
+    return type(numbers)(*(float(f"{value:.4g}") for value in vars(numbers).values()))
+
+
+@dataclass(frozen=True)
+class Update:
+    """What one optimisation step reports; nothing, where nothing is learned.
+
+    Attributes:
+        metrics: Losses and other numbers, by name.
+        gradients: How the two gradients met, where an update has two.
+    """
+
+    metrics: Mapping[str, float] = field(default_factory=dict)
+    gradients: GradientReport | None = None
+
+
 class Learner(Protocol):
     """One adaptation in progress.
 
@@ -43,8 +96,8 @@ class Learner(Protocol):
 
     n_trainable: int
 
-    def update(self) -> Mapping[str, float]:
-        """Do one optimisation step and return what was measured, by name."""
+    def update(self) -> Update:
+        """Do one optimisation step and report it."""
 
     def snapshot(self) -> Snapshot:
         """Return the present policy, detached."""
@@ -62,6 +115,8 @@ class Method(Protocol):
     """Pretrained networks: field → name of the file (see ``assets.pretrained_path``)."""
     data: ClassVar[Literal["none", "few-shot", "full"]]
     """What it is tuned on: nothing, the few-shot set, or all data of the task."""
+    guided: ClassVar[bool]
+    """Whether L_DT guides a generator's own loss: λ, projection and guidance are its settings."""
     published: ClassVar[tuple[str, ...]]
     """Settings whose value is published; the other settings are ours."""
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import dataclasses
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import ClassVar, Literal, Protocol, get_args
@@ -13,7 +12,14 @@ import torch
 from torch import Tensor, nn
 
 from workbench.data.trajectory import Trajectories, Trajectory
-from workbench.methods.method import Snapshot, check_ranges, evaluation_prompts, numpy_rng
+from workbench.methods.method import (
+    GradientReport,
+    Snapshot,
+    Update,
+    check_ranges,
+    evaluation_prompts,
+    numpy_rng,
+)
 from workbench.methods.projection import Mode, Projection
 from workbench.networks.checkpoint import Stored
 from workbench.networks.diffusion import DenoisingTrace, DiffuserConfig, PromptDiffuser
@@ -82,6 +88,7 @@ class GeneratorTuning:
     kind: ClassVar[type[Stored]]
     """The generator; each method has a field for a pretrained one and ``config``, its size."""
     data: ClassVar[str] = "few-shot"
+    guided: ClassVar[bool] = True
     published: ClassVar[tuple[str, ...]] = ("lam",)
 
     def __post_init__(self):
@@ -163,42 +170,34 @@ class GeneratorLearner:
         self.combiner = method.combiner()
 
     @torch.enable_grad()
-    def update(self) -> Mapping[str, float]:
+    def update(self) -> Update:
         """Take one step along the combined gradient (Eq. 8).
 
         Returns:
-            ``loss_dm``, ``loss_dt``; with both ``cosine``, ``conflict`` (0 or 1), ``removed``, the
-            attributes of ``projection.Plane``, and ``<attribute of Agreement>/<parameter>``.
+            ``loss_dm``, ``loss_dt``; with both, how their gradients met.
         """
         n, pack = self.method.batch_size, self.model.normalizer.pack
-        measured = {}
+        losses, report = {}, None
         if self.method.guidance != "downstream":
             x0, y = pack(self.data.sample(self.draw, n, self.length, whole=True))
             y = self.told(y)
             self.generator.prepare(x0, y, self.rng)
             loss_dm = self.generator.own_loss(x0, y, self.rng)
             g_dm = gradient = torch.autograd.grad(loss_dm, self.parameters)
-            measured["loss_dm"] = loss_dm.item()
+            losses["loss_dm"] = loss_dm.item()
         if self.method.guidance != "diffusion":
             loss_dt = self.downstream_loss()
             # a VAE's encoder has no part in its prompts: zeros
             g_dt = gradient = torch.autograd.grad(loss_dt, self.parameters, materialize_grads=True)
-            measured["loss_dt"] = loss_dt.item()
+            losses["loss_dt"] = loss_dt.item()
         if self.method.guidance == "both":
             combined = self.combiner.combine(g_dm, g_dt)
-            gradient = combined.gradient
-            measured["cosine"] = combined.cosine
-            measured["conflict"] = float(combined.conflict)
-            measured["removed"] = combined.removed
-            seen = dataclasses.asdict(combined.plane)
-            for name, agreement in zip(self.names, combined.tensors, strict=True):
-                seen |= {f"{n}/{name}": v for n, v in vars(agreement).items()}
-            measured |= {n: float(f"{v:.4g}") for n, v in seen.items()}  # drawn, not computed with
+            gradient, report = combined.gradient, GradientReport.of(combined, self.names)
         for parameter, direction in zip(self.parameters, gradient, strict=True):
             parameter.grad = direction
         torch.nn.utils.clip_grad_norm_(self.parameters, self.method.clip)
         self.optimizer.step()
-        return measured
+        return Update(losses, report)
 
     def downstream_loss(self) -> Tensor:
         """Return L_DT of generated prompts (Eq. 7)."""

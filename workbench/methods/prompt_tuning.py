@@ -18,6 +18,7 @@ from workbench.data.trajectory import Segment, Trajectories, Trajectory
 from workbench.methods.method import (
     N_PROMPTS,
     Snapshot,
+    Update,
     check_ranges,
     evaluation_prompts,
     numpy_rng,
@@ -64,6 +65,7 @@ class PromptTuning:
     label: ClassVar[str] = "Prompt-Tuning DT"
     needs: ClassVar[Mapping[str, str]] = {}
     data: ClassVar[str] = "few-shot"
+    guided: ClassVar[bool] = False
     published: ClassVar[tuple[str, ...]] = ()
 
     def __post_init__(self):
@@ -119,7 +121,7 @@ class Scorer(Protocol):
     def costs(self, prompts: Segment) -> Tensor:
         """Return how bad each of n prompts is, (n,)."""
 
-    def measured(self, before: Segment, costs: Tensor) -> Mapping[str, float]:
+    def metrics(self, before: Segment, costs: Tensor) -> Mapping[str, float]:
         """Return what a round reports, of the prompts before it and its candidates' costs."""
 
 
@@ -151,7 +153,7 @@ class PromptTuningLearner:
             self.scorer = EpisodeReturn(model, demos[0].task, method.ranking_episodes, draw)
 
     @torch.no_grad()
-    def update(self) -> Mapping[str, float]:
+    def update(self) -> Update:
         """Rank perturbations of every prompt and step along the direction: one round."""
         method, before = self.method, self.numbers.build(self.change)
         self.scorer.begin()
@@ -164,7 +166,7 @@ class PromptTuningLearner:
             best = self._costs(self.change[:, None] + fractions * step[:, None]).argmin(1)
             step = fractions[best] * step
         self.change = self.numbers.within(self.change + step)
-        return self.scorer.measured(before, costs)
+        return Update(self.scorer.metrics(before, costs))
 
     def _costs(self, changes: Tensor) -> Tensor:
         """Return the cost of changes of every prompt, (N_PROMPTS, n, K*, C) → (N_PROMPTS, n)."""
@@ -205,7 +207,7 @@ class ActionError:
         errors = (got - context.actions).square().mean(-1) * context.mask
         return errors.reshape(n, -1).sum(1) / context.mask.reshape(n, -1).sum(1)
 
-    def measured(self, before: Segment, costs: Tensor) -> Mapping[str, float]:
+    def metrics(self, before: Segment, costs: Tensor) -> Mapping[str, float]:
         """Return ``loss_dt``, the mean L_DT of the prompts before the step."""
         return {"loss_dt": self.costs(before).mean().item()}
 
@@ -229,6 +231,6 @@ class EpisodeReturn:
             self.env_steps += int(step.alive.sum())
         return -torch.from_numpy(returns).reshape(self.episodes, n).mean(0)
 
-    def measured(self, before: Segment, costs: Tensor) -> Mapping[str, float]:
+    def metrics(self, before: Segment, costs: Tensor) -> Mapping[str, float]:
         """Return the mean return of the round's candidates, and all environment steps so far."""
         return {"return_mean": -costs.mean().item(), "env_steps": float(self.env_steps)}

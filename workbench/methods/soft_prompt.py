@@ -14,6 +14,7 @@ from workbench.data.trajectory import Normalizer, Segment, Trajectories, Traject
 from workbench.methods.method import (
     N_PROMPTS,
     Snapshot,
+    Update,
     check_ranges,
     evaluation_prompts,
     numpy_rng,
@@ -90,6 +91,7 @@ class SoftPrompt:
     label: ClassVar[str] = "Soft Prompt"
     needs: ClassVar[Mapping[str, str]] = {}
     data: ClassVar[str] = "few-shot"
+    guided: ClassVar[bool] = False
     published: ClassVar[tuple[str, ...]] = ()
 
     def __post_init__(self):
@@ -131,7 +133,7 @@ class SoftPromptLearner:
         self.n_trainable, self.n_contexts = self.numbers.n_each, 0
 
     @torch.enable_grad()
-    def update(self) -> Mapping[str, float]:
+    def update(self) -> Update:
         """Take one step of AdamW on L_DT, then limit the prompts' actions to [-1, 1]."""
         n = self.method.batch_size
         # in turn, so that a batch smaller than the number of prompts leaves none out for long
@@ -143,7 +145,7 @@ class SoftPromptLearner:
         self.optimizer.step()
         with torch.no_grad():
             self.change.copy_(self.numbers.within(self.change))
-        return {"loss_dt": loss.item()}
+        return Update({"loss_dt": loss.item()})
 
     @torch.no_grad()
     def snapshot(self) -> Snapshot:

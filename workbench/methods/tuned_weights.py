@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 import torch
 
 from workbench.data.trajectory import Trajectories, Trajectory
-from workbench.methods.method import Snapshot, evaluation_prompts
+from workbench.methods.method import Snapshot, Update, evaluation_prompts
 from workbench.networks.prompt_dt import PromptDT, PromptedPolicy, action_loss
 
 
@@ -50,7 +50,7 @@ class WeightLearner:
         self.optimizer = torch.optim.AdamW(self.parameters, lr=lr, weight_decay=weight_decay)
 
     @torch.enable_grad()
-    def update(self) -> Mapping[str, float]:
+    def update(self) -> Update:
         """Take one step of AdamW."""
         n, sizes = self.batch_size, self.model.config
         prompt = self.initial.sample(self.draw, n, sizes.prompt_length, whole=True)
@@ -60,7 +60,7 @@ class WeightLearner:
         for parameter, gradient in zip(self.parameters, gradients, strict=True):
             parameter.grad = gradient
         self.optimizer.step()
-        return {"loss_dt": loss.item()}
+        return Update({"loss_dt": loss.item()})
 
     def snapshot(self) -> Snapshot:
         """Return a frozen copy of the present model, with the prompts of the evaluations."""

@@ -9,7 +9,7 @@ from typing import ClassVar
 import torch
 
 from workbench.data.trajectory import Segment, Trajectory
-from workbench.methods.method import N_PROMPTS, Snapshot, evaluation_prompts, numpy_rng
+from workbench.methods.method import N_PROMPTS, Snapshot, Update, evaluation_prompts, numpy_rng
 from workbench.networks.prompt_dt import PromptDT, PromptedPolicy
 
 
@@ -20,6 +20,7 @@ class NoTuning:
     label: ClassVar[str] = "Prompt-DT"
     needs: ClassVar[Mapping[str, str]] = {}
     data: ClassVar[str] = "none"
+    guided: ClassVar[bool] = False
     published: ClassVar[tuple[str, ...]] = ()
 
     def start(
@@ -42,9 +43,9 @@ class Untuned:
     fixed: Snapshot
     n_trainable: int = 0
 
-    def update(self) -> Mapping[str, float]:
+    def update(self) -> Update:
         """Do nothing."""
-        return {}
+        return Update()
 
     def snapshot(self) -> Snapshot:
         """Return the policy that never changes."""
@@ -64,6 +65,7 @@ class NoPrompt:
     label: ClassVar[str] = "MT-ORL"
     needs: ClassVar[Mapping[str, str]] = {"network": "mt-orl"}
     data: ClassVar[str] = "none"
+    guided: ClassVar[bool] = False
     published: ClassVar[tuple[str, ...]] = ()
 
     def start(

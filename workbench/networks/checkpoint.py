@@ -13,6 +13,7 @@ from safetensors import safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
+from workbench.data.atomic_files import whole_file
 from workbench.tasks import Family, find
 
 
@@ -31,8 +32,8 @@ def write_checkpoint(
         k: (v.half() if half and v.ndim > 1 and v.dtype == torch.float32 else v).contiguous()
         for k, v in state.items()
     }
-    path.parent.mkdir(parents=True, exist_ok=True)
-    save_file(kept, path, {"workbench": json.dumps(header)})
+    with whole_file(path) as partial:
+        save_file(kept, partial, {"workbench": json.dumps(header)})
 
 
 def read_checkpoint(path: Path) -> tuple[dict, dict[str, Tensor]]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import time
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -18,6 +17,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
+from workbench.data.atomic_files import whole_file
 from workbench.pretraining.parallel import ALONE, World
 
 _LOSSES = "losses"
@@ -191,10 +191,9 @@ class Checkpoint:
         header = {"step": state.step, "made_from": state.made_from, "plain": state.plain}
         header["seconds"] = self.seconds
         losses = torch.tensor(self.losses, dtype=torch.float64)
-        self.path.parent.mkdir(parents=True, exist_ok=True)
-        partial = self.path.with_suffix(f".{os.getpid()}.partial")
-        save_file({**state.tensors, _LOSSES: losses}, partial, {"workbench": json.dumps(header)})
-        partial.replace(self.path)
+        tensors = {**state.tensors, _LOSSES: losses}
+        with whole_file(self.path) as partial:
+            save_file(tensors, partial, {"workbench": json.dumps(header)})
 
     def _load(self) -> None:
         try:

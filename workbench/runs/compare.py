@@ -8,13 +8,12 @@ from typing import Literal
 
 import numpy as np
 import pandas as pd
-import torch
 
 from workbench.data.rollout import Evaluation, half_width
 from workbench.data.trajectory import Normalizer, Segment
 from workbench.runs.store import RunStore
-from workbench.tuning.loop import TuneStep, acting_model, run, start
-from workbench.tuning.spec import RunSpec
+from workbench.tuning.loop import TuneStep, run, run_resolved
+from workbench.tuning.spec import Resolved, RunSpec, acting_model
 
 Role = Literal["preview", "untuned", "tuned"]
 
@@ -34,26 +33,21 @@ def compare(spec: RunSpec, store: RunStore) -> Iterator[tuple[Role, TuneStep]]:
     """
     if spec.method == "prompt-dt":
         raise ValueError("There is nothing to compare: this run is the untuned prompt itself.")
-    yield "preview", preview(spec)
+    found = spec.resolved()
+    yield "preview", preview(found)
     untuned = spec.untuned
     if untuned.id in store:
         (first,) = store.load(untuned.id, acting_model(untuned))
     else:
         (first,) = store.record(untuned, run(untuned))
     yield "untuned", first
-    for step in store.record(spec, run(spec)):
+    for step in store.record(spec, run_resolved(found)):
         yield "tuned", step
 
 
-def preview(spec: RunSpec) -> TuneStep:
-    """Return update 0 of a run without its evaluation: its prompts, and the chain that made them.
-
-    Raises:
-        ValueError: if a network or trajectories that it needs are not there.
-    """
-    method, model, trajectories = start(spec)
-    rng = torch.Generator().manual_seed(spec.seed)
-    learner = method.start(model, trajectories["demos"], rng, prompts=trajectories["prompts"])
+def preview(found: Resolved) -> TuneStep:
+    """Return update 0 of a run without its evaluation: prompts, and the chain that made them."""
+    learner = found.start()
     snapshot = learner.snapshot()
     return TuneStep(0, {}, 0.0, snapshot, n_trainable=learner.n_trainable, trace=snapshot.trace)
 
@@ -67,8 +61,10 @@ def watch(spec: RunSpec, store: RunStore, *, keep: bool = True) -> Iterator[Tune
         keep: Whether it is recorded at all: a run that the store has stays when it is run again
             to be looked at, even if that is stopped.
     """
-    yield preview(spec)
-    yield from store.record(spec, run(spec)) if keep else run(spec)
+    found = spec.resolved()
+    yield preview(found)
+    steps = run_resolved(found)
+    yield from store.record(spec, steps) if keep else steps
 
 
 def without_preview(steps: Iterable[TuneStep]) -> tuple[TuneStep, ...]:
@@ -166,7 +162,7 @@ def stored_runs(store: RunStore) -> list[dict[str, object]]:
         if spec.method == "prompt-dt" or spec.untuned.id not in store:
             continue
         (untuned,), evaluations = store.returns(spec.untuned.id), store.returns(run_id)
-        conflicts = store.measured(run_id, "conflict")
+        told = [line["gradients"] for line in store.lines(run_id) if "gradients" in line]
         rows.append(
             {
                 "run": run_id,
@@ -181,7 +177,7 @@ def stored_runs(store: RunStore) -> list[dict[str, object]]:
                 "untuned": untuned.mean(),
                 "start": evaluations[0].mean(),
                 "tuned": evaluations[-1].mean(),
-                "conflict_share": conflicts.mean() if len(conflicts) else None,
+                "conflict_share": np.mean([g["conflict"] for g in told]) if told else None,
             }
         )
     return rows

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Hashable, Iterator
+from collections.abc import Callable, Generator, Hashable, Iterator
 from typing import Any, Generic, TypeVar
 
 T = TypeVar("T")
@@ -39,7 +39,7 @@ class Job(Generic[T]):
         except Exception as error:
             self.error = error
         finally:
-            if hasattr(stream, "close"):
+            if isinstance(stream, Generator):
                 stream.close()
 
     @property

@@ -11,6 +11,7 @@ import zipfile
 from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass
 
+from workbench.data.atomic_files import write_json
 from workbench.runs.locks import held
 from workbench.runs.store import RunStore
 from workbench.tuning.spec import RunSpec
@@ -103,9 +104,7 @@ class Library:
             labels = self.labels()
             labels |= {i: change(labels.get(i, Label())) for i in run_ids}
             plain = {i: asdict(label) for i, label in labels.items() if label != Label()}
-            partial = self._labels.with_suffix(f".{os.getpid()}.partial")
-            partial.write_text(json.dumps(plain, indent=1, sort_keys=True) + "\n")
-            partial.replace(self._labels)
+            write_json(self._labels, plain, sort_keys=True)
 
     def rename(self, run_id: str, name: str) -> None:
         """Give a run a name; "" takes it away.

@@ -10,6 +10,7 @@ import hashlib
 import shutil
 from pathlib import Path
 
+from workbench.data.atomic_files import PARTIAL, whole_folder
 from workbench.runs.store import RunStore
 
 CACHE = Path("build/remote")
@@ -67,9 +68,10 @@ class RemoteStore(RunStore):
 
     def record(self, spec, steps):
         """Record here, then deliver; see ``RunStore.record``."""
-        self._withdraw(spec.id)
+        run_id = spec.id
+        self._withdraw(run_id)
         yield from super().record(spec, steps)
-        self.deliver(spec.id)
+        self.deliver(run_id)
 
     def forget(self, run_id: str) -> None:
         """Make a run incomplete, here and there."""
@@ -89,7 +91,7 @@ class RemoteStore(RunStore):
         """Upload what there is of a run, its result last."""
         here = self.root / run_id
         paths = [p for p in sorted(here.rglob("*")) if p.is_file() and p.name not in _MINE]
-        paths = [p for p in paths if p.suffix != ".partial"]
+        paths = [p for p in paths if p.suffix != PARTIAL]
         for path in sorted(paths, key=lambda p: p.name == RESULT):
             there = f"{self.base}/{run_id}/{path.relative_to(here).as_posix()}"
             self.files.makedirs(there.rpartition("/")[0], exist_ok=True)
@@ -100,15 +102,13 @@ class RemoteStore(RunStore):
         here = self.root / run_id
         if (here / RESULT).exists() or run_id not in self:
             return here
-        partial = here.with_name(f"{run_id}.partial")
-        shutil.rmtree(partial, ignore_errors=True)
         base = f"{self.base}/{run_id}/"
-        for path in self.files.find(base):
-            target = partial / path.partition(f"{run_id}/")[2]
-            target.parent.mkdir(parents=True, exist_ok=True)
-            self.files.get_file(path, str(target))
-        shutil.rmtree(here, ignore_errors=True)
-        partial.replace(here)
+        with whole_folder(here) as partial:
+            for path in self.files.find(base):
+                target = partial / path.partition(f"{run_id}/")[2]
+                target.parent.mkdir(parents=True, exist_ok=True)
+                self.files.get_file(path, str(target))
+            shutil.rmtree(here, ignore_errors=True)
         return here
 
     def _withdraw(self, run_id: str) -> None:
@@ -124,5 +124,5 @@ class RemoteStore(RunStore):
         if path.name != RESULT or self.files.protocol not in (("file", "local"), "file"):
             self.files.put_file(str(path), there)
             return
-        self.files.put_file(str(path), f"{there}.partial")
-        self.files.mv(f"{there}.partial", there)
+        self.files.put_file(str(path), f"{there}{PARTIAL}")
+        self.files.mv(f"{there}{PARTIAL}", there)

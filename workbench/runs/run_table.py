@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
+from workbench.data.atomic_files import whole_file
 from workbench.methods import METHODS
 from workbench.runs.store import MADE, RunStore
 from workbench.shipped import files as assets
@@ -48,7 +49,8 @@ def _row(store: RunStore, run_id: str) -> dict[str, Any]:
     canonical = json.loads((folder / "spec.json").read_text())
     made = json.loads((folder / MADE).read_text()) if (folder / MADE).exists() else {}
     lines = store.lines(run_id)
-    series = {n: np.array([line[n] for line in lines if n in line]) for n in _SERIES}
+    series = {n: np.array([line[n] for line in lines if n in line]) for n in _METRICS}
+    told = [line["gradients"] for line in lines if "gradients" in line]
     returns = next(line["returns"] for line in reversed(lines) if "returns" in line)
     return {
         "run": run_id,
@@ -61,8 +63,8 @@ def _row(store: RunStore, run_id: str) -> dict[str, Any]:
         "n_model": load_model(spec.family, spec.split, spec.variant).n_parameters,
         "update_seconds": float(result.get("update_seconds", np.nan)),
         "seconds": made.get("seconds", np.nan),
-        "conflict_share": _mean(series["conflict"]),
-        "cosine_mean": _mean(series["cosine"]),
+        "conflict_share": _mean([g["conflict"] for g in told]),
+        "cosine_mean": _mean([g["cosine"] for g in told]),
         "loss_dm_last": _mean(series["loss_dm"][_last_tenth(series["loss_dm"])]),
         "loss_dt_last": _mean(series["loss_dt"][_last_tenth(series["loss_dt"])]),
         "env_steps": float(series["env_steps"][-1]) if len(series["env_steps"]) else np.nan,
@@ -72,11 +74,11 @@ def _row(store: RunStore, run_id: str) -> dict[str, Any]:
     }
 
 
-_SERIES = ("conflict", "cosine", "loss_dm", "loss_dt", "env_steps")
+_METRICS = ("loss_dm", "loss_dt", "env_steps")
 
 
-def _mean(values: np.ndarray) -> float:
-    return float(values.mean()) if len(values) else np.nan
+def _mean(values: Sequence[float]) -> float:
+    return float(np.mean(values)) if len(values) else np.nan
 
 
 def _last_tenth(values: np.ndarray) -> slice:
@@ -118,10 +120,8 @@ def results_path(name: str) -> Path:
 
 def save_results(path: Path, table: pd.DataFrame) -> None:
     """Write a table so that a reader sees all of it or nothing."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_suffix(".partial")
-    table.to_parquet(partial, engine="pyarrow", compression="zstd", index=False)
-    partial.replace(path)
+    with whole_file(path) as partial:
+        table.to_parquet(partial, engine="pyarrow", compression="zstd", index=False)
 
 
 def load_results(path: Path) -> pd.DataFrame:

@@ -2,33 +2,37 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import os
 import shutil
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
+from workbench.data.atomic_files import sync, write_json
 from workbench.data.rollout import Evaluation
 from workbench.data.trajectory import Segment, Trajectory
-from workbench.methods import Snapshot
+from workbench.methods import GradientReport, Snapshot
+from workbench.methods.projection import Agreement, Plane
 from workbench.networks.diffusion import DenoisingTrace
 from workbench.networks.prompt_dt import PromptDT, PromptedPolicy
 from workbench.runs.locks import held
-from workbench.tasks import find
 from workbench.tuning.loop import TuneStep
-from workbench.tuning.spec import RunSpec
+from workbench.tuning.spec import RunSpec, id_of
 
-FORMAT = 2
-"""Of what is written. 1 had no number and is read; a higher one than this is refused."""
+FORMAT = 3
+"""Of what is written. Lower ones are read, 1 had no number; a higher one is refused."""
 MADE = "made.json"
 """Beside a run that a sweep made: where, by which code and how fast."""
 _PATIENCE = 5.0  # seconds that another writer of the same run has to end
 _TRACE = ("x", "x0_hat", "y")
+_PLANE = tuple(field.name for field in dataclasses.fields(Plane))
 _PROMPT = ("returns_to_go", "observations", "actions", "rewards", "timesteps", "mask")
 _EPISODE = ("observations", "actions", "rewards", "states")
 
@@ -64,21 +68,23 @@ class RunStore:
         Raises:
             ValueError: if another process is writing this run.
         """
-        folder = self.root / spec.id
+        canonical = spec.canonical
+        run_id = id_of(canonical)
+        folder = self.root / run_id
         # the lock is on the very file that two writers would mix up
         with held(folder / "steps.jsonl", _PATIENCE) as ours:
             if not ours:
                 raise ValueError(
-                    f"Run {spec.id} in {self.root} is being written by another process. "
+                    f"Run {run_id} in {self.root} is being written by another process. "
                     "Wait until it ends, or choose another folder."
                 )
             _empty(folder)
-            _write(folder / "spec.json", spec.canonical)
-            yield from self._written(spec, steps)
+            write_json(folder / "spec.json", canonical, sort_keys=True)
+            yield from self._written(run_id, steps)
 
-    def _written(self, spec: RunSpec, steps: Iterable[TuneStep]) -> Iterator[TuneStep]:
+    def _written(self, run_id: str, steps: Iterable[TuneStep]) -> Iterator[TuneStep]:
         """Write the steps of a run into its empty folder, then its result."""
-        folder, evaluations, seconds = self.root / spec.id, [], 0.0
+        folder, evaluations, seconds = self.root / run_id, [], 0.0
         with open(folder / "steps.jsonl", "w") as file:
             for step in steps:
                 seconds += step.seconds
@@ -91,12 +97,11 @@ class RunStore:
                 file.write(json.dumps(_line(step)) + "\n")
                 file.flush()
                 yield step
-        result = {"format": FORMAT, "id": spec.id, "evaluations": evaluations}
+        result = {"format": FORMAT, "id": run_id, "evaluations": evaluations}
         result |= {"n_trainable": step.n_trainable, "update_seconds": round(seconds, 3)}
         for path in [*folder.rglob("*"), folder, self.root]:
-            _sync(path)  # a power cut must not leave a result without what it sums up
-        _write(folder / "result.json", result)
-        _sync(folder)
+            sync(path)  # a power cut must not leave a result without what it sums up
+        write_json(folder / "result.json", result, sort_keys=True)
 
     def folder(self, run_id: str) -> Path:
         """Return where the files of a run can be read."""
@@ -157,12 +162,8 @@ class RunStore:
         """Return the returns of every evaluation of a run, in order, (episodes,) each."""
         return [np.array(line["returns"]) for line in self.lines(run_id) if "returns" in line]
 
-    def measured(self, run_id: str, name: str) -> np.ndarray:
-        """Return what the updates of a run measured under ``name``, in order."""
-        return np.array([line[name] for line in self.lines(run_id) if name in line])
-
     def lines(self, run_id: str) -> list[dict]:
-        """Return the lines of ``steps.jsonl``: what is known of every update.
+        """Return the lines of ``steps.jsonl`` in today's form: what is known of every update.
 
         The last one of an incomplete run is left out where a crash tore it.
 
@@ -174,7 +175,7 @@ class RunStore:
             whole, _, torn = text.rpartition("\n")
             if torn and run_id in self:
                 whole = text
-            return [json.loads(line) for line in whole.splitlines()]
+            return [nested(json.loads(line)) for line in whole.splitlines()]
         except (OSError, ValueError) as error:
             raise ValueError(f"Run {run_id!r} in {self.root} is damaged: {error!r}.") from error
 
@@ -185,7 +186,7 @@ class RunStore:
 
         Args:
             run_id: Id of the run.
-            model: The frozen model that it acts with, as ``tune.acting_model`` gives it.
+            model: The frozen model that it acts with, as ``spec.acting_model`` gives it.
         """
         spec, folder = self.spec(run_id), self.folder(run_id)
         try:
@@ -198,7 +199,7 @@ class RunStore:
 def _empty(folder: Path) -> None:
     """Take away an earlier attempt: its result first and for good, then lines, then files."""
     (folder / "result.json").unlink(missing_ok=True)
-    _sync(folder)
+    sync(folder)
     os.truncate(folder / "steps.jsonl", 0)
     for name in ("evaluated", "traces"):
         shutil.rmtree(folder / name, ignore_errors=True)
@@ -214,32 +215,42 @@ def _name(step: TuneStep) -> str:
     return f"{step.update}.safetensors"
 
 
-def _write(path: Path, value: object) -> None:
-    """Write JSON so that a reader sees all of it or nothing, whatever fails."""
-    partial = path.with_suffix(f".{os.getpid()}.partial")
-    partial.write_text(json.dumps(value, indent=1, sort_keys=True) + "\n")
-    _sync(partial)
-    partial.replace(path)
-
-
-def _sync(path: Path) -> None:
-    """Wait until a file, or the names in a folder, are on the disk."""
-    try:
-        file = os.open(path, os.O_RDONLY)
-    except OSError:  # Windows opens no folders; a neighbour's partial file may just have gone
-        return
-    try:
-        os.fsync(file)
-    finally:
-        os.close(file)
-
-
 def _line(step: TuneStep) -> dict:
-    line = {"update": step.update, "seconds": round(step.seconds, 5), **step.measured}
+    line = {"update": step.update, "seconds": round(step.seconds, 5), **step.metrics}
+    if step.gradients is not None:
+        line["gradients"] = dataclasses.asdict(step.gradients)
     if step.evaluation is not None:
         line["returns"] = [round(float(r), 4) for r in step.evaluation.returns]
         line["seeds"] = list(step.evaluation.seeds)
     return line
+
+
+def nested(line: dict) -> dict:
+    """Return a line of ``steps.jsonl`` in today's form: what is told of gradients in one place.
+
+    Up to format 2 their numbers stood among the metrics: ``cosine``, ``norm_dm``, and so on, and
+    ``cosine/<parameter>`` of each parameter tensor.
+    """
+    if "cosine" not in line:
+        return line
+    line = dict(line)
+    gradients = {"cosine": line.pop("cosine"), "conflict": bool(line.pop("conflict"))}
+    gradients["removed"] = line.pop("removed")
+    plane = {name: line.pop(name) for name in _PLANE if name in line}
+    tensors: dict[str, dict[str, float]] = {}
+    for name in [name for name in line if "/" in name]:
+        number, _, parameter = name.partition("/")
+        tensors.setdefault(parameter, {})[number] = line.pop(name)
+    return {**line, "gradients": {**gradients, "plane": plane or None, "tensors": tensors}}
+
+
+def _report(plain: Mapping[str, Any] | None) -> GradientReport | None:
+    """Return what a line tells of gradients as the value that was written."""
+    if plain is None:
+        return None
+    plane = Plane(**plain["plane"]) if plain["plane"] else None
+    tensors = {name: Agreement(**numbers) for name, numbers in plain["tensors"].items()}
+    return GradientReport(**{**plain, "plane": plane, "tensors": tensors})
 
 
 def _save_evaluated(path: Path, step: TuneStep) -> None:
@@ -267,25 +278,24 @@ def _step(line: dict, spec: RunSpec, folder: Path, model: PromptDT) -> TuneStep:
     line = dict(line)
     update, seconds = line.pop("update"), line.pop("seconds")
     returns, seeds = line.pop("returns", None), line.pop("seeds", ())
+    gradients = _report(line.pop("gradients", None))
     if returns is None:
         path, trace = folder / "traces" / f"{update}.safetensors", None
         if path.exists():
             trace = DenoisingTrace(**{n: t.float() for n, t in load_file(path).items()})
-        return TuneStep(update, line, seconds, trace=trace)
+        return TuneStep(update, line, seconds, trace=trace, gradients=gradients)
     tensors = load_file(folder / "evaluated" / f"{update}.safetensors")
     prompt = Segment(**{n: tensors[f"prompt.{n}"] for n in _PROMPT})
     trace = None
     if "trace.x" in tensors:
         trace = DenoisingTrace(**{n: tensors[f"trace.{n}"].float() for n in _TRACE})
-    task = find(spec.family).task(spec.task)
     episode = {n: tensors[f"episode.{n}"].numpy() for n in _EPISODE}
-    evaluation = Evaluation(
-        task, tuple(seeds), np.array(returns), (Trajectory(**episode, task=task),)
-    )
+    first = Trajectory(**episode, task=spec.resolved_task)
+    evaluation = Evaluation(first.task, tuple(seeds), np.array(returns), (first,))
     weights = _below(tensors, "weights.")
     policy = PromptedPolicy(model.with_weights(weights) if weights else model, prompt)
     snapshot = Snapshot(policy, trace, weights)
-    return TuneStep(update, line, seconds, snapshot, evaluation, trace=trace)
+    return TuneStep(update, line, seconds, snapshot, evaluation, trace=trace, gradients=gradients)
 
 
 def _below(tensors: Mapping[str, torch.Tensor], prefix: str) -> dict[str, torch.Tensor]:

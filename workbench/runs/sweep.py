@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import functools
-import json
 import os
 import platform
 import signal
@@ -18,6 +17,7 @@ from typing import Protocol
 
 import torch
 
+from workbench.data.atomic_files import write_json
 from workbench.runs.locks import held
 from workbench.runs.store import MADE, RunStore
 from workbench.shipped import files as assets
@@ -175,7 +175,7 @@ class Attempt:
                 if step.update == spec.updates:  # before the result, which means complete
                     seconds = round(time.perf_counter() - began, 2)
                     made = {"commit": commit(), "machine": machine(), "seconds": seconds}
-                    (folder / MADE).write_text(json.dumps(made) + "\n")
+                    write_json(folder / MADE, made)
         except Exception as error:
             again, spent = not isinstance(error, ValueError), time.perf_counter() - began
             return self.failed(due, spent, traceback.format_exc(), again, error)

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from workbench.data import own_sets as own
+from workbench.data.atomic_files import write_json
 from workbench.data.behaviour import BehaviourPolicy
 from workbench.data.qualities import QUALITIES, Quality
 from workbench.data.trajectory import Trajectory
@@ -44,7 +45,7 @@ def root_of(split: str = TEST) -> Path:
 def pretrained_path(family: str, name: str, split: str = TEST, variant: str = "") -> Path:
     """Where a pretrained network is kept: ``prompt-dt``, ``diffuser``, ``mt-orl`` and so on."""
     root = root_of(split)
-    if variant_of(variant).changes(name):
+    if variant and variant_of(variant).changes(name):
         root = ON_DEMAND / "variants" / variant / ("" if split == TEST else split)
     return root / family / f"{name}.safetensors"
 
@@ -108,9 +109,17 @@ def demos(task: Task, quality: str, split: str = TEST) -> tuple[Trajectory, ...]
     Raises:
         ValueError: if it does not ship, or was not imported.
     """
+    return demos_at(demos_path(task, quality, split), task, quality, split)
+
+
+def demos_at(path: Path, task: Task, quality: str, split: str = TEST) -> tuple[Trajectory, ...]:
+    """Load the few-shot set that ``demos_path`` found.
+
+    Raises:
+        ValueError: if it is not there, with the command that makes it.
+    """
     if (name := own.name_of(quality)) is not None:
         return own.load(task, name)
-    path = demos_path(task, quality, split)
     if not path.exists():
         raise ValueError(
             f"No {quality} few-shot set ships for {task}: few-shot sets exist for test tasks. "
@@ -184,9 +193,7 @@ def measure(path: Path, **measured: object) -> None:
 
 
 def _write(entries: dict[str, dict]) -> None:
-    partial = MANIFEST.with_suffix(f".{os.getpid()}.partial")
-    partial.write_text(json.dumps(dict(sorted(entries.items())), indent=1) + "\n")
-    partial.replace(MANIFEST)
+    write_json(MANIFEST, dict(sorted(entries.items())))
 
 
 @contextlib.contextmanager

@@ -44,8 +44,17 @@ def load_network(family: str, name: str, split: str = TEST, variant: str = "") -
     Raises:
         ValueError: if it is not there, with the command that makes it.
     """
-    path = assets.pretrained_path(family, name, split, variant)
-    if variant_of(variant).changes(name) and not path.exists():
+    return network_at(assets.pretrained_path(family, name, split, variant), variant)
+
+
+def network_at(path: Path, variant: str = "") -> torch.nn.Module:
+    """Load the pretrained network that ``assets.pretrained_path`` found: ``<family>/<name>.…``.
+
+    Raises:
+        ValueError: if it is not there, with the command that makes it.
+    """
+    family, name = path.parent.name, path.stem
+    if variant and variant_of(variant).changes(name) and not path.exists():
         verb = "pretrain" if name == "prompt-dt" else name
         raise ValueError(
             f"The variant {variant} of {family}'s {name} was not made yet. Make it: `python -m "

@@ -32,13 +32,12 @@ from workbench.teaching.panels import (
     replayed,
 )
 from workbench.tuning.loop import EVALUATION_SEED
-from workbench.tuning.presets import first_look
+from workbench.tuning.presets import LAMBDAS, first_look
 from workbench.tuning.prompt_kinds import PROMPTS, draw
 from workbench.tuning.spec import RunSpec
 from workbench.viewing.player import component as player
 from workbench.viewing.scene.appearance import goal_words
 
-LAMBDAS = (0.0, 0.1, 0.3, 1.0, 3.0, 10.0)
 _POLL = 0.5
 
 
@@ -204,7 +203,7 @@ class Tuning(w.VBox):
         spec = self.comparison.spec
         shown = self.comparison.steps
         self.status.value = (
-            f"Recorded run: {goal_words(find(spec.family).task(spec.task))}, {spec.quality} data, "
+            f"Recorded run: {goal_words(spec.resolved_task)}, {spec.quality} data, "
             f"{spec.updates} updates. Press <b>Tune</b> for a run of your own."
             if shown
             else "Press <b>Tune</b>."

@@ -46,7 +46,7 @@ def own_runs() -> RunStore:
 
     ``WORKBENCH_RUNS`` names another folder.
     """
-    here = Path(__file__).resolve().parents[1] / "runs"
+    here = Path(__file__).resolve().parents[2] / "runs"
     return RunStore(os.environ.get("WORKBENCH_RUNS") or here)
 
 

@@ -30,8 +30,8 @@ from workbench.viewing.figures import runs as figures
 from workbench.viewing.figures.data import return_strips
 from workbench.viewing.player import component as player
 from workbench.viewing.player import from_runs as replay
-from workbench.viewing.player.contents import Column
-from workbench.viewing.scene import render
+from workbench.viewing.player.contents import PlayerColumn
+from workbench.viewing.scene import geometry
 from workbench.viewing.scene.appearance import goal_words
 
 WIDE = {"description_width": "120px"}
@@ -210,13 +210,13 @@ def replayed(episodes: Mapping[str, Trajectory]) -> dict[str, Any]:
     """
     task = next(iter(episodes.values())).task
     columns = [
-        Column("ABCD"[i], label, figures.COLUMNS[i], [replay.run_of(episode)])
+        PlayerColumn("ABCD"[i], label, figures.COLUMNS[i], [replay.episode_of(episode)])
         for i, (label, episode) in enumerate(episodes.items())
     ]
     known = repr([(label, e.episode_return, len(e)) for label, e in episodes.items()])
     return player.payload(
         id=hashlib.sha256(f"{task} {known}".encode()).hexdigest()[:16],
-        scene=render.scene(task),
+        scene=geometry.scene(task),
         columns=columns,
         chart=replay.chart_of(task),
         actions=[variable.name for variable in find(task.family).actions],
@@ -226,7 +226,7 @@ def replayed(episodes: Mapping[str, Trajectory]) -> dict[str, Any]:
 def compared(comparison: Comparison) -> dict[str, Any]:
     """Pack a tuning and its untuned prompt for the player; whichever is there."""
     spec = comparison.spec
-    task, model = find(spec.family).task(spec.task), load_model(spec.family)
+    task, model = spec.resolved_task, load_model(spec.family)
     demos = assets.demos(task, spec.quality, spec.split)
     untuned = [comparison.untuned] if comparison.untuned is not None else []
     tuned = comparison.steps or ([comparison.preview] if comparison.preview is not None else [])

@@ -2,24 +2,19 @@
 
 from __future__ import annotations
 
-import dataclasses
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, replace
 
 import torch
 
 from workbench.data.rollout import Evaluation, evaluate
 from workbench.data.trajectory import Trajectory
-from workbench.methods import METHODS, Method, Snapshot
+from workbench.methods import GradientReport, Method, Snapshot, Update
 from workbench.networks.diffusion import DenoisingTrace
 from workbench.networks.prompt_dt import PromptDT
-from workbench.shipped import files as assets
-from workbench.shipped.full_data import full_data
-from workbench.shipped.networks import load_model, load_network
-from workbench.tasks import Task, find
-from workbench.tuning.spec import RunSpec
+from workbench.tasks import Task
+from workbench.tuning.spec import Resolved, RunSpec
 
 TRACE_EVERY = 10
 """Updates between two denoising traces of a run that is evaluated on its way, to be watched."""
@@ -35,22 +30,24 @@ class TuneStep:
 
     Attributes:
         update: Updates done so far; 0 is the start, before any.
-        measured: What the update reported, by name; empty at update 0.
+        metrics: Losses and other numbers of the update, by name; empty at update 0.
         seconds: Time of this update, without its evaluation.
         snapshot: The policy that was evaluated and its denoising trace, on evaluated steps.
         evaluation: Its episodes, on evaluated steps.
         n_trainable: Numbers that the updates change.
         trace: How the same noise becomes prompts now: of all prompts on evaluated steps, of the
             first one on every tenth update; None in between, and where nothing is denoised.
+        gradients: How the update's two gradients met; None where it has none or one.
     """
 
     update: int
-    measured: Mapping[str, float]
+    metrics: Mapping[str, float]
     seconds: float
     snapshot: Snapshot | None = None
     evaluation: Evaluation | None = None
     n_trainable: int = 0
     trace: DenoisingTrace | None = None
+    gradients: GradientReport | None = None
 
 
 def tune(
@@ -93,20 +90,21 @@ def tune(
     seeds = range(EVALUATION_SEED, EVALUATION_SEED + episodes)
     for update in range(updates + 1):
         began = time.perf_counter()
-        measured = learner.update() if update else {}
-        seconds = time.perf_counter() - began
-        due = update == updates or (eval_every and update % eval_every == 0)
-        if not due:
-            step = TuneStep(update, measured, seconds, n_trainable=learner.n_trainable)
-            if eval_every and update % TRACE_EVERY == 0:
-                step = dataclasses.replace(step, trace=_first(learner.snapshot().trace))
-            yield step
-            continue
-        snapshot = learner.snapshot()
-        evaluation = evaluate(snapshot.policy, task, seeds)
-        yield TuneStep(
-            update, measured, seconds, snapshot, evaluation, learner.n_trainable, snapshot.trace
+        done = learner.update() if update else Update()
+        step = TuneStep(
+            update,
+            done.metrics,
+            time.perf_counter() - began,
+            n_trainable=learner.n_trainable,
+            gradients=done.gradients,
         )
+        if update == updates or (eval_every and update % eval_every == 0):
+            snapshot = learner.snapshot()
+            evaluation = evaluate(snapshot.policy, task, seeds)
+            step = replace(step, snapshot=snapshot, evaluation=evaluation, trace=snapshot.trace)
+        elif eval_every and update % TRACE_EVERY == 0:
+            step = replace(step, trace=_first(learner.snapshot().trace))
+        yield step
 
 
 def _first(trace: DenoisingTrace | None) -> DenoisingTrace | None:
@@ -116,54 +114,26 @@ def _first(trace: DenoisingTrace | None) -> DenoisingTrace | None:
     return DenoisingTrace(trace.x[:, :1], trace.x0_hat[:, :1], trace.y[:1])
 
 
-def start(spec: RunSpec) -> tuple[Method, PromptDT, dict[str, Any]]:
-    """Load what ``spec`` names: the method, the model, and ``demos`` and ``prompts`` by name.
-
-    Raises:
-        ValueError: if a network or trajectories that it needs are not there.
-    """
-    task = find(spec.family).task(spec.task)
-    needs = METHODS[spec.method].needs
-    where = (spec.split, spec.variant)
-    networks = {f: load_network(spec.family, name, *where) for f, name in needs.items()}
-    model = load_model(spec.family, *where).computing(spec.precision)
-    if METHODS[spec.method].data == "full":
-        demos = full_data(task)
-    else:
-        demos = assets.demos(task, spec.quality, spec.split)
-    prompts = None
-    if spec.prompts or METHODS[spec.method].data == "full":
-        prompts = assets.demos(task, spec.prompts or spec.quality, spec.split)
-    return spec.build(**networks), model, {"demos": demos, "prompts": prompts}
-
-
 def run(spec: RunSpec) -> Iterator[TuneStep]:
     """Load what ``spec`` names and tune.
 
     Raises:
         ValueError: if a network or trajectories that it needs are not there.
     """
-    method, model, trajectories = start(spec)
+    yield from run_resolved(spec.resolved())
+
+
+def run_resolved(found: Resolved) -> Iterator[TuneStep]:
+    """Tune as the spec says, with what its names stand for."""
+    spec = found.spec
     yield from tune(
-        method,
-        model,
-        trajectories["demos"],
-        find(spec.family).task(spec.task),
+        found.method,
+        found.model,
+        found.demos,
+        found.task,
         updates=spec.updates,
         seed=spec.seed,
         eval_every=spec.eval_every,
         episodes=spec.episodes,
-        prompts=trajectories["prompts"],
+        prompts=found.prompts,
     )
-
-
-def acting_model(spec: RunSpec) -> PromptDT:
-    """Load the network that the policies of a stored run act with, frozen.
-
-    It is the Prompt-DT, but for a method that brings a ``network`` to act in its place (MT-ORL).
-
-    Raises:
-        ValueError: if it is not there, with the command that makes it.
-    """
-    name = METHODS[spec.method].needs.get("network", "prompt-dt")
-    return load_network(spec.family, name, spec.split, spec.variant)

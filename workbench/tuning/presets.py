@@ -14,6 +14,9 @@ from workbench.tuning.spec import RunSpec
 LIVE_EPISODES = 10
 """Episodes per evaluation in a live view; the tables use more."""
 
+LAMBDAS = (0.0, 0.1, 0.3, 1.0, 3.0, 10.0)
+"""The λ of Eq. 8 that are ablated and offered; 1 is published."""
+
 
 def first_look(family: str, task: int, quality: str = "medium") -> RunSpec:
     """Return what the first page asks for at first: λ = 1 as published, our default projection."""
@@ -97,7 +100,7 @@ class Side:
     @property
     def guided(self) -> bool:
         """Whether λ, projection and guidance matter: a generator is tuned."""
-        return CHOSEN[self.method][1] > 0 and hasattr(METHODS[self.method], "combiner")
+        return CHOSEN[self.method][1] > 0 and METHODS[self.method].guided
 
     def spec(
         self, family: str, task: int, quality: str, updates: int = 100, seed: int = 0

@@ -1,4 +1,7 @@
-"""Everything that determines a run, by name; equal specs over equal files have equal ids."""
+"""Everything that determines a run, by name; equal specs over equal files have equal ids.
+
+Here names come in. ``RunSpec.resolved`` is the door: behind it each of them is what it stands for.
+"""
 
 from __future__ import annotations
 
@@ -11,12 +14,17 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, get_args
 
+import torch
+
 from workbench.data.qualities import QUALITIES
-from workbench.methods import METHODS, Method
-from workbench.networks.prompt_dt import Precision
+from workbench.data.trajectory import Trajectory
+from workbench.methods import METHODS, Learner, Method
+from workbench.networks.prompt_dt import Precision, PromptDT
 from workbench.networks.variants import variant_of
 from workbench.shipped import files as assets
-from workbench.tasks import did_you_mean, find
+from workbench.shipped.full_data import full_data
+from workbench.shipped.networks import network_at
+from workbench.tasks import Family, Task, did_you_mean, find
 from workbench.tasks.splits import TEST, evaluated_tasks, split_of
 
 
@@ -56,8 +64,7 @@ class RunSpec:
     variant: str = ""
 
     def __post_init__(self):
-        family = find(self.family)
-        task = family.task(self.task)
+        family, task = self._found
         if self.split != TEST and task not in evaluated_tasks(family, self.split):
             raise ValueError(
                 f"`task` must be one that the split {self.split} evaluates: got {self.task}. "
@@ -77,7 +84,7 @@ class RunSpec:
             value = getattr(self, name)
             if not isinstance(value, int) or value < low:
                 raise ValueError(f"`{name}` must be a whole number from {low} up: got {value!r}.")
-        known = plain_settings(METHODS[self.method]())
+        known = _defaults(METHODS[self.method])
         for name, value in self.settings.items():
             if name not in known:
                 raise ValueError(
@@ -87,6 +94,60 @@ class RunSpec:
             if not isinstance(value, int | float if kind is float else kind):
                 raise ValueError(f"`{name}` must be of type {kind.__name__}: got {value!r}.")
         self.build()
+
+    def __getstate__(self) -> dict[str, Any]:
+        # what was looked up stays behind: on another machine the files are elsewhere
+        return {f.name: getattr(self, f.name) for f in dataclasses.fields(self)}
+
+    @functools.cached_property
+    def _found(self) -> tuple[Family, Task]:
+        family = find(self.family)
+        return family, family.task(self.task)
+
+    @property
+    def resolved_task(self) -> Task:
+        """The task that ``family`` and ``task`` name."""
+        return self._found[1]
+
+    @functools.cached_property
+    def files(self) -> Mapping[str, Path]:
+        """Where each file is that a run reads, by what it is to the run.
+
+        ``model``; the networks of the method, by its fields; ``demos``, and ``prompts`` where they
+        are others; ``behaviour-<quality>`` where all data of the task are collected.
+        """
+        kind, task = METHODS[self.method], self.resolved_task
+        files = {
+            field_name: assets.pretrained_path(self.family, name, self.split, self.variant)
+            for field_name, name in {"model": "prompt-dt", **kind.needs}.items()
+        }
+        files["demos"] = assets.demos_path(task, self.quality, self.split)
+        if self.prompts:
+            files["prompts"] = assets.demos_path(task, self.prompts, self.split)
+        if kind.data == "full":
+            files |= {f"behaviour-{q}": assets.policy_path(self.family, q) for q in QUALITIES}
+        return files
+
+    def resolved(self) -> Resolved:
+        """Load everything that the names stand for.
+
+        Raises:
+            ValueError: if a network or trajectories are not there, with the command that makes
+                them.
+        """
+        (family, task), files, kind = self._found, self.files, METHODS[self.method]
+        method = self.build(**{name: network_at(files[name], self.variant) for name in kind.needs})
+        model = network_at(files["model"], self.variant).computing(self.precision)
+        prompts = None
+        if self.prompts:
+            prompts = assets.demos_at(files["prompts"], task, self.prompts, self.split)
+        if kind.data == "full":
+            demos = full_data(task)
+            if prompts is None:
+                prompts = assets.demos_at(files["demos"], task, self.quality, self.split)
+        else:
+            demos = assets.demos_at(files["demos"], task, self.quality, self.split)
+        return Resolved(self, family, task, method, model, demos, prompts)
 
     def build(self, **values: object) -> Method:
         """Return the method with these settings; ``values`` are what has no name.
@@ -103,26 +164,15 @@ class RunSpec:
         if not self.variant:
             del plain["variant"]  # so that ids are what they were before there was one
         method = self.build()
-        kinds = plain_settings(METHODS[self.method]())
-        plain["settings"] = {n: type(v)(getattr(method, n)) for n, v in kinds.items()}
-        files = {"model": assets.model_path(self.family, self.split, self.variant)}
-        for field_name, name in METHODS[self.method].needs.items():
-            path = assets.pretrained_path(self.family, name, self.split, self.variant)
-            files[field_name] = path
-        task = find(self.family).task(self.task)
-        files["demos"] = assets.demos_path(task, self.quality, self.split)
-        if self.prompts:
-            files["prompts"] = assets.demos_path(task, self.prompts, self.split)
-        if METHODS[self.method].data == "full":  # these collect it
-            files |= {f"behaviour-{q}": assets.policy_path(self.family, q) for q in QUALITIES}
-        plain["assets"] = {n: _hash(p) if p.exists() else None for n, p in files.items()}
+        defaults = _defaults(METHODS[self.method])
+        plain["settings"] = {n: type(v)(getattr(method, n)) for n, v in defaults.items()}
+        plain["assets"] = {n: _hash(p) if p.exists() else None for n, p in self.files.items()}
         return plain
 
     @property
     def id(self) -> str:
         """A hash of the canonical JSON: equal specs over equal assets have equal ids."""
-        text = json.dumps(self.canonical, sort_keys=True)
-        return hashlib.sha256(text.encode()).hexdigest()[:16]
+        return id_of(self.canonical)
 
     @property
     def untuned(self) -> RunSpec:
@@ -151,10 +201,60 @@ class RunSpec:
         return f"python -m workbench tune {self.family} {self.task} {' '.join(words)}"
 
 
+@dataclass(frozen=True, eq=False)
+class Resolved:
+    """What the names of a ``RunSpec`` stand for.
+
+    Attributes:
+        spec: The names.
+        family: The task's family.
+        task: Where the method adapts and is evaluated.
+        method: How, with the pretrained networks that it needs.
+        model: The frozen Prompt-DT, computing in the spec's precision.
+        demos: What is learned from.
+        prompts: What the initial prompt is cut from; None where that is ``demos``.
+    """
+
+    spec: RunSpec
+    family: Family
+    task: Task
+    method: Method
+    model: PromptDT
+    demos: tuple[Trajectory, ...]
+    prompts: tuple[Trajectory, ...] | None
+
+    def start(self) -> Learner:
+        """Begin the adaptation; the spec's seed determines it."""
+        rng = torch.Generator().manual_seed(self.spec.seed)
+        return self.method.start(self.model, self.demos, rng, prompts=self.prompts)
+
+
+def id_of(canonical: Mapping[str, Any]) -> str:
+    """Return the id of a run: a hash of ``RunSpec.canonical``."""
+    text = json.dumps(canonical, sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def acting_model(spec: RunSpec) -> PromptDT:
+    """Load the network that the policies of a stored run act with, frozen.
+
+    It is the Prompt-DT, but for a method that brings a ``network`` to act in its place (MT-ORL).
+
+    Raises:
+        ValueError: if it is not there, with the command that makes it.
+    """
+    return network_at(spec.files.get("network", spec.files["model"]), spec.variant)
+
+
 def plain_settings(method: Method) -> dict[str, int | float | str]:
     """Return the settings of a method that are plain numbers and words."""
     pairs = ((f.name, getattr(method, f.name)) for f in dataclasses.fields(method))
     return {name: value for name, value in pairs if isinstance(value, int | float | str)}
+
+
+@functools.cache
+def _defaults(kind: type) -> dict[str, int | float | str]:
+    return plain_settings(kind())
 
 
 def _flag(name: str, value: int | float | str) -> str:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
+from workbench.data.atomic_files import write_json
 from workbench.data.behaviour import (
     BehaviourConfig,
     BehaviourPolicy,
@@ -200,8 +201,7 @@ def _keep_settings(folder: Path, config: BehaviourConfig) -> None:
             f"{folder} holds a training with other settings, which cannot be continued with "
             "these. Choose another `--work`, or remove the folder."
         )
-    folder.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps(wanted))
+    write_json(path, wanted)
 
 
 def data_path(folder: Path, task: Task, quality: Quality) -> Path:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
-import os
 import shutil
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -13,7 +12,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from workbench.data.atomic_files import write_json
 from workbench.data.qualities import QUALITIES
+from workbench.runs.store import nested
 from workbench.shipped import files as assets
 from workbench.tasks import Family, find
 from workbench.tuning.presets import RECORDED
@@ -283,10 +284,7 @@ class Reproduction:
         return self._kept[what].setdefault(family.name, {})
 
     def _write_notes(self) -> None:
-        self._notes.parent.mkdir(parents=True, exist_ok=True)
-        partial = self._notes.with_suffix(f".{os.getpid()}.partial")
-        partial.write_text(json.dumps(self._kept, indent=1) + "\n")
-        partial.replace(self._notes)
+        write_json(self._notes, self._kept)
 
 
 def _compared(name: str, before: Mapping[str, list], after: Mapping[str, list]) -> Compared:
@@ -300,15 +298,18 @@ def _verified(path: Path, entry: Mapping[str, Any] | None) -> bool:
 
 
 def _content(path: Path) -> str:
-    """Return a hash of what a file says; the wall times that a run keeps are left out."""
+    """Return a hash of what a file says; wall times and the form that a run keeps are left out."""
     if path.suffix != ".jsonl" and path.name != "result.json":
         return assets.sha256(path)
     text = path.read_text()
     lines = [
         json.loads(line) for line in (text.splitlines() if path.suffix == ".jsonl" else [text])
     ]
-    kept = [{k: v for k, v in line.items() if not k.endswith("seconds")} for line in lines]
-    return hashlib.sha256(json.dumps(kept).encode()).hexdigest()
+    kept = [
+        {k: v for k, v in nested(line).items() if k != "format" and not k.endswith("seconds")}
+        for line in lines
+    ]
+    return hashlib.sha256(json.dumps(kept, sort_keys=True).encode()).hexdigest()
 
 
 def _delete(root: Path, names: Iterable[str]) -> None:

@@ -1,8 +1,12 @@
 """Pictures of the gradients: what is drawn is what was measured, and arrows are to scale."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
+from workbench.methods import GradientReport
+from workbench.methods.projection import Agreement, Plane
 from workbench.tuning.loop import TuneStep
 from workbench.viewing.figures import gradients as fg
 
@@ -16,34 +20,28 @@ def steps(draw):
     for update in range(1, 41):
         along, across = draw.uniform(-0.5, 0.5), draw.uniform(0.1, 0.6)
         kept = (max(along, 0.0), across)
-        measured = {
-            "cosine": along / np.hypot(along, across),
-            "conflict": float(along < 0),
-            "removed": draw.uniform(0, 1),
-            "norm_dm": draw.uniform(0.5, 2),
-            "dt_along": along,
-            "dt_across": across,
-            "kept_along": kept[0],
-            "kept_across": kept[1],
-            "kept_outside": float(np.hypot(*kept)) if update == 7 else 0.0,
-        }
-        for name in LAYERS:
-            for measure in fg.LAYER_MEASURES:
-                measured[f"{measure}/{name}"] = draw.uniform(0.01, 1)
-        out.append(TuneStep(update, measured, 0.1))
+        outside = float(np.hypot(*kept)) if update == 7 else 0.0
+        report = GradientReport(
+            cosine=along / np.hypot(along, across),
+            conflict=along < 0,
+            removed=draw.uniform(0, 1),
+            plane=Plane(draw.uniform(0.5, 2), along, across, *kept, outside),
+            tensors={name: Agreement(*draw.uniform(0.01, 1, 4)) for name in LAYERS},
+        )
+        out.append(TuneStep(update, {}, 0.1, gradients=report))
     return out
 
 
 def test_conflict_shows_cosines_the_share_so_far_and_what_was_removed(steps):
     agree, conflict, share, removed, _ = fg.conflict(steps, 40).data
-    cosines = {s.update: s.measured["cosine"] for s in steps[1:]}
+    cosines = {s.update: s.gradients.cosine for s in steps[1:]}
     seen = dict(zip([*agree.x, *conflict.x], [*agree.y, *conflict.y], strict=True))
     assert seen == pytest.approx(cosines)
     assert min(agree.y) >= 0 > max(conflict.y)
     for n in (1, 10, 40):
-        fought = [s.measured["conflict"] for s in steps[1 : n + 1]]
+        fought = [s.gradients.conflict for s in steps[1 : n + 1]]
         assert share.y[n - 1] == pytest.approx(100 * np.mean(fought))
-    np.testing.assert_allclose(removed.y, [100 * s.measured["removed"] for s in steps[1:]])
+    np.testing.assert_allclose(removed.y, [100 * s.gradients.removed for s in steps[1:]])
 
 
 @pytest.mark.parametrize("measure", fg.LAYER_MEASURES)
@@ -51,7 +49,7 @@ def test_the_heat_map_has_a_row_a_layer_and_a_column_an_update(steps, measure):
     (map_,) = fg.per_layer(steps, measure, 40).data
     assert list(map_.y) == list(LAYERS) == fg.layers(steps)
     assert list(map_.x) == list(range(1, 41))
-    want = [[s.measured[f"{measure}/{name}"] for s in steps[1:]] for name in LAYERS]
+    want = [[getattr(s.gradients.tensors[n], measure) for s in steps[1:]] for n in LAYERS]
     np.testing.assert_allclose(map_.customdata, want)
     drawn = np.power(10.0, map_.z) if measure.startswith("norm") else map_.z
     np.testing.assert_allclose(drawn, want)
@@ -66,12 +64,12 @@ def test_arrows_are_to_scale_in_every_picture(steps):
     assert figure.layout.yaxis.scaleanchor == "x"
     assert len(figure.frames) == 40
     for step, frame in zip(steps[1:], figure.frames, strict=True):
-        m, drawn = step.measured, arrows(frame)
+        m, drawn = step.gradients.plane, arrows(frame)
         dm, dt, kept, total = drawn.values()
-        unit = m["norm_dm"] / dm[0]
+        unit = m.norm_dm / dm[0]
         assert dm[1] == 0
-        np.testing.assert_allclose(unit * dt, [m["dt_along"], m["dt_across"]], atol=5e-4)
-        np.testing.assert_allclose(unit * kept, [m["kept_along"], m["kept_across"]], atol=5e-4)
+        np.testing.assert_allclose(unit * dt, [m.dt_along, m.dt_across], atol=5e-4)
+        np.testing.assert_allclose(unit * kept, [m.kept_along, m.kept_across], atol=5e-4)
         np.testing.assert_allclose(total, dm + 2 * kept, atol=5e-4)
         low, high = figure.layout.xaxis.range
         assert all(low <= x <= high for x, _ in drawn.values())
@@ -98,13 +96,13 @@ def test_the_slider_moves_pictures_that_the_browser_has(steps):
 
 
 def test_a_long_run_has_no_more_pictures_than_a_browser_bears(steps):
-    long = [TuneStep(i, steps[7].measured, 0.1) for i in range(1, 501)]
+    long = [TuneStep(i, {}, 0.1, gradients=steps[7].gradients) for i in range(1, 501)]
     assert 50 <= len(fg.plane(long, 1.0, "#0072B2").frames) <= fg.MAX_FRAMES
 
 
 def test_no_gradient_at_all_is_drawn_as_nothing(steps):
-    still = dict.fromkeys(steps[1].measured, 0.0)
-    fg.plane([TuneStep(1, still, 0.1)], 1.0, "#0072B2").to_json()
+    still = replace(steps[1].gradients, cosine=0.0, removed=0.0, plane=Plane(*[0.0] * 6))
+    fg.plane([TuneStep(1, {}, 0.1, gradients=still)], 1.0, "#0072B2").to_json()
 
 
 @pytest.mark.parametrize("n", [0, 1, 2])
@@ -119,7 +117,7 @@ def test_a_run_that_has_just_begun_can_be_drawn(steps, n):
 
 
 def test_runs_recorded_before_have_no_layers(steps):
-    old = [TuneStep(1, {"cosine": 0.1, "conflict": 0.0, "removed": 0.0}, 0.1)]
+    old = [TuneStep(1, {}, 0.1, gradients=GradientReport(0.1, False, 0.0, None, {}))]
     assert fg.layers(old) == []
     fg.per_layer(old, "cosine", 40).to_json()
     assert fg.plane(old, 1.0, "#0072B2").frames == ()

@@ -1,9 +1,12 @@
 """Values in, Plotly figures out: what is drawn is what was measured."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from workbench.data.rollout import Evaluation
+from workbench.methods import GradientReport
 from workbench.tuning.loop import TuneStep
 from workbench.viewing.figures import runs as figures
 
@@ -13,16 +16,14 @@ def steps(toy, draw):
     """Thirty updates, evaluated at 0, 15 and 30."""
     out = []
     for update in range(31):
-        measured = {
-            "loss_dm": draw.uniform(0.1, 1),
-            "loss_dt": draw.uniform(0.01, 0.1),
-            "cosine": draw.uniform(-0.3, 0.3),
-            "removed": draw.uniform(0, 1),
-        }
+        losses = {"loss_dm": draw.uniform(0.1, 1), "loss_dt": draw.uniform(0.01, 0.1)}
+        cosine = draw.uniform(-0.3, 0.3)
+        report = GradientReport(cosine, cosine < 0, draw.uniform(0, 1), None, {})
         evaluation = None
         if update % 15 == 0:
             evaluation = Evaluation(toy.task(5), (), draw.normal(-30, 5, 8), ())
-        out.append(TuneStep(update, measured if update else {}, 0.1, None, evaluation))
+        step = TuneStep(update, {}, 0.1, None, evaluation)
+        out.append(replace(step, metrics=losses, gradients=report) if update else step)
     return out
 
 
@@ -60,7 +61,7 @@ def test_every_loss_is_drawn_where_it_was_measured(steps):
     for name, (raw, smooth) in zip(
         ("loss_dm", "loss_dt"), (figure.data[:2], figure.data[2:]), strict=True
     ):
-        want = np.array([s.measured[name] for s in steps[1:]])
+        want = np.array([s.metrics[name] for s in steps[1:]])
         assert list(raw.x) == list(smooth.x) == list(range(1, 31))
         np.testing.assert_allclose(raw.y, want)
         for i in range(30):  # a centred mean over 11 updates, shorter at the ends
@@ -74,12 +75,12 @@ def test_every_loss_is_drawn_where_it_was_measured(steps):
 def test_cosines_are_split_into_agreement_and_conflict(steps):
     figure = figures.gradients(steps, 30)
     agree, conflict = figure.data
-    cosines = {s.update: s.measured["cosine"] for s in steps[1:]}
+    cosines = {s.update: s.gradients.cosine for s in steps[1:]}
     assert dict(zip(agree.x, agree.y, strict=True)) == {u: c for u, c in cosines.items() if c >= 0}
     assert dict(zip(conflict.x, conflict.y, strict=True)) == {
         u: c for u, c in cosines.items() if c < 0
     }
-    removed = [100 * steps[u].measured["removed"] for u in conflict.x]
+    removed = [100 * steps[u].gradients.removed for u in conflict.x]
     np.testing.assert_allclose(conflict.customdata, removed)
     share = f"{100 * len(conflict.x) / 30:.0f} % of updates conflict"
     assert share in [a.text for a in figure.layout.annotations]
@@ -121,11 +122,11 @@ def test_axes_are_named(steps):
 
 
 def test_drawing_changes_no_value(steps):
-    before = [(s.update, dict(s.measured)) for s in steps]
+    before = [(s.update, dict(s.metrics), s.gradients) for s in steps]
     figures.losses(steps, 30)
     figures.gradients(steps, 30)
     figures.returns(evaluated(steps), steps[0], 30)
-    assert [(s.update, dict(s.measured)) for s in steps] == before
+    assert [(s.update, dict(s.metrics), s.gradients) for s in steps] == before
 
 
 def test_each_colour_means_one_thing():

@@ -11,14 +11,14 @@ from workbench.data.behaviour import UniformPolicy
 from workbench.data.rollout import evaluate
 from workbench.tasks import find
 from workbench.viewing.player import realism as chain
-from workbench.viewing.player.realism import Plane, Recorded
+from workbench.viewing.player.realism import DemoStatistics, PrincipalPlane
 
 LENGTH = 3
 
 
 @pytest.fixture
 def recorded(demos, model):
-    return Recorded.of(demos, model.normalizer, LENGTH)
+    return DemoStatistics.of(demos, model.normalizer, LENGTH)
 
 
 def test_windows_are_every_piece_of_the_demonstrations(demos, recorded, model):
@@ -48,17 +48,19 @@ def test_the_nearest_row_is_that_of_a_loop(recorded, draw):
 
 def test_recorded_rows_are_compared_with_those_of_other_demonstrations(demos, recorded, model):
     twice = [demos[0], dataclasses.replace(demos[0])]
-    assert Recorded.of(twice, model.normalizer, LENGTH).apart[2] == pytest.approx(0, abs=1e-9)
-    low, middle, high = recorded.apart
+    assert DemoStatistics.of(twice, model.normalizer, LENGTH).spacing[2] == pytest.approx(
+        0, abs=1e-9
+    )
+    low, middle, high = recorded.spacing
     assert 0 < low < middle < high
-    assert np.isnan(Recorded.of(demos[:1], model.normalizer, LENGTH).apart).all()
+    assert np.isnan(DemoStatistics.of(demos[:1], model.normalizer, LENGTH).spacing).all()
 
 
 def test_a_recorded_piece_is_what_the_simulator_does(recorded):
     errors = recorded.one_step_errors(recorded.windows)
     assert errors.shape == (len(recorded.windows),)
     assert errors.max() < 1e-5, "float32 is how they were recorded"
-    assert recorded.slip < 1e-5
+    assert recorded.recorded_error < 1e-5
 
 
 def test_the_one_step_error_is_that_of_one_step_by_hand(recorded, draw):
@@ -107,7 +109,7 @@ def test_real_robots_do_what_was_recorded(name):
 
 
 def test_the_map_is_the_plane_of_most_variance(recorded, draw):
-    plane = Plane.of(recorded.windows)
+    plane = PrincipalPlane.of(recorded.windows)
     np.testing.assert_allclose(plane.axes @ plane.axes.T, np.eye(2), atol=1e-12)
     seen = plane.project(recorded.windows)
     flat = recorded.windows.reshape(len(seen), -1)
@@ -117,18 +119,18 @@ def test_the_map_is_the_plane_of_most_variance(recorded, draw):
     for _ in range(20):  # no other direction holds more than the first
         other = draw.normal(size=flat.shape[1])
         assert (flat @ other / np.linalg.norm(other)).var() <= seen[:, 0].var() + 1e-9
-    again = Plane.of(recorded.windows[::-1])
+    again = PrincipalPlane.of(recorded.windows[::-1])
     np.testing.assert_allclose(again.axes, plane.axes, atol=1e-9)
 
 
 def test_what_spans_no_plane_has_no_map(recorded):
-    assert Plane.of(recorded.windows[:1]) is None
-    assert Plane.of(np.repeat(recorded.windows[:1], 5, 0)) is None
+    assert PrincipalPlane.of(recorded.windows[:1]) is None
+    assert PrincipalPlane.of(np.repeat(recorded.windows[:1], 5, 0)) is None
 
 
 def test_too_short_demonstrations_are_refused(demos, model):
     with pytest.raises(ValueError, match=r"at least 13 rows.*longest has 12"):
-        Recorded.of(demos, model.normalizer, 13)
+        DemoStatistics.of(demos, model.normalizer, 13)
 
 
 def test_the_terms_of_the_reward_sum_to_the_recorded_reward(toy):

@@ -72,8 +72,10 @@ def test_the_distance_says_when_the_goal_of_reach_is_reached():
         rewards.append(reward)
     distance = views.curve_of(task, np.array(states), np.array(rewards))
     assert distance[0] > 0.25
-    assert distance[-1] < views.REACHED
-    np.testing.assert_array_equal(distance[1:] < views.REACHED, np.array(rewards[:-1]) > 10 - 1e-5)
+    assert distance[-1] < views.REACH_RADIUS
+    np.testing.assert_array_equal(
+        distance[1:] < views.REACH_RADIUS, np.array(rewards[:-1]) > 10 - 1e-5
+    )
 
 
 def test_one_step_has_a_speed_of_zero():

@@ -29,7 +29,7 @@ def heat_map(table: pd.DataFrame, chosen: tuple[str, float] | None = None) -> go
     take clicks from. A cell without runs says so.
 
     Args:
-        table: Of ``ablation.folded``, one family and quality.
+        table: Of ``ablation.assemble``, one family and quality.
         chosen: Projection and λ of a cell to frame.
     """
     lams, rows = _axes(table)
@@ -123,7 +123,7 @@ def curves(table: pd.DataFrame) -> go.Figure:
     """Draw IQM over λ, a line and its 95 % band for each projection.
 
     Args:
-        table: Of ``ablation.folded``, one family and quality.
+        table: Of ``ablation.assemble``, one family and quality.
     """
     figure = _over_lambda(table, "iqm", "Return over λ", "IQM of returns", bands=True)
     return figure
@@ -133,7 +133,7 @@ def helps(table: pd.DataFrame) -> go.Figure:
     """Draw for each λ the probability that a run with projection beats the plain sum's.
 
     Args:
-        table: Of ``ablation.folded``, one family and quality.
+        table: Of ``ablation.assemble``, one family and quality.
     """
     figure = _over_lambda(
         table, "helps", "Does the projection help?", "P(beats the plain sum)", bands=False
@@ -147,7 +147,7 @@ def gains(table: pd.DataFrame) -> go.Figure:
     """Draw for each λ the mean return above the plain sum's, paired by seed and task.
 
     Args:
-        table: Of ``ablation.folded``, one family and quality.
+        table: Of ``ablation.assemble``, one family and quality.
     """
     figure = _over_lambda(
         table, "gain", "… and by how much?", "return above the plain sum", bands=False
@@ -160,7 +160,7 @@ def conflicts(table: pd.DataFrame) -> go.Figure:
     """Draw the share of updates in which the two gradients conflict, over λ.
 
     Args:
-        table: Of ``ablation.folded``, one family and quality.
+        table: Of ``ablation.assemble``, one family and quality.
     """
     title = "How often do the two gradients conflict?"
     figure = _over_lambda(table, "conflict_share", title, "share of updates", bands=False)
@@ -280,7 +280,7 @@ def over_length(table: pd.DataFrame, axis: str, quality: str) -> go.Figure:
     """Draw IQM over one of the two lengths with 95 % intervals, a line per method.
 
     Args:
-        table: Of ``lengths.folded``.
+        table: Of ``lengths.assemble``.
         axis: ``N`` or ``K*``.
         quality: Of the few-shot data.
     """

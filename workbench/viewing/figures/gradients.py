@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
+from workbench.methods import GradientReport
 from workbench.methods.projection import Plane
 from workbench.tuning.loop import TuneStep
 from workbench.viewing.figures.runs import AGREE, CONFLICT, DIFFUSION, DOWNSTREAM, UNTUNED
@@ -21,26 +22,22 @@ LAYER_MEASURES: dict[str, tuple[str, str]] = {
 """What is measured of every parameter tensor: name → a word for a button, what it is."""
 MAX_FRAMES = 100
 _WINDOW = 11
-_PLANE = ("norm_dm", "dt_along", "dt_across", "kept_along", "kept_across", "kept_outside")
 _FONT = {"size": 15}
 
 
-def measured(steps: Sequence[TuneStep], name: str) -> tuple[np.ndarray, np.ndarray]:
-    """Return updates and values of what some updates measured under ``name``, (n,) each."""
-    pairs = [(step.update, step.measured[name]) for step in steps if name in step.measured]
-    x, y = zip(*pairs, strict=True) if pairs else ((), ())
-    return np.array(x, int), np.array(y, float)
+def reports(steps: Sequence[TuneStep]) -> dict[int, GradientReport]:
+    """Return, by its number, how the two gradients of every update met that has two."""
+    return {step.update: step.gradients for step in steps if step.gradients is not None}
 
 
 def layers(steps: Sequence[TuneStep]) -> list[str]:
-    """Return the parameter tensors that were measured one by one, in order; [] if none were."""
-    first = next((step.measured for step in steps if "cosine" in step.measured), {})
-    return [name.removeprefix("cosine/") for name in first if name.startswith("cosine/")]
+    """Return the parameter tensors that are told of one by one, in order; [] if none are."""
+    return list(next((report.tensors for report in reports(steps).values()), {}))
 
 
 def has_plane(steps: Sequence[TuneStep]) -> bool:
-    """Return whether the gradients' places in their plane were measured."""
-    return any("kept_outside" in step.measured for step in steps)
+    """Return whether it is told where the gradients lie in their plane."""
+    return any(report.plane is not None for report in reports(steps).values())
 
 
 def conflict(steps: Sequence[TuneStep], updates: int) -> go.Figure:
@@ -56,8 +53,10 @@ def conflict(steps: Sequence[TuneStep], updates: int) -> go.Figure:
         vertical_spacing=0.07,
         row_heights=[0.46, 0.27, 0.27],
     )
-    x, cosine = measured(steps, "cosine")
-    _, removed = measured(steps, "removed")
+    found = reports(steps)
+    x = np.array(list(found), int)
+    cosine = np.array([report.cosine for report in found.values()], float)
+    removed = np.array([report.removed for report in found.values()], float)
     for name, select, colour in (
         ("they agree", cosine >= 0, AGREE),
         ("they conflict", cosine < 0, CONFLICT),
@@ -130,9 +129,10 @@ def per_layer(steps: Sequence[TuneStep], measure: str, updates: int) -> go.Figur
     """
     word, meaning = LAYER_MEASURES[measure]
     names = layers(steps)
-    columns = [measured(steps, f"{measure}/{name}") for name in names]
-    x = columns[0][0] if columns else np.zeros(0, int)
-    z = np.array([values for _, values in columns]).reshape(len(names), len(x))
+    found = {update: report for update, report in reports(steps).items() if report.tensors}
+    x = np.array(list(found), int)
+    rows = [[getattr(r.tensors[name], measure) for r in found.values()] for name in names]
+    z = np.array(rows, float).reshape(len(names), len(x))
     norm = measure.startswith("norm")
     figure = go.Figure(
         go.Heatmap(
@@ -166,17 +166,17 @@ def plane(steps: Sequence[TuneStep], lam: float, colour: str) -> go.Figure:
         lam: λ.
         colour: "#rrggbb" of the run, for the sum.
     """
-    seen = [step for step in steps if "kept_outside" in step.measured]
-    seen = seen[:: max(1, -(-len(seen) // MAX_FRAMES))]
-    every = [_vectors(Plane(*(s.measured[n] for n in _PLANE)), lam) for s in seen]
+    found = {u: report for u, report in reports(steps).items() if report.plane is not None}
+    seen = list(found)[:: max(1, -(-len(found) // MAX_FRAMES))]
+    every = [_vectors(found[update].plane, lam) for update in seen]
     left, top = _box(every)
     pictures = [
-        [*_arrows(vectors, left, top, colour), _words(step.measured, left, top)]
-        for step, vectors in zip(seen, every, strict=True)
+        [*_arrows(vectors, left, top, colour), _words(found[update], left, top)]
+        for update, vectors in zip(seen, every, strict=True)
     ]
     frames = [
-        go.Frame(name=f"update {step.update}", data=traces, traces=list(range(len(traces))))
-        for step, traces in zip(seen, pictures, strict=True)
+        go.Frame(name=f"update {update}", data=traces, traces=list(range(len(traces))))
+        for update, traces in zip(seen, pictures, strict=True)
     ]
     figure = go.Figure(data=pictures[-1] if pictures else [], frames=frames)
     figure.update_xaxes(
@@ -275,13 +275,13 @@ def _arrow(
     )
 
 
-def _words(measured: Mapping[str, float], left: float, top: float) -> go.Scatter:
+def _words(report: GradientReport, left: float, top: float) -> go.Scatter:
     """Return what the picture cannot show, as text in its corner."""
-    kept = np.hypot(measured["kept_along"], measured["kept_across"])
-    whole = np.hypot(kept, measured["kept_outside"])
-    off = measured["kept_outside"] / whole if whole > 0 else 0.0
+    plane = report.plane
+    whole = np.hypot(np.hypot(plane.kept_along, plane.kept_across), plane.kept_outside)
+    off = plane.kept_outside / whole if whole > 0 else 0.0
     words = (
-        f"cosine {measured['cosine']:.2f} · projection removed {measured['removed']:.0%} of g_DT"
+        f"cosine {report.cosine:.2f} · projection removed {report.removed:.0%} of g_DT"
         f"<br>{off:.0%} of the length of Proj g_DT stands off this plane"
     )
     return go.Scatter(
@@ -295,7 +295,7 @@ def _words(measured: Mapping[str, float], left: float, top: float) -> go.Scatter
     )
 
 
-def _slider(seen: Sequence[TuneStep]) -> dict:
+def _slider(seen: Sequence[int]) -> dict:
     now = {"mode": "immediate", "frame": {"duration": 0, "redraw": False}}
     return {
         "active": len(seen) - 1,
@@ -303,11 +303,11 @@ def _slider(seen: Sequence[TuneStep]) -> dict:
         "pad": {"t": 75, "b": 5},
         "steps": [
             {
-                "label": str(step.update),
+                "label": str(update),
                 "method": "animate",
-                "args": [[f"update {step.update}"], {**now, "transition": {"duration": 0}}],
+                "args": [[f"update {update}"], {**now, "transition": {"duration": 0}}],
             }
-            for step in seen
+            for update in seen
         ],
     }
 

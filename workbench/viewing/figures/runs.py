@@ -156,8 +156,10 @@ def losses(steps: Sequence[TuneStep], updates: int) -> go.Figure:
 
 def gradients(steps: Sequence[TuneStep], updates: int) -> go.Figure:
     """Draw the cosine between g_DM and g_DT per update; below zero the two conflict."""
-    x, cosine = _series(steps, "cosine")
-    _, removed = _series(steps, "removed")
+    seen = [step for step in steps if step.gradients is not None]
+    x = np.array([step.update for step in seen])
+    cosine = np.array([step.gradients.cosine for step in seen], float)
+    removed = np.array([step.gradients.removed for step in seen], float)
     share = f"{100 * np.mean(cosine < 0):.0f} % of updates conflict" if len(x) else ""
     figure = _figure("Do the two gradients fight?", "updates", "cosine of the angle", updates)
     for name, select, colour in (
@@ -216,7 +218,7 @@ def _interval(step: TuneStep) -> tuple[float, float]:
 
 
 def _series(steps: Sequence[TuneStep], name: str) -> tuple[np.ndarray, np.ndarray]:
-    pairs = [(step.update, step.measured[name]) for step in steps if name in step.measured]
+    pairs = [(step.update, step.metrics[name]) for step in steps if name in step.metrics]
     x, y = zip(*pairs, strict=True) if pairs else ((), ())
     return np.array(x), np.array(y, float)
 
