@@ -13,6 +13,7 @@ from workbench.commands import app, assets, data, evaluate, make, notebooks, res
 from workbench.commands import listing as methods
 from workbench.commands import listing as tasks
 from workbench.commands import replay as play
+from workbench.networks.fast.memory import keep_freed_memory
 
 GROUPS = {
     "See what there is": {
@@ -85,6 +86,7 @@ def main() -> None:
         raise SystemExit(2)
     # One thread is faster than two for models this small, and leaves a core free.
     torch.set_num_threads(int(os.environ.get("WORKBENCH_THREADS", "1")))
+    keep_freed_memory()
     try:
         tyro.extras.subcommand_cli_from_dict(VERBS, prog="python -m workbench")
     except _INPUT as error:

@@ -61,5 +61,5 @@ def test_it_picks_better_prompts(toy, model, demos):
     import torch
 
     learner = METHODS[NAME]().start(model, demos, torch.Generator().manual_seed(0))
-    losses = [learner.update()["loss_dt"] for _ in range(12)]
+    losses = [learner.update().metrics["loss_dt"] for _ in range(12)]
     assert sum(losses[-4:]) < sum(losses[:4])

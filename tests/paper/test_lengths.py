@@ -8,7 +8,7 @@ import pytest
 from workbench.data.qualities import QUALITIES
 from workbench.paper.lengths import LENGTHS, METHODS, assemble, cell, specs
 from workbench.paper.measured import Runs
-from workbench.viewing.figures import ablation as figures_lengths
+from workbench.viewing.figures import lengths as figures_lengths
 
 
 def rows(specs, value):

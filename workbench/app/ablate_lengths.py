@@ -9,7 +9,7 @@ from workbench.app.charts import chart, offer_figures, offer_table
 from workbench.app.known_runs import Known
 from workbench.paper import lengths
 from workbench.tasks import find
-from workbench.viewing.figures import ablation as figures_lengths
+from workbench.viewing.figures import lengths as figures_lengths
 
 _WORDS = {
     "N": "Diffusion steps between noise and prompt. The networks that ship have N = 20; a chain "

@@ -17,6 +17,7 @@ import traitlets
 from IPython.display import Markdown, display
 from plotly.offline import get_plotlyjs
 
+from workbench.networks.fast.memory import keep_freed_memory
 from workbench.runs.store import RunStore
 
 QUICK = "WORKBENCH_QUICK"
@@ -31,6 +32,7 @@ def begin() -> bool:
     for networks this small.
     """
     torch.set_num_threads(1)
+    keep_freed_memory()
     pio.renderers.default = os.environ.get("PLOTLY_RENDERER", "plotly_mimetype+notebook")
     pio.templates.default = "plotly_white"
     return os.environ.get(QUICK, "") not in ("", "0")
