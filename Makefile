@@ -2,7 +2,7 @@
 # CUDA or another build of torch: make install TORCH_INDEX=<wheel index of that build>
 PYTHON ?= python3
 VENV ?= .venv
-EXTRAS ?= collect,lab,dev
+EXTRAS ?= collect,lab,dev,docs
 TORCH_VERSION ?= $(shell sed -n 's/^torch==//p' constraints.txt)
 TORCH_INDEX ?=
 
@@ -32,9 +32,12 @@ lab: export JUPYTER_CONFIG_PATH := $(CURDIR)/jupyter
 lab: install
 	$(BIN)/python -m jupyterlab --ServerApp.root_dir=notebooks
 
-# The notebooks as pages, docs/notebooks; in some minutes; needs a Chromium.
+# The documentation, build/site/index.html: built without a network, the lessons executed, a warning
+# is an error. What was executed is kept in build/ until the package or a notebook changes.
 docs: install
-	$(BIN)/python -m workbench notebooks
+	$(BIN)/python -m sphinx --quiet --nitpicky --fail-on-warning --keep-going \
+		--doctree-dir build/site.doctrees docs build/site
+	@echo "open build/site/index.html"
 
 test: install
 	$(BIN)/python -m ruff check .

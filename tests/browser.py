@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from workbench.commands.browser import FLAGS
+from tools.browser import FLAGS, NAMES
 
 ROOT = Path(__file__).parents[1]
 
@@ -71,8 +71,7 @@ def laboratory(folder):
 def opened(init_script=""):
     """Open an empty page; at the end no error may have been logged and no request have left."""
     api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
-    names = ("chromium", "chromium-browser", "google-chrome")
-    browser = next(filter(None, map(shutil.which, names)), None)
+    browser = next(filter(None, map(shutil.which, NAMES)), None)
     if browser is None:
         pytest.skip("there is no Chromium")
     with api.sync_playwright() as playwright:

@@ -5,7 +5,7 @@ import tomllib
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
-EXTRAS = ("collect", "lab", "dev")
+EXTRAS = ("collect", "lab", "dev", "docs")
 
 
 def canonical(name):

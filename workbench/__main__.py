@@ -12,17 +12,17 @@ import tyro
 from workbench.commands import (
     app,
     assets,
-    browser,
     data,
     evaluate,
     listing,
     make,
     notebooks,
-    readme,
     replay,
+    results,
     sweep,
     table,
 )
+from workbench.networks.fast.memory import keep_freed_memory
 
 GROUPS = {
     "See what there is": {
@@ -56,9 +56,7 @@ GROUPS = {
         "hyper": make.hyper,
         "record": make.record,
         "reproduce-assets": assets.reproduce_assets,
-        "readme": readme.readme,
-        "screenshots": browser.screenshots,
-        "timings": browser.timings,
+        "results": results.results,
         "notebooks": notebooks.notebooks,
     },
 }
@@ -97,6 +95,7 @@ def main() -> None:
         raise SystemExit(2)
     # One thread is faster than two for models this small, and leaves a core free.
     torch.set_num_threads(int(os.environ.get("WORKBENCH_THREADS", "1")))
+    keep_freed_memory()
     try:
         tyro.extras.subcommand_cli_from_dict(VERBS, prog="python -m workbench")
     except _INPUT as error:

@@ -8,7 +8,7 @@ from workbench.app import compare, compare_claims, jobs
 from workbench.app.known_runs import known_runs
 from workbench.data.qualities import QUALITIES
 from workbench.paper.claims import CLAIMS, findings
-from workbench.paper.measured import assemble
+from workbench.paper.measured import CAUTION, assemble
 from workbench.paper.tables import PUBLISHED, TABLES, cells, runs_of
 from workbench.runs.run_table import load_results, results_path
 from workbench.runs.store import RunStore
@@ -33,6 +33,13 @@ def page(tmp_path, monkeypatch):
 
 def texts(page):
     return "\n".join(i.value for kind in (page.markdown, page.caption, page.info) for i in kind)
+
+
+@pytest.mark.parametrize("table", ["Table 1", "Claims"])
+def test_the_caution_stands_first(page, table):
+    page.query_params["table"] = table
+    assert [w.value for w in page.run().warning] == [CAUTION]
+    assert not page.exception
 
 
 def test_measured_and_published_stand_side_by_side(page):

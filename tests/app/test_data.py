@@ -11,7 +11,7 @@ from tests.conftest import record
 from tests.exchange.test_received import as_pickle
 from workbench.app import data, serving
 from workbench.app.data_sets import plain
-from workbench.app.data_upload import link
+from workbench.app.links import task_params
 from workbench.data import own_sets
 from workbench.data.qualities import QUALITIES
 from workbench.shipped import assets
@@ -175,7 +175,7 @@ def test_the_link_opens_the_first_page_with_the_data_chosen(tmp_path, monkeypatc
     task = FAMILIES["cheetah-vel"].task(15)
     own_sets.save("theirs", assets.demos(task, "random"))
     app = AppTest.from_file(str(serving.SCRIPT), default_timeout=40)
-    for name, value in link(task, "own:theirs").items():
+    for name, value in task_params(task, "own:theirs").items():
         app.query_params[name] = value
     app.run()
     assert not app.exception

@@ -15,6 +15,7 @@ import torch
 
 from tests.benchmarks import cases, figure, growth
 from tests.benchmarks.timing import Result
+from workbench.networks.fast.memory import keep_freed_memory
 from workbench.runs.sweep import machine
 
 DOCS = Path(__file__).resolve().parents[2] / "docs"
@@ -76,6 +77,7 @@ def main() -> None:
         parser.error(f"--repeats must be a whole number from 1 up: got {asked.repeats}.")
     warnings.filterwarnings("ignore")
     torch.set_num_threads(1)
+    keep_freed_memory()  # as the command line does
     path = asked.out / "bench.json"
     kept = json.loads(path.read_text()) if path.exists() else {"parts": {}, "growth": []}
     kept |= {"machine": machine(), "repeats": asked.repeats}

@@ -283,17 +283,6 @@ def test_the_search_runs_its_candidates_and_keeps_them(call, monkeypatch):
     assert made == "python -m workbench table search --run --keep"
 
 
-def test_a_search_may_be_of_some_methods_alone():
-    from workbench.tuning import presets
-
-    found = presets.search(["prompt-tuning-dt/online", "hdt"])
-    assert {spec.method for spec in found} == {"prompt-tuning-dt", "hdt"}
-    assert {spec.settings.get("scorer") for spec in found} == {"online", None}
-    assert len(found) == 6 * 9
-    assert {spec.split for spec in found} == {"validation"}
-    assert set(presets.CHOSEN) >= set(presets.CANDIDATES)
-
-
 @pytest.mark.parametrize(
     ("words", "hint"),
     [

@@ -1,28 +1,32 @@
-"""The transformer: what may influence what, its fast path, and its file."""
+"""The transformer: what may influence what, how it acts, plainly and from a cache, and its file."""
 
 import dataclasses
+import time
 
 import numpy as np
 import pytest
 import torch
 
-from tests.conftest import TOY_SIZES, build_model
+from tests.conftest import TOY_SIZES, build_model, record
 from workbench.data.rollout import rollout
-from workbench.data.trajectory import Segment
+from workbench.data.trajectory import Segment, Trajectories
 from workbench.networks.checkpoint import read_checkpoint
-from workbench.networks.fast import inference
-from workbench.networks.fast.inference import (
-    Perceptron,
-    Product,
-    _by_parts,
-    _parts,
-    has_bf16,
-    onednn,
-)
+from workbench.networks.fast import checked, inference
+from workbench.networks.fast.checked import Double
+from workbench.networks.fast.inference import ActFromCache
+from workbench.networks.fast.processor import has_bf16
 from workbench.networks.prompt_dt import ModelConfig, PromptDT, PromptedPolicy, dropout
 from workbench.tasks import find
+from workbench.upkeep import doctor
 
 K, K_STAR, T = TOY_SIZES.context_length, TOY_SIZES.prompt_length, 12
+
+
+@pytest.fixture(params=["plain", "fast"])
+def way(request, monkeypatch):
+    """Each way of acting, whatever a trial would say on this machine."""
+    monkeypatch.setattr(Double, "choose", lambda double, *_: getattr(double, request.param))
+    return request.param
 
 
 def changed(segment, rows, by=3.0):
@@ -83,6 +87,7 @@ def block_rows(k):
     return rows
 
 
+@pytest.mark.usefixtures("way")
 @pytest.mark.parametrize("k", [1, 2, 3, 4, 6])
 def test_block_mode_equals_the_forward_pass_on_the_rows_that_it_keeps(toy, prompts, k):
     model = build_model(toy, dataclasses.replace(TOY_SIZES, n_layers=3, context_length=k), seed=3)
@@ -91,6 +96,7 @@ def test_block_mode_equals_the_forward_pass_on_the_rows_that_it_keeps(toy, promp
     check_rollout(model, prompts, steps, block_rows(k))
 
 
+@pytest.mark.usefixtures("way")
 def test_block_mode_works_without_a_prompt(toy, model):
     policy = PromptedPolicy(model, Segment.empty(toy), target_return=3.0, mode="block")
     steps = list(rollout(policy, toy.task(5), [1, 2]))
@@ -99,16 +105,25 @@ def test_block_mode_works_without_a_prompt(toy, model):
 
 @pytest.mark.parametrize("k", [1, 2, 3, 4])
 @pytest.mark.parametrize("mode", ["exact", "block"])
-def test_what_is_kept_of_many_rows_equals_the_forward_pass(toy, prompts, monkeypatch, mode, k):
-    monkeypatch.setattr(inference, "_MANY", 0)
-    kept, first = [], inference.Layers.first
-    monkeypatch.setattr(inference.Layers, "first", lambda *a: kept.append(1) or first(*a))
+def test_many_rows_equal_the_forward_pass_too(toy, prompts, monkeypatch, mode, k):
+    monkeypatch.setattr(inference, "MANY_ROWS", 0)
+    monkeypatch.setattr(Double, "choose", lambda double, *_: double.fast)
     model = build_model(toy, dataclasses.replace(TOY_SIZES, n_layers=3, context_length=k), seed=3)
     policy = PromptedPolicy(model, prompts, target_return=3.0, mode=mode)
     steps = list(rollout(policy, toy.task(5), [1, 2, 3, 4]))
     exact = [max(0, t + 1 - k) for t in range(T)]
     check_rollout(model, prompts, steps, exact if mode == "exact" else block_rows(k))
-    assert len(kept) == T > 2 * k + 2, "what is kept must have been moved"
+
+
+@torch.inference_mode()
+@pytest.mark.parametrize("mode", ["exact", "block"])
+def test_the_cache_may_skip_steps(toy, model, prompts, mode):
+    """A trial does, for it needs no actions in between."""
+    rows = Trajectories(record(toy.task(2), 3)).segments(np.arange(3), np.zeros(3, int), T)
+    act = ActFromCache(model, prompts, mode, longest=K + 1)
+    for begin, t in ((0, 0), (0, K), (K, K + 1), (T - 3, T - 1)):
+        wanted = model(prompts, rows[:, begin : t + 1])[:, -1]
+        torch.testing.assert_close(act(rows, begin, t), wanted, rtol=0, atol=1e-5)
 
 
 def test_bfloat16_is_near_and_only_where_it_pays(toy, model, prompts):
@@ -127,6 +142,7 @@ def test_bfloat16_is_near_and_only_where_it_pays(toy, model, prompts):
 
 
 @pytest.mark.skipif(not has_bf16(), reason="this processor has no bfloat16")
+@pytest.mark.usefixtures("way")
 @pytest.mark.parametrize("mode", ["exact", "block"])
 def test_every_step_in_bfloat16_is_near_the_forward_pass(toy, prompts, mode):
     sizes = dataclasses.replace(TOY_SIZES, n_layers=3)
@@ -159,6 +175,7 @@ def test_copies_of_a_prepared_model_have_numbers_of_their_own(model, prompts, co
     assert not torch.allclose(copied, before, atol=0.05)
 
 
+@pytest.mark.usefixtures("way")
 def test_adapters_act_in_every_mode_and_precision(toy, model, prompts):
     tuned = model.with_adapters(4)
     with torch.no_grad():
@@ -179,59 +196,57 @@ def test_an_unknown_mode_or_precision_is_refused(model, prompts, wrong):
         PromptedPolicy(model, prompts, **wrong)
 
 
-@torch.inference_mode()
-@pytest.mark.parametrize(
-    ("n_in", "n_out"), [(128, 384), (128, 128), (128, 512), (512, 128), (1, 3)]
-)
-@pytest.mark.parametrize("rows", [1, 2, 40, 413, 1180])
-def test_a_product_has_the_very_bits_of_the_plain_one(rows, n_in, n_out, rng):
-    layer = torch.nn.Linear(n_in, n_out)
-    x = torch.randn(rows, n_in, generator=rng)
-    product = Product(layer, torch.float32)
-    assert torch.equal(product(x), layer(x))
-    assert torch.equal(product(x, relu=True), layer(x).relu())
-    assert torch.equal(product(x.view(1, rows, n_in))[0], layer(x))
-    near = Product(layer, torch.float32, same_bits=False)
-    torch.testing.assert_close(near(x, relu=True), layer(x).relu())
-
-
-@torch.inference_mode()
-@pytest.mark.parametrize("rows", [1, 2, 40, 413, 1180])
-def test_a_hidden_layer_made_in_parts_has_the_very_bits_of_the_whole(rows, rng):
-    up, down = torch.nn.Linear(128, 512), torch.nn.Linear(512, 128)
-    h, x = (torch.randn(1, rows, 128, generator=rng) for _ in range(2))
-    want = x + down(up(h).relu())
-    assert torch.equal(Perceptron(up, down, torch.float32, same_bits=True)(h, x), want)
-    near = Perceptron(up, down, torch.float32, same_bits=False)
-    torch.testing.assert_close(near(h, x), want)
-
-
-@pytest.mark.skipif(onednn is None, reason="this build of torch has no oneDNN")
-@torch.inference_mode()
-def test_products_in_parts_are_products(rng):
-    layer = torch.nn.Linear(10, 7)
-    x = torch.randn(5, 10, generator=rng)
-    for summed in (3, 5, 10):
-        got = _by_parts(x, _parts(layer.weight, summed), layer.bias, relu=True)
-        torch.testing.assert_close(got, layer(x).relu())
-
-
+@pytest.mark.usefixtures("way")
 def test_acting_step_by_step_equals_the_forward_pass_at_every_timestep(toy, model, prompts):
     policy = PromptedPolicy(model, prompts, target_return=3.0)
     check_rollout(model, prompts, list(rollout(policy, toy.task(5), [1, 2, 3, 4, 5])))
 
 
+@pytest.mark.usefixtures("way")
 def test_acting_without_a_prompt_equals_the_forward_pass(toy, model):
     prompt = Segment.empty(toy)
     policy = PromptedPolicy(model, prompt, target_return=3.0)
     check_rollout(model, prompt, list(rollout(policy, toy.task(5), [1, 2])))
 
 
+@pytest.mark.usefixtures("way")
 @pytest.mark.parametrize("layers", [1, 3])
 def test_any_depth_acts_as_it_predicts(toy, prompts, layers):
     model = build_model(toy, dataclasses.replace(TOY_SIZES, n_layers=layers), seed=3)
     policy = PromptedPolicy(model, prompts, target_return=3.0)
     check_rollout(model, prompts, list(rollout(policy, toy.task(2), [1, 2, 3])))
+
+
+def broken(act):
+    """Return ways in which the cache may fail on a machine, by what is said of them."""
+
+    def other_numbers(*given):
+        return act(*given) + 0.001
+
+    def raises(*given):
+        raise RuntimeError("could not create a primitive")
+
+    def sleeps(*given):
+        time.sleep(0.2)
+        return act(*given)
+
+    return {"differ by 0.00": other_numbers, "RuntimeError: could": raises, "0.": sleeps}
+
+
+@pytest.mark.parametrize("said", ["differ by 0.00", "RuntimeError: could", "0."])
+def test_a_cache_that_fails_is_not_used_and_the_doctor_says_so(
+    toy, model, prompts, monkeypatch, said
+):
+    monkeypatch.setattr(checked, "_verdicts", {})
+    monkeypatch.setattr(checked, "_ROUNDS", 1)
+    monkeypatch.setattr(ActFromCache, "__call__", broken(ActFromCache.__call__)[said])
+    policy = PromptedPolicy(model, prompts, target_return=3.0)
+    assert not isinstance(policy.start([1]).next_actions, ActFromCache)
+    check_rollout(model, prompts, list(rollout(policy, toy.task(5), [1, 2])))
+    found = {f.name: f for f in doctor.doubles()}
+    assert found["acting, exact fp32"].level == "warning"
+    assert "not used, the plain way is: " in found["acting, exact fp32"].text
+    assert said in found["acting, exact fp32"].text
 
 
 def test_the_target_return_is_the_familys_unless_given(toy, model, prompts):

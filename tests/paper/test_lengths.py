@@ -6,9 +6,9 @@ import pandas as pd
 import pytest
 
 from workbench.data.qualities import QUALITIES
-from workbench.paper.lengths import LENGTHS, METHODS, cell, folded, specs
+from workbench.paper.lengths import LENGTHS, METHODS, assemble, cell, specs
 from workbench.paper.measured import Runs
-from workbench.viewing.figures.ablation import over_length
+from workbench.viewing.figures.lengths import over_length
 
 
 def rows(specs, value):
@@ -45,7 +45,7 @@ def test_a_cell_is_the_mean_over_its_own_runs():
     by_length = {n: cell(n, "prompt-diffuser", "expert") for n in LENGTHS}
     five, fifty = (by_length[n] for n in LENGTHS if n.variant in ("n-5", "n-50"))
     runs = rows([*five, *fifty[:-1]], lambda spec: -10.0 if spec.variant == "n-5" else -20.0)
-    table = folded(runs, resamples=50).set_index(["axis", "value", "method", "quality"])
+    table = assemble(runs, resamples=50).set_index(["axis", "value", "method", "quality"])
     whole = table.loc[("N", 5, "Prompt Diffuser", "expert")]
     assert (whole["iqm"], whole["seeds"], whole["runs"]) == (-10.0, 3, 15)
     part = table.loc[("N", 50, "Prompt Diffuser", "expert")]
@@ -59,7 +59,7 @@ def test_a_cell_is_the_mean_over_its_own_runs():
 def test_the_figure_draws_what_was_run_and_nothing_else(axis):
     some = [spec for n in LENGTHS if n.axis == axis and n.variant for spec in
             cell(n, "prompt-diffuser", "random")]  # fmt: skip
-    figure = over_length(folded(rows(some, lambda _: -5.0), 50), axis, "random")
+    figure = over_length(assemble(rows(some, lambda _: -5.0), 50), axis, "random")
     (line,) = figure.data
     assert line.name.startswith("Prompt Diffuser")
     values = [n.value for n in LENGTHS if n.axis == axis]

@@ -1,4 +1,4 @@
-"""The README's worked example of a new family, run as it stands there."""
+"""The documentation's worked example of a new family, run as it stands there."""
 
 import re
 import sys
@@ -11,15 +11,15 @@ import pytest
 from tests import test_all_tasks as rules
 from workbench.data.behaviour import BehaviourConfig, collect, train_behaviour
 from workbench.tasks import FAMILIES
-from workbench.viewing.scene import render
+from workbench.viewing.scene import geometry
 from workbench.viewing.scene.appearance import goal_words
 
-README = Path(__file__).parents[2] / "README.md"
+GUIDE = Path(__file__).parents[2] / "docs" / "adding_a_family.md"
 
 
 @pytest.fixture(scope="module")
 def example():
-    (text,) = re.findall(r"```python\n(\"\"\"Swimmer-vel.*?)```", README.read_text(), re.DOTALL)
+    (text,) = re.findall(r"```python\n(\"\"\"Swimmer-vel.*?)```", GUIDE.read_text(), re.DOTALL)
     module = types.ModuleType("swimmer")
     sys.modules["swimmer"] = module
     exec(compile(text, "swimmer.py", "exec"), vars(module))
@@ -66,8 +66,8 @@ def test_the_example_learns_is_collected_and_is_shown(family):
     first, second = collect(last.policy, task, 2, seed=0)
     assert first.task == second.task == task
     assert not np.array_equal(first.observations, second.observations)
-    poses = render.poses(task, first.states)
+    poses = geometry.poses(task, first.states)
     assert poses.shape[0] == len(first)
     assert np.isfinite(poses).all()
     assert goal_words(task)
-    assert any(geom["visible"] for geom in render.scene(task)["geoms"])
+    assert any(geom["visible"] for geom in geometry.scene(task)["geoms"])

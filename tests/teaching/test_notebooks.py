@@ -13,7 +13,7 @@ from workbench.paper import ablation
 from workbench.paper.claims import CLAIMS
 from workbench.runs import run_table
 from workbench.shipped import assets
-from workbench.teaching import handouts
+from workbench.teaching import execution
 from workbench.teaching.exercises import EXERCISES
 
 WHY = "the extra `lab` is not installed: make install EXTRAS=collect,lab,dev"
@@ -41,8 +41,8 @@ def prose(cell):
 
 
 def test_there_are_notebooks():
-    assert [path.stem for path in LESSONS] == list(handouts.LESSONS)
-    assert set(handouts.PAGES) == {path.stem for path in NOTEBOOKS}
+    assert [path.stem for path in LESSONS] == list(execution.LESSONS)
+    assert set(execution.NOTEBOOKS) == {path.stem for path in NOTEBOOKS}
 
 
 @every_notebook

@@ -29,7 +29,7 @@ def every_panel():
         panels.Demonstrations(),
         panels.Explorer(lambda n: go.Figure(), n=ipywidgets.IntSlider(tooltip="A number.")),
         panels.Scrubber(lambda k: go.Figure(), 4),
-        panels.Replay(panels.shipped_comparison()),
+        panels.Replay(panels.recorded_run()),
         live_panels.Prompted(),
         live_panels.Tuning(),
     ]
@@ -147,7 +147,7 @@ def test_a_scrubber_counts_diffusion_steps_down():
 
 
 def test_a_replay_has_both_robots_and_the_curves():
-    panel = panels.Replay(panels.shipped_comparison())
+    panel = panels.Replay(panels.recorded_run())
     shown, drawn = panel.children
     assert [c["label"] for c in shown.payload["columns"]] == ["untuned prompt", "generated prompt"]
     assert len(drawn.figures) == 3
@@ -156,7 +156,7 @@ def test_a_replay_has_both_robots_and_the_curves():
 def test_a_missing_recording_says_how_to_make_it(monkeypatch, tmp_path):
     monkeypatch.setattr(assets, "ROOT", tmp_path)
     with pytest.raises(ValueError, match="python -m workbench record cheetah-vel"):
-        panels.shipped_comparison()
+        panels.recorded_run()
 
 
 def test_two_prompts_are_run_and_shown():

@@ -1,4 +1,8 @@
-"""The page of the ablation: λ × projection as a map, as curves, and as a sweep that fills them."""
+"""The page Ablate: λ × projection as a map, as curves, and as a sweep that fills them.
+
+Its numbers are ``paper/ablation.assemble`` of all runs that there are: those that ship as tables
+(``assets/results``) and the reader's own.
+"""
 
 from __future__ import annotations
 
@@ -60,11 +64,11 @@ def prepare() -> None:
     tasks = tuple(task.index for task in evaluated_tasks(first()))
     grid = Grid(usual.family, usual.lambdas, usual.projections, ("medium",), tasks=tasks)
     _lacking(grid, known.key, known)
-    _folded(grid, known.key, known)
+    _assembled(grid, known.key, known)
 
 
 def _offers() -> Offers:
-    """Return what the addresses of the page may say."""
+    """Return the values that an address of the page may have."""
     labels = with_models()
     family = labels.get(st.query_params.get("ablate-robot", ""), first())
     lams = [f"{lam:g}" for lam in LAMBDAS]
@@ -194,7 +198,7 @@ def _live(grid: Grid, runs_page, was_active: bool) -> None:
         st.rerun()
     sweeps.show_sweep(SWEEP, "ablate")
     known = known_runs()
-    table = _folded(grid, known.key, known)
+    table = _assembled(grid, known.key, known)
     if not table["seeds"].any():
         st.info(
             "No cell of this grid has a seed that has run all of its tasks. Choose another robot "
@@ -208,8 +212,8 @@ def _live(grid: Grid, runs_page, was_active: bool) -> None:
 
 
 @st.cache_resource(max_entries=16, show_spinner=False)
-def _folded(grid: Grid, made: tuple, _known: Known) -> pd.DataFrame:
-    return ablation.folded(_known.runs, [grid], scores.RESAMPLES)
+def _assembled(grid: Grid, made: tuple, _known: Known) -> pd.DataFrame:
+    return ablation.assemble(_known.runs, [grid], scores.RESAMPLES)
 
 
 def _map_and_cell(grid: Grid, table: pd.DataFrame, known: Known, runs_page) -> None:

@@ -9,7 +9,7 @@ from workbench.app.charts import chart, offer_figures, offer_table
 from workbench.app.known_runs import Known
 from workbench.paper import lengths
 from workbench.tasks import find
-from workbench.viewing.figures.ablation import over_length
+from workbench.viewing.figures.lengths import over_length
 
 _WORDS = {
     "N": "Diffusion steps between noise and prompt. The networks that ship have N = 20; a chain "
@@ -32,7 +32,7 @@ def show(family: str, quality: str, known: Known) -> None:
         label = find(lengths.FAMILY).label
         st.caption(f"Other lengths were run on {label} only. Choose it on the left to see them.")
         return
-    table = _folded(known.key, known)
+    table = _assembled(known.key, known)
     part = table[table["quality"] == quality]
     if not part["seeds"].any():
         st.info(
@@ -58,5 +58,5 @@ def show(family: str, quality: str, known: Known) -> None:
 
 
 @st.cache_resource(max_entries=4, show_spinner=False)
-def _folded(made: tuple, _known: Known) -> pd.DataFrame:
-    return lengths.folded(_known.runs)
+def _assembled(made: tuple, _known: Known) -> pd.DataFrame:
+    return lengths.assemble(_known.runs)

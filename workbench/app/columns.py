@@ -1,4 +1,4 @@
-"""What stands in a column: the steps of a run, wherever they come from."""
+"""What stands in a column of Explore: the steps of a run, wherever they come from."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ Origin = Literal["job", "own", "recorded", "preview", "nothing"]
 
 
 @dataclass(frozen=True, eq=False)
-class PageColumn:
+class Column:
     """One column of the page.
 
     Attributes:
@@ -64,27 +64,27 @@ class PageColumn:
 
     @property
     def content(self) -> tuple[Any, ...]:
-        """What tells what the player draws of it from anything else, for caches."""
+        """A key for caches: it changes when the player would draw something else."""
         moments = sum(1 for step in self.steps if step.snapshot or step.trace)
         return (self.spec.id, self.name, self.label, moments, self.newest is None)
 
 
-def column_of(name: str, label: str, colour: str, spec: RunSpec) -> PageColumn:
+def column_of(name: str, label: str, colour: str, spec: RunSpec) -> Column:
     """Return a column with the best that is known of its run: its job, the stores, a preview."""
     entry = jobs.QUEUE.find(spec.id)
     fixed = {"name": name, "label": label, "colour": colour, "spec": spec, "entry": entry}
     if entry is not None and (items := entry.items):
-        return PageColumn(steps=without_preview(items), origin="job", **fixed)
+        return Column(steps=without_preview(items), origin="job", **fixed)
     for store, origin in ((jobs.OWN, "own"), (jobs.SHIPPED, "recorded")):
         if spec.id in store and (steps := _stored(store, spec)):
-            return PageColumn(steps=steps, origin=origin, **fixed)
+            return Column(steps=steps, origin=origin, **fixed)
     try:
-        return PageColumn(steps=(_preview(spec.id, spec),), origin="preview", **fixed)
+        return Column(steps=(_preview(spec.id, spec),), origin="preview", **fixed)
     except (ValueError, OSError) as error:
-        return PageColumn(steps=(), origin="nothing", problem=str(error), **fixed)
+        return Column(steps=(), origin="nothing", problem=str(error), **fixed)
 
 
-def untuned_of(columns: list[PageColumn]) -> TuneStep | None:
+def untuned_of(columns: list[Column]) -> TuneStep | None:
     """Return the evaluated untuned prompt that all columns share and none of them is, or None."""
     specs = {column.spec.untuned.id: column.spec.untuned for column in columns}
     if len(specs) != 1 or any(column.spec.id in specs for column in columns):
@@ -95,7 +95,7 @@ def untuned_of(columns: list[PageColumn]) -> TuneStep | None:
     return steps[0] if steps else None
 
 
-def payload_of(columns: list[PageColumn], model: PromptDT) -> dict[str, Any] | None:
+def payload_of(columns: list[Column], model: PromptDT) -> dict[str, Any] | None:
     """Return what the player draws, or None if there is nothing at all."""
     if not any(step.snapshot for column in columns for step in column.steps):
         return None
@@ -104,7 +104,7 @@ def payload_of(columns: list[PageColumn], model: PromptDT) -> dict[str, Any] | N
 
 
 @st.cache_resource(max_entries=24, show_spinner=False)
-def _payload(key: tuple, _columns: list[PageColumn], _model: PromptDT) -> dict[str, Any]:
+def _payload(key: tuple, _columns: list[Column], _model: PromptDT) -> dict[str, Any]:
     task = _columns[0].spec.resolved_task
     shown = [
         from_runs.Shown(c.name, c.label, c.colour, c.steps, _demos(c.spec), key=c.spec.id)

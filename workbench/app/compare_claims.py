@@ -13,7 +13,7 @@ from workbench.app.known_runs import Known
 from workbench.app.links import runs_url
 from workbench.app.page import paint_first
 from workbench.paper import scores
-from workbench.paper.claims import CLAIMS, NEAR, Comparison, findings
+from workbench.paper.claims import CLAIMS, NEAR, ClaimComparison, findings
 from workbench.viewing.figures.claims import differences
 
 VERDICTS = {
@@ -88,7 +88,7 @@ def _judged(made: tuple, _known: Known) -> pd.DataFrame:
     )
 
 
-def _name(comparison: Comparison, cell: tuple[str, str]) -> str:
+def _name(comparison: ClaimComparison, cell: tuple[str, str]) -> str:
     """Return what stands in a cell: its row, or in table 2 its column, the method."""
     return cell[1] if comparison.table == "2" else cell[0]
 

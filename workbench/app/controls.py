@@ -1,4 +1,4 @@
-"""What the first page is asked for: one task, and what stands in A and in B. All in the URL."""
+"""The controls of the page Explore: one task, and the settings of A and of B. All in the URL."""
 
 from __future__ import annotations
 
@@ -6,7 +6,8 @@ from dataclasses import dataclass
 
 import streamlit as st
 
-from workbench.app.families import choose_family
+from workbench.app.families import choose_family, with_models
+from workbench.app.links import GUIDANCE, SHARED, VIEWS, Offers
 from workbench.data import own_sets
 from workbench.data.qualities import QUALITIES
 from workbench.methods import METHODS
@@ -17,12 +18,6 @@ from workbench.tuning.presets import CHOSEN, LAMBDAS, PAIRS, Side, first_task, m
 from workbench.tuning.spec import RunSpec
 from workbench.viewing.scene.appearance import goal_words
 
-GUIDANCE = {
-    "both": "both losses",
-    "diffusion": "diffusion loss alone",
-    "downstream": "downstream loss alone",
-}
-SHARED = "shared"
 STARTS = {"a": PAIRS["Untuned | tuned"][0], "b": PAIRS["Untuned | tuned"][1]}
 """What the columns hold before anybody chooses."""
 BADGES = {"a": ":blue-badge[**A**]", "b": ":orange-badge[**B**]"}
@@ -53,6 +48,34 @@ class Setting:
         """Return the run of one column."""
         task = self.task
         return side.spec(task.family, task.index, self.quality, self.updates, self.seed)
+
+
+def explore_offers() -> Offers:
+    """Return the values that an address of the first page may have."""
+    labels = with_models()
+    family = labels.get(st.query_params.get("robot", ""), next(iter(labels.values())))
+    tasks = {goal_words(task): task for task in family.tasks("test")}
+    task = tasks.get(st.query_params.get(f"{family.name}-task", ""))
+    sets = (*QUALITIES, *own_sets.qualities(task or family.task(first_task(family.name))))
+    offers = {
+        "robot": ("robot", labels),
+        f"{family.name}-task": ("task", tasks),
+        "quality": ("data", sets),
+        "updates": ("updates", [str(n) for n in range(50, 501)]),
+        "seed": ("seed", [str(n) for n in range(10_000)]),
+        "view": ("view", VIEWS),
+    }
+    methods = [method_label(method) for method in methods_of(family)[0]]
+    for side in "ab":
+        of = f"of {side.upper()}"
+        offers |= {
+            f"{side}-method": (f"method {of}", methods),
+            f"{side}-lam": (f"λ {of}", [f"{v:g}" for v in LAMBDAS]),
+            f"{side}-projection": (f"projection {of}", MODES),
+            f"{side}-guidance": (f"guidance {of}", tuple(GUIDANCE.values())),
+            f"{side}-data": (f"data {of}", (SHARED, *sets)),
+        }
+    return offers
 
 
 def choose_setting() -> Setting:

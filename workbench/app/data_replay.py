@@ -13,9 +13,9 @@ from workbench.tasks import Task, find
 from workbench.viewing.figures.colours import look
 from workbench.viewing.figures.data import coverage_map, spread
 from workbench.viewing.player.component import payload, player
-from workbench.viewing.player.contents import MAX_COLUMNS, Column
-from workbench.viewing.player.from_runs import chart_of, run_of
-from workbench.viewing.scene import render
+from workbench.viewing.player.contents import MAX_COLUMNS, PlayerColumn
+from workbench.viewing.player.from_runs import chart_of, episode_of
+from workbench.viewing.scene import geometry
 
 Stamps = tuple[tuple[str, int], ...]
 """Names of sets, each with the time that its file was written."""
@@ -62,10 +62,10 @@ def _packed(task: Task, stamps: Stamps, which: str) -> dict:
         demos = sorted(_demos(task, name, changed), key=lambda t: -t.episode_return)
         episode = demos[{"best": 0, "median": len(demos) // 2, "worst": -1}[which]]
         label = f"{name}: return {episode.episode_return:.1f}".replace("-", "−")
-        columns.append(Column(letter, label, look(name).colour, (run_of(episode),)))
+        columns.append(PlayerColumn(letter, label, look(name).colour, (episode_of(episode),)))
     return payload(
         id=f"{task}-{which}-{stamps}",
-        scene=render.scene(task),
+        scene=geometry.scene(task),
         columns=columns,
         chart=chart_of(task),
         actions=[variable.name for variable in find(task.family).actions],

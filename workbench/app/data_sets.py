@@ -2,25 +2,17 @@
 
 from __future__ import annotations
 
-import re
-
 import numpy as np
 import pandas as pd
 import streamlit as st
 
+from workbench.app.page import plain
 from workbench.data import own_sets
 from workbench.data.qualities import QUALITIES
 from workbench.exchange.report import return_summary
 from workbench.shipped import assets
 from workbench.tasks import Task, find
 from workbench.viewing.figures.data import return_strips
-
-_MARKDOWN = re.compile(r"([\\*_{}\[\]()#+\-.!|<>$~:&])")
-
-
-def plain(text: str) -> str:
-    """Return text from a file or its name so that Markdown shows it and does nothing else."""
-    return _MARKDOWN.sub(r"\\\1", " ".join(text.replace("`", "'").split()))
 
 
 @st.cache_data(max_entries=64, show_spinner=False)

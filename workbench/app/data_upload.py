@@ -10,7 +10,9 @@ import numpy as np
 import pandas as pd
 import streamlit as st
 
-from workbench.app.data_sets import compare_sets, plain, sets_of, show_returns
+from workbench.app.data_sets import compare_sets, sets_of, show_returns
+from workbench.app.links import task_params
+from workbench.app.page import plain
 from workbench.data import own_sets
 from workbench.exchange import received
 from workbench.exchange.file_formats import PUBLISHED
@@ -238,19 +240,10 @@ def _next_step(report: Report, name: str, explore) -> None:
             key=f"explore-{task}",
             help="Opens the first page with this task and this data chosen.",
         ):
-            st.switch_page(explore, query_params=link(task, quality))
+            st.switch_page(explore, query_params=task_params(task, quality))
         command = f"python -m workbench tune {task.family} {task.index} --quality {quality}"
         st.caption("The same on the command line:")
         st.code(command, language="sh")
-
-
-def link(task: Task, quality: str) -> dict[str, str]:
-    """Return what the first page's link must say to show a task with a set of one's own."""
-    return {
-        "robot": find(task.family).label,
-        f"{task.family}-task": goal_words(task),
-        "quality": quality,
-    }
 
 
 def manage(task: Task, explore) -> None:
@@ -272,7 +265,7 @@ def manage(task: Task, explore) -> None:
             key=f"tune-{task}-{name}",
             help="Opens the first page with this task and this data chosen.",
         ):
-            st.switch_page(explore, query_params=link(task, quality))
+            st.switch_page(explore, query_params=task_params(task, quality))
         if away.button(
             "Delete",
             icon=":material/delete:",

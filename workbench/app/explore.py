@@ -1,16 +1,21 @@
-"""The first page: two ways to a prompt beside each other, from noise to a robot that runs."""
+"""The page Explore, the first one: two ways to a prompt side by side, from noise to a robot.
+
+The sidebar is in ``controls.py``, where the runs come from in ``columns.py``; each ``explore_…``
+draws one part of the page.
+"""
 
 from __future__ import annotations
 
 import streamlit as st
 
 from workbench.app import jobs
-from workbench.app.columns import PageColumn, column_of, payload_of, untuned_of
+from workbench.app.columns import Column, column_of, payload_of, untuned_of
 from workbench.app.controls import (
     STARTS,
     Setting,
     choose_setting,
     choose_sides,
+    explore_offers,
     labels_of,
     words_of,
 )
@@ -19,7 +24,7 @@ from workbench.app.explore_gradients import show_gradients
 from workbench.app.explore_progress import show_state, start_and_stop
 from workbench.app.families import first
 from workbench.app.jobs import show_queue, warm_up
-from workbench.app.links import broken_choices, explore_offers, show_broken
+from workbench.app.links import broken_choices, show_broken
 from workbench.app.page import guarded, paint_first, styled
 from workbench.runs.compare import paired, prompt_distance
 from workbench.shipped.networks import load_model
@@ -67,7 +72,7 @@ def prepare() -> None:
     source()
 
 
-def _columns(setting: Setting, sides: tuple[Side, ...]) -> list[PageColumn]:
+def _columns(setting: Setting, sides: tuple[Side, ...]) -> list[Column]:
     labels = labels_of(sides, setting)
     return [
         column_of(name, label, colour, setting.spec(side))
@@ -106,7 +111,7 @@ def _live(setting: Setting, sides: tuple[Side, ...]) -> None:
                 st.caption("Nothing is tuned: every `tune` of this task runs it for comparison.")
 
 
-def _numbers(columns: list[PageColumn], setting: Setting) -> None:
+def _numbers(columns: list[Column], setting: Setting) -> None:
     """Draw the returns, their paired difference, and the distance of the prompts."""
     family = find(setting.task.family)
     places = st.columns(4)
@@ -144,7 +149,7 @@ def _numbers(columns: list[PageColumn], setting: Setting) -> None:
     )
 
 
-def _number(place, column: PageColumn, zero_is_perfect: bool) -> None:
+def _number(place, column: Column, zero_is_perfect: bool) -> None:
     newest, summary = column.newest, {}
     if newest is not None:
         summary = newest.evaluation.summary()
@@ -162,7 +167,7 @@ def _number(place, column: PageColumn, zero_is_perfect: bool) -> None:
     )
 
 
-def _distance(columns: list[PageColumn]) -> float | None:
+def _distance(columns: list[Column]) -> float | None:
     """Return how far the newest prompts of two columns are apart, or None."""
     snapshots = [
         next((step.snapshot for step in reversed(column.steps) if step.snapshot), None)
@@ -174,7 +179,7 @@ def _distance(columns: list[PageColumn]) -> float | None:
     return prompt_distance(a, b, load_model(columns[0].spec.family).normalizer)
 
 
-def _curves(columns: list[PageColumn]) -> None:
+def _curves(columns: list[Column]) -> None:
     """Draw the return of both over updates."""
     lines = [
         Line(f"{column.name}: {column.label}", column.colour, column.steps) for column in columns

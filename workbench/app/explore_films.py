@@ -1,4 +1,4 @@
-"""Rollouts as files: rendered on demand, an mp4 or a GIF of each column, or both side by side."""
+"""Films of the newest episodes, rendered when asked for: an mp4 and a GIF of one column or both."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import streamlit as st
 
-from workbench.app.columns import PageColumn
+from workbench.app.columns import Column
 from workbench.viewing.scene import clips, render
 
 _RENDERERS = {"egl": "EGL", "osmesa": "OSMesa", "ray": "the ray-caster, without OpenGL"}
@@ -14,7 +14,7 @@ _TYPES = {"mp4": "video/mp4", "gif": "image/gif"}
 _BOTH = "both"
 
 
-def offer_videos(columns: list[PageColumn]) -> None:
+def offer_videos(columns: list[Column]) -> None:
     """Draw the choice of a film, the button that makes it, and the film with its downloads."""
     shown = [column for column in columns if column.newest is not None]
     if not shown:
@@ -55,7 +55,7 @@ def offer_videos(columns: list[PageColumn]) -> None:
             _show(films[key], "-".join(["rollout", *(c.name for c in chosen)]))
 
 
-def _made(columns: list[PageColumn], progress: Callable[[float], object]) -> dict[str, bytes]:
+def _made(columns: list[Column], progress: Callable[[float], object]) -> dict[str, bytes]:
     """Return the film of one or several columns, as an mp4 and as a GIF."""
     films = []
     for i, column in enumerate(columns):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import plotly.graph_objects as go
 import streamlit as st
 
-from workbench.app.columns import PageColumn
+from workbench.app.columns import Column
 from workbench.app.explore_progress import lacks_measures
 from workbench.app.links import VIEWS
 from workbench.viewing.figures.gradients import LAYER_MEASURES, conflict, per_layer, plane
@@ -30,7 +30,7 @@ _ALT = {
 }
 
 
-def show_gradients(columns: list[PageColumn]) -> None:
+def show_gradients(columns: list[Column]) -> None:
     """Draw the chosen view of every column that has gradients, side by side."""
     st.subheader("What the two losses do to each other")
     view = st.segmented_control(
@@ -79,7 +79,7 @@ def _choose_measure() -> str:
     return words[chosen]
 
 
-def _has(column: PageColumn, view: str) -> bool:
+def _has(column: Column, view: str) -> bool:
     if view == "Losses":
         return any({"loss_dm", "loss_dt"} & step.metrics.keys() for step in column.steps)
     if view == "Conflict":
@@ -87,11 +87,11 @@ def _has(column: PageColumn, view: str) -> bool:
     return column.gradients and not lacks_measures(column)
 
 
-def _why_nothing(columns: list[PageColumn], view: str) -> str:
+def _why_nothing(columns: list[Column], view: str) -> str:
     return " ".join(f"{column.name}: {_why(column, view)}" for column in columns)
 
 
-def _why(column: PageColumn, view: str) -> str:
+def _why(column: Column, view: str) -> str:
     """Say why a column has nothing to draw."""
     if column.active or column.origin in ("preview", "nothing"):
         return "no update has been done yet."
@@ -102,14 +102,14 @@ def _why(column: PageColumn, view: str) -> str:
     return "it follows one loss alone, so that there are no two gradients to compare."
 
 
-def _key(column: PageColumn) -> tuple:
+def _key(column: Column) -> tuple:
     """Return what tells a figure's content; a run that grows is drawn every tenth update."""
     n = len(column.steps)
     return (column.spec.id, column.colour, n - n % _EVERY if column.active and n > _EVERY else n)
 
 
 @st.cache_resource(max_entries=48, show_spinner=False)
-def _figure(key: tuple, view: str, measure: str, _column: PageColumn) -> go.Figure:
+def _figure(key: tuple, view: str, measure: str, _column: Column) -> go.Figure:
     steps, updates = _column.steps[: key[-1]], _column.spec.updates
     if view == "Losses":
         return losses(steps, updates)

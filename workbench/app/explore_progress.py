@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import streamlit as st
 
-from workbench.app.columns import PageColumn
+from workbench.app.columns import Column
 from workbench.app.jobs import MAX_JOBS, QUEUE
 from workbench.runs.compare import watch
 from workbench.runs.store import RunStore
 from workbench.viewing.figures.gradients import has_plane
 
 
-def start_and_stop(columns: list[PageColumn], words: list[str], store: RunStore) -> None:
+def start_and_stop(columns: list[Column], words: list[str], store: RunStore) -> None:
     """Draw the two buttons under the sidebar's controls.
 
     Args:
@@ -51,24 +51,24 @@ def start_and_stop(columns: list[PageColumn], words: list[str], store: RunStore)
         st.rerun()
 
 
-def needs_run(column: PageColumn) -> bool:
+def needs_run(column: Column) -> bool:
     """Return whether a run is not there whole, with all that the page can draw."""
     if column.origin == "job":
         return not column.active and (column.entry.job.stopped or column.entry.job.error)
     return column.origin in ("preview", "nothing") or lacks_measures(column)
 
 
-def lacks_measures(column: PageColumn) -> bool:
+def lacks_measures(column: Column) -> bool:
     """Return whether a run was recorded before its gradients were measured one by one."""
     return column.gradients and not has_plane(column.steps)
 
 
-def _submit(column: PageColumn, label: str, store: RunStore) -> None:
+def _submit(column: Column, label: str, store: RunStore) -> None:
     spec, keep = column.spec, column.spec.id not in store or lacks_measures(column)
     QUEUE.submit(spec.id, label, lambda: watch(spec, store, keep=keep))
 
 
-def show_state(column: PageColumn) -> None:
+def show_state(column: Column) -> None:
     """Say where a column's run comes from, and how far it is."""
     updates, entry = column.spec.updates, column.entry
     done = column.steps[-1].update if column.steps else 0
@@ -84,7 +84,7 @@ def show_state(column: PageColumn) -> None:
         st.caption(_words(column, done))
 
 
-def _words(column: PageColumn, done: int) -> str:
+def _words(column: Column, done: int) -> str:
     entry, updates = column.entry, column.spec.updates
     if column.origin == "job" and entry.job.stopped and done < updates:
         why = ", for nobody looked at it for five minutes" if entry.abandoned else ""
@@ -100,7 +100,7 @@ def _words(column: PageColumn, done: int) -> str:
     return f"**{kind.get(column.origin, 'Your run')}**{updates}"
 
 
-def _show_waiting(column: PageColumn) -> None:
+def _show_waiting(column: Column) -> None:
     place = QUEUE.place(column.spec.id)
     left, right = st.columns([3, 1], vertical_alignment="center")
     left.info(

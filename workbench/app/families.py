@@ -1,4 +1,4 @@
-"""A choice that several pages have: the robot."""
+"""The families whose models ship, as readers know them, and the choice among them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Where the runs of a page are: jobs of this process, the reader's store, what ships."""
+"""Where the runs of a page are: the queue of this process, the reader's store, what ships."""
 
 from __future__ import annotations
 

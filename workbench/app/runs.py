@@ -1,4 +1,4 @@
-"""The page of runs: find one, name it, run it again, take it along, delete it and undo that."""
+"""The page Runs: find one, name it, run it again, take it along, delete it and undo that."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import pandas as pd
 import streamlit as st
 
 from workbench.app import jobs
-from workbench.app.known_runs import IN_A_TABLE, WHOLE, YOURS, Known, known_runs
+from workbench.app.known_runs import IN_TABLES, RECORDED, YOURS, Known, known_runs
 from workbench.app.links import Offers, broken_choices, show_broken
 from workbench.app.page import guarded, styled
 from workbench.app.runs_selected import show_picked
@@ -26,8 +26,8 @@ from workbench.viewing.scene.appearance import goal_words
 ALL = "all"
 WHERE = {
     YOURS: "yours",
-    WHOLE: "recorded",
-    IN_A_TABLE: "of the tables",
+    RECORDED: "recorded",
+    IN_TABLES: "of the tables",
 }
 _FILTERS = ("where", "find", "runs-robot", "runs-method", "runs-data", "tags")
 """Keys of the controls that choose runs."""
@@ -115,12 +115,12 @@ def _described(made: tuple, _known: Known) -> pd.DataFrame:
 
 
 def _choices(table: pd.DataFrame, name: str) -> list[str]:
-    """Return what can be asked for of a column."""
+    """Return the options of the filter of a column."""
     return [ALL, *sorted(set(table[name]), key=lambda v: (v not in QUALITIES, v))]
 
 
 def _offers(table: pd.DataFrame) -> Offers:
-    """Return what the addresses of the page may say."""
+    """Return the values that an address of the page may have."""
     columns = ("robot", "method", "data")
     return {
         "where": ("where from", WHERE.values()),
@@ -184,15 +184,15 @@ def _searched(table: pd.DataFrame, words: str) -> pd.DataFrame:
 
 def _of_cell(found: pd.DataFrame, known: Known) -> pd.DataFrame:
     """Keep the runs of the cell that the address names, if it names one."""
-    asked = st.query_params.get("cell", "")
-    if not asked:
+    named = st.query_params.get("cell", "")
+    if not named:
         return found
-    place, wanted = asked.split("|"), None
+    place, wanted = named.split("|"), None
     try:
         wanted = _cell(place)
     except (KeyError, ValueError, StopIteration):
         st.warning(
-            f"The link asks for the cell “{asked}”, which no table has: all runs are listed.",
+            f"The link asks for the cell “{named}”, which no table has: all runs are listed.",
             icon=":material/link_off:",
         )
         return found

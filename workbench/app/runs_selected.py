@@ -8,9 +8,9 @@ import streamlit as st
 
 from workbench.app import jobs, sweeps
 from workbench.app.charts import chart, offer_figures, offer_table
-from workbench.app.data_sets import plain
-from workbench.app.known_runs import WHOLE, YOURS, spec_of
+from workbench.app.known_runs import RECORDED, YOURS, spec_of
 from workbench.app.links import can_explore, explore_params
+from workbench.app.page import plain
 from workbench.runs.library import Label, Library, command, snippet, zipped
 from workbench.runs.store import RunStore
 from workbench.runs.watched_sweep import duration
@@ -124,7 +124,7 @@ def _actions(rows, specs: list[RunSpec], mine: list[str], library, explore_page,
 
 
 def _store(where: str) -> RunStore | None:
-    return {YOURS: jobs.OWN, WHOLE: jobs.SHIPPED}.get(where)
+    return {YOURS: jobs.OWN, RECORDED: jobs.SHIPPED}.get(where)
 
 
 def _name_and_tags(mine: list[str], library: Library, labels: dict[str, Label]) -> None:

@@ -43,8 +43,10 @@ def prepare() -> None:
         import torch
 
         from workbench.app import ablate, compare, data, explore, families, jobs, runs
+        from workbench.networks.fast.memory import keep_freed_memory
 
         torch.set_num_threads(1)
+        keep_freed_memory()
         for page in (explore, compare, ablate, runs, data):
             page.prepare()
         jobs.warm_up(families.first().name).join()

@@ -20,7 +20,7 @@ from workbench.tasks import Task, find
 from workbench.tuning.loop import EVALUATION_SEED, TuneStep
 from workbench.tuning.prompt_kinds import PROMPTS, cells, draw
 from workbench.tuning.spec import RunSpec, acting_model
-from workbench.viewing.scene import film, render
+from workbench.viewing.scene import clips, render
 
 Store = Annotated[Path, arg(help="Folder of runs; those that ship are found without being in it.")]
 Update = Annotated[
@@ -137,8 +137,10 @@ def render_(
             every=every,
             progress=lambda part: bar.update(round(100 * part) - bar.n),
         )
+    wide = width or 480
     with whole_file(path) as partial:
-        partial.write_bytes(film.gif(drawn) if path.suffix == ".gif" else drawn)
+        film = clips.gif(drawn, fps=25, width=wide) if path.suffix == ".gif" else drawn
+        partial.write_bytes(film)
     result = {
         "file": str(path),
         "run": spec.id,

@@ -1,7 +1,8 @@
-"""Behaviour policies: who collects the data.
+"""Behaviour policies: the actors of the recorded demonstrations, and how they are trained by PPO.
 
 One goal-conditioned policy per family (the goal is appended to the observation) stands in for
-the published per-task experts. Snapshots taken while it learns are the lower qualities.
+the published per-task experts. Snapshots taken while it learns are the lower qualities; which
+snapshot counts as which is decided in ``upkeep/making.py``.
 """
 
 from __future__ import annotations
@@ -32,7 +33,7 @@ class BehaviourPolicy(Policy):
         weights: Layers of a tanh network as ``(matrix (in, out), bias (out,))``.
         mean, scale: Statistics that normalise ``(observation, goal)``, (O + G,) each.
         std: Standard deviation of the action noise, (A,).
-        goal: What it is told of the goal it pursues, (G,), or None.
+        goal: Features of the goal that it pursues, ``Family.goal_features``, (G,); or None.
     """
 
     weights: tuple[tuple[np.ndarray, np.ndarray], ...]
@@ -45,15 +46,17 @@ class BehaviourPolicy(Policy):
         """Return the same policy pursuing the goal of ``task``."""
         return dataclasses.replace(self, goal=find(task.family).goal_features(task.goal))
 
-    def start(self, seeds) -> _Acting:
+    def start(self, seeds) -> _GaussianActing:
         """Begin one episode per seed; the seeds also draw the action noise."""
         if self.goal is None:
             raise ValueError("`BehaviourPolicy` has no goal: call `.given(task)` first.")
-        return _Acting(self, [np.random.default_rng([7, seed]) for seed in seeds])
+        # A stream of its own (7): an environment draws its start from the same seed.
+        return _GaussianActing(self, [np.random.default_rng([7, seed]) for seed in seeds])
 
     def mean_action(self, observations: np.ndarray) -> np.ndarray:
         """Return the mean action, (B, A), of raw observations, (B, O)."""
         goals = np.broadcast_to(np.asarray(self.goal), (len(observations), len(self.goal)))
+        # Clipped at 10 standard deviations, as VecNormalize did while the policy learned.
         x = np.clip((np.concatenate([observations, goals], 1) - self.mean) / self.scale, -10, 10)
         for matrix, bias in self.weights[:-1]:
             x = np.tanh(x @ matrix + bias)
@@ -85,7 +88,7 @@ class BehaviourPolicy(Policy):
         return cls(weights, t["mean"], t["scale"], t["std"])
 
 
-class _Acting:
+class _GaussianActing:
     def __init__(self, policy: BehaviourPolicy, rngs: list[np.random.Generator]):
         self.policy, self.rngs = policy, rngs
 
@@ -99,16 +102,16 @@ class _Acting:
 
 @dataclass(frozen=True)
 class UniformPolicy(Policy):
-    """Acts uniformly at random: the zero of the normalised return."""
+    """Acts uniformly at random: its return is the zero of the normalised return."""
 
     n_actions: int
 
-    def start(self, seeds) -> _Uniform:
+    def start(self, seeds) -> _UniformActing:
         """Begin one episode per seed."""
-        return _Uniform(self.n_actions, [np.random.default_rng([11, seed]) for seed in seeds])
+        return _UniformActing(self.n_actions, [np.random.default_rng([11, seed]) for seed in seeds])
 
 
-class _Uniform:
+class _UniformActing:
     def __init__(self, n_actions: int, rngs):
         self.n_actions, self.rngs = n_actions, rngs
 
@@ -179,7 +182,8 @@ class BehaviourStep:
 class _GoalEnv(gymnasium.Env):
     """An environment whose goal is drawn anew each episode and appended to the observation.
 
-    ``progress`` in [0, 1] moves the weights of the reward terms, ``Family.training_weights``.
+    ``progress`` in [0, 1], how much of the training is done, moves the weights of the reward terms
+    from the first to the last of ``Family.training_weights``.
     """
 
     def __init__(self, family: Family):
@@ -195,9 +199,9 @@ class _GoalEnv(gymnasium.Env):
         self.env.goal = goals[self.np_random.integers(len(goals))]
         self.t = 0
         observation, info = self.env.reset(seed=int(self.np_random.integers(2**31)))
-        return self._told(observation), info
+        return self._with_goal(observation), info
 
-    def _told(self, observation: np.ndarray) -> np.ndarray:
+    def _with_goal(self, observation: np.ndarray) -> np.ndarray:
         return np.concatenate([observation, self.family.goal_features(self.env.goal)])
 
     def step(self, action):
@@ -207,8 +211,8 @@ class _GoalEnv(gymnasium.Env):
             terms = self.family.reward_terms(info["measured"], action, self.env.goal)
             for term, (first, last) in weights.items():
                 weight = first + self.progress * (last - first)
-                reward += (weight - 1) * float(terms[term])
-        return self._told(observation), reward, terminated, self.t >= self.horizon, info
+                reward += (weight - 1) * float(terms[term])  # the environment counted it once
+        return self._with_goal(observation), reward, terminated, self.t >= self.horizon, info
 
 
 def train_behaviour(
@@ -265,13 +269,15 @@ def train_behaviour(
     while ppo.num_timesteps < config.env_steps:
         progress = ppo.num_timesteps / config.env_steps
         envs.set_attr("progress", progress)
+        # Stable-Baselines3 would let the rate fall to zero within each call of `learn`; here it is
+        # constant within a chunk and falls from one to the next.
         lr = config.lr * (1 - progress)
         ppo.learning_rate = ppo.lr_schedule = lambda _, lr=lr: lr
         ppo.learn(chunk, reset_num_timesteps=False)
         if checkpoint is not None:
             checkpoint.parent.mkdir(parents=True, exist_ok=True)
             envs.save(str(checkpoint.with_suffix(".stats")))
-            ppo.learning_rate = ppo.lr_schedule = config.lr
+            ppo.learning_rate = ppo.lr_schedule = config.lr  # a lambda cannot be saved
             ppo.save(checkpoint.with_suffix(".zip"))
         yield BehaviourStep(ppo.num_timesteps, _policy_of(ppo, envs))
 

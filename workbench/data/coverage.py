@@ -10,8 +10,8 @@ import numpy as np
 from workbench.data.trajectory import Trajectory
 
 LIMIT = 400
-"""Transitions of each set on the map, evenly over its episodes."""
-_FLAT = 1e-6  # a spread below this is a variable that never changes
+"""Transitions of each set on the map, evenly over its episodes: more would only overplot."""
+_CONSTANT = 1e-6  # a variable with a smaller standard deviation never changes, but for rounding
 
 
 @dataclass(frozen=True, eq=False)
@@ -20,7 +20,7 @@ class Coverage:
 
     Attributes:
         points: Name of a set → where its transitions lie, (n, 2).
-        shares: Of the variance of all sets together, that each axis of the plane holds, (2,).
+        shares: Share of the variance of all sets together along each axis of the plane, (2,).
     """
 
     points: Mapping[str, np.ndarray]
@@ -28,7 +28,7 @@ class Coverage:
 
     @classmethod
     def of(cls, sets: Mapping[str, Sequence[Trajectory]], limit: int = LIMIT) -> Coverage:
-        """Lay the plane through the two principal axes of all transitions.
+        """Project transitions on their two principal axes (PCA of the correlation matrix).
 
         Every set counts the same, whatever its size; every variable is divided by its standard
         deviation over all sets, and one that never changes is left out.
@@ -38,19 +38,20 @@ class Coverage:
             limit: Transitions of each.
 
         Raises:
-            ValueError: if there is nothing to lay a plane through.
+            ValueError: if there is no set.
         """
         rows = {name: _thinned(transitions(demos), limit) for name, demos in sets.items()}
         if not rows:
             raise ValueError("`sets` must hold at least one set of demonstrations.")
         mean = np.mean([r.mean(0) for r in rows.values()], axis=0)
         square = np.mean([np.square(r - mean).mean(0) for r in rows.values()], axis=0)
-        moving = square > _FLAT**2
+        moving = square > _CONSTANT**2
         scaled = {n: ((r - mean) / np.sqrt(square + ~moving))[:, moving] for n, r in rows.items()}
         spread = np.mean([r.T @ r / len(r) for r in scaled.values()], axis=0)
         values, vectors = np.linalg.eigh(spread)
         axes, shares = vectors[:, ::-1][:, :2], values[::-1][:2] / values.sum()
-        # eigenvectors have no sign of their own: let the largest entry be positive
+        # An eigenvector's sign is arbitrary: the largest entry is made positive, so that the map
+        # does not flip from one machine to the next.
         axes = axes * np.sign(axes[np.abs(axes).argmax(0), np.arange(axes.shape[1])])
         return cls({name: r @ axes for name, r in scaled.items()}, shares)
 

@@ -1,7 +1,7 @@
 """The user's own few-shot sets: ``data/own/<family>/<task>-<name>.safetensors``.
 
-Everywhere that a quality is asked for, ``own:<name>`` names such a set. One name may stand for
-sets of several tasks and families, as ``expert`` does.
+Wherever a quality such as ``expert`` can be named, ``own:<name>`` names such a set. One name may
+stand for sets of several tasks and families, as ``expert`` does.
 """
 
 from __future__ import annotations

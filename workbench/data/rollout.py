@@ -1,17 +1,23 @@
-"""Episodes in lock-step: B environments, one call of the policy a step."""
+"""Running policies in the simulator: ``rollout`` step by step, ``evaluate`` as a whole.
+
+B episodes run in lock-step, so that a policy is called once for all of them at each step.
+``step_from`` is for recordings: it repeats single steps from recorded states.
+"""
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
+import mujoco
 import numpy as np
 from scipy import stats
 
 from workbench.data.trajectory import Trajectory
-from workbench.tasks import Task, find
+from workbench.tasks import Task, find, make
 
 
 class Acting(Protocol):
@@ -47,7 +53,7 @@ class Transition:
         observations: Before the action, (B, O) raw.
         actions: (B, A).
         rewards: (B,); 0 for an episode that has ended.
-        states: Simulator state before the action, (B, nq + nv).
+        states: Simulator state before the action, (B, S).
         alive: Whether the episode was still running at t, (B,) bool.
     """
 
@@ -81,6 +87,53 @@ def rollout(policy: Policy, task: Task, seeds: Sequence[int]) -> Iterator[Transi
         observations, alive = following, alive & ~ended
         if not alive.any():
             return
+
+
+class After(NamedTuple):
+    """What one action did to one recorded state.
+
+    Attributes:
+        observation: (O,) raw.
+        reward: Of the action, in the task.
+        terminated: Whether the episode ended by it.
+        measured: What the reward is a function of, (M,).
+        state: The following simulator state, (S,).
+        stable: Whether the simulation has stayed stable so far: finite, and without MuJoCo's
+            warnings of a bad position, velocity or acceleration.
+    """
+
+    observation: np.ndarray
+    reward: float
+    terminated: bool
+    measured: np.ndarray
+    state: np.ndarray
+    stable: bool
+
+
+_UNSTABLE = [getattr(mujoco.mjtWarning, f"mjWARN_BADQ{x}") for x in ("POS", "VEL", "ACC")]
+
+
+def step_from(task: Task, states: np.ndarray, actions: np.ndarray) -> Iterator[After]:
+    """Put the simulator into each recorded state and take one step from there.
+
+    A recording can be checked in this way: the next recorded observation and the recorded reward
+    should come out, whoever chose the actions.
+
+    Args:
+        task: Whose simulator and reward.
+        states: (N, S) raw simulator states.
+        actions: (N, A).
+    """
+    with contextlib.closing(make(task)) as env:
+        env.reset(seed=0)
+        for state, action in zip(states, actions, strict=True):
+            env.put(state)
+            observation, reward, terminated, _, info = env.step(action)
+            after = env.state()
+            warning = getattr(getattr(env, "data", None), "warning", None)
+            bad = warning is not None and any(warning[kind].number for kind in _UNSTABLE)
+            stable = not bad and bool(np.isfinite(after).all())
+            yield After(observation, reward, terminated, info["measured"], after, stable)
 
 
 def trajectories_of(transitions: Iterable[Transition], task: Task) -> tuple[Trajectory, ...]:
@@ -125,9 +178,10 @@ class Evaluation:
 
 
 def half_width(values: np.ndarray) -> float:
-    """Return half the width of the 95 % interval of the mean of ``values``, (n,), by Student's t.
+    """Return half the width of the 95 % confidence interval of the mean of ``values``, (n,).
 
-    Infinite for a single value: one episode says nothing about the spread.
+    t(0.975, n - 1) s / √n, with Student's t. Infinite for a single value: one episode says nothing
+    about the spread.
     """
     n = len(values)
     if n < 2:
@@ -150,9 +204,9 @@ def evaluate(
         policy: Who acts.
         task: Where.
         seeds: One per episode.
-        mode: Of a ``PromptedPolicy``: ``"exact"``, or ``"block"`` for screening; its own by
-            default.
-        precision: Of a ``PromptedPolicy``: ``"fp32"`` or ``"bf16"``; its own by default.
+        mode: Of a ``PromptedPolicy``: ``"exact"``, or ``"block"`` for screening; by default the
+            policy's own.
+        precision: Of a ``PromptedPolicy``: ``"fp32"`` or ``"bf16"``; by default the policy's own.
         workers: Processes that share the episodes, one thread each; 1 is this one. Episodes are
             the same but for rounding, which depends on how many act together.
 
@@ -162,7 +216,7 @@ def evaluate(
     """
     if workers < 1:
         raise ValueError(f"`workers` must be a whole number from 1 up: got {workers}.")
-    policy = _variant(policy, mode=mode, precision=precision)
+    policy = _with_settings(policy, mode=mode, precision=precision)
     seeds = tuple(int(seed) for seed in seeds)
     workers = min(workers, len(seeds))
     if workers > 1:
@@ -173,7 +227,7 @@ def evaluate(
     return Evaluation(task, seeds, returns, trajectories)
 
 
-def _variant(policy: Policy, **wanted: str | None) -> Policy:
+def _with_settings(policy: Policy, **wanted: str | None) -> Policy:
     wanted = {name: value for name, value in wanted.items() if value is not None}
     known = {field.name for field in dataclasses.fields(policy)}
     lacking = [name for name in wanted if name not in known]

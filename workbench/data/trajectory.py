@@ -1,4 +1,8 @@
-"""Values that everything else passes around: trajectories, segments of them, statistics."""
+"""Values that everything else passes around: trajectories, segments of them, statistics.
+
+``Trajectory`` is one recorded episode, ``Segment`` a batch of pieces (prompts, contexts), and
+``Trajectories`` cuts segments; ``Normalizer`` holds the statistics of the training tasks.
+"""
 
 from __future__ import annotations
 
@@ -21,7 +25,7 @@ class Trajectory:
         observations: What the environment returned before each action, (T, O) raw units.
         actions: (T, A) in [-1, 1].
         rewards: Reward of each action, (T,).
-        states: Simulator state before each action, (T, nq + nv), or None; for rendering.
+        states: Simulator state before each action, (T, S), or None; for rendering.
         task: The task it was recorded in.
     """
 
@@ -196,7 +200,7 @@ class Trajectories:
                 moved to its start, so that its first steps are seen as often as the others.
         """
         last = np.maximum(self.lengths[index] - length, 0)
-        first = 0 if whole else 1 - length
+        first = 0 if whole else 1 - length  # before the episode begins; clipped to its start
         return np.clip(rng.integers(first, last + 1), 0, None)
 
     def sample(self, rng: np.random.Generator, n: int, length: int, *, whole: bool) -> Segment:

@@ -1,7 +1,7 @@
 """Trajectories on disk: what `collect` writes, what the few-shot sets ship as.
 
 One safetensors file per (family, task, quality): plain arrays with a JSON header, read without
-executing anything.
+executing anything. Format 2 compresses columns that shrink to half by it.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ def save_trajectories(path: Path, trajectories: Sequence[Trajectory], **metadata
     tensors = {
         c: np.concatenate([getattr(t, c) for t in trajectories]).astype(np.float32) for c in columns
     }
-    packed = {c: _squeezed(x) for c, x in tensors.items()}
+    packed = {c: _compressed(x) for c, x in tensors.items()}
     shapes = {c: x.shape for c, x in tensors.items() if packed[c] is not x}
     header = {
         "format": 2 if shapes else 1,
@@ -47,14 +47,17 @@ def save_trajectories(path: Path, trajectories: Sequence[Trajectory], **metadata
         save_file(packed, partial, {"workbench": json.dumps(header)})
 
 
-def _squeezed(column: np.ndarray) -> np.ndarray:
-    """Return a column's bytes compressed where that halves them, as in reach, else the column."""
+def _compressed(column: np.ndarray) -> np.ndarray:
+    """Return a column's bytes compressed if that halves them, else the column itself.
+
+    It does in reach, whose observations hold each step twice and many zeros.
+    """
     small = zlib.compress(column.tobytes(), 9)
     return np.frombuffer(small, np.uint8) if 2 * len(small) < column.nbytes else column
 
 
-def _unsqueezed(name: str, packed: np.ndarray, shape: object) -> np.ndarray:
-    """Return a column that ``_squeezed`` compressed; never more bytes than ``shape`` says.
+def _decompressed(name: str, packed: np.ndarray, shape: object) -> np.ndarray:
+    """Return a column that ``_compressed`` made smaller; never more bytes than ``shape`` says.
 
     Raises:
         ValueError: if that is no shape of a column, or the bytes are others.
@@ -70,7 +73,7 @@ def _unsqueezed(name: str, packed: np.ndarray, shape: object) -> np.ndarray:
     return np.frombuffer(raw, np.float32).reshape(shape).copy()
 
 
-_MOST_ROWS, _MOST_NUMBERS = 10**7, 10**9
+_MOST_ROWS, _MOST_NUMBERS = 10**7, 10**9  # a header may not ask for more memory than that
 
 
 def header_of(path: Path) -> dict[str, object]:
@@ -99,7 +102,7 @@ def load_trajectories(path: Path) -> tuple[Trajectory, ...]:
             tensors = {name: file.get_tensor(name) for name in _COLUMNS if name in there}
         shapes = header.get("shapes", {}) if isinstance(header, dict) else {}
         for name in tensors.keys() & set(shapes):
-            tensors[name] = _unsqueezed(name, tensors[name], shapes[name])
+            tensors[name] = _decompressed(name, tensors[name], shapes[name])
     except (SafetensorError, OSError, ValueError, TypeError, RecursionError, zlib.error) as error:
         reason = " ".join(str(error).split())[:200]
         raise ValueError(f"{path} cannot be read ({reason}). Collect or copy it again.") from error

@@ -1,4 +1,4 @@
-"""Every form in which demonstrations come, told by the first bytes, read without running any.
+"""Every form in which demonstrations come, recognised by its first bytes, read without running it.
 
 Our own safetensors, published pickles, and Minari data sets: a folder, a zip of one, or the
 HDF5 file alone. What comes out is the same: episodes, and the task that the file itself names.
@@ -37,14 +37,14 @@ class Recording:
         form: What kind of file it is, in words.
         episodes: In order, arrays in the file's own types.
         claims: Family and task index that the file names for each episode, or None.
-        says: What makes the claims, for errors.
+        claimed_by: The part of the file that names them, for errors: its name, its header, ….
         warnings: What is odd about the file.
     """
 
     form: str
     episodes: tuple[Episode, ...]
     claims: tuple[tuple[str, int] | None, ...]
-    says: str
+    claimed_by: str
     warnings: tuple[str, ...] = ()
 
 
@@ -53,7 +53,8 @@ def read_recording(path: str | Path, name: str | None = None) -> Recording:
 
     Args:
         path: The file or folder.
-        name: What the user calls it, if not so; published files name their task.
+        name: What the user calls it, if its path does not say; published files are called after
+            their task.
 
     Raises:
         RefusedFile: if it is of no known form, damaged, too large, or would run or reach
@@ -137,7 +138,7 @@ def _unzipped(path: Path, folder: Path) -> Path:
 
 
 def _check(members: Sequence[zipfile.ZipInfo]) -> None:
-    """Refuse archives that reach outside themselves or are much larger unpacked."""
+    """Refuse archives that would write elsewhere ("zip slip") or are much larger unpacked."""
     if len(members) > MAX_MEMBERS:
         refuse(f"the archive holds more than {MAX_MEMBERS} files. Zip one data set alone.")
     for member in members:
@@ -160,7 +161,7 @@ def _check(members: Sequence[zipfile.ZipInfo]) -> None:
 
 
 def _copy(source: IO[bytes], file: IO[bytes]) -> None:
-    """Copy no more than the cap, whatever the archive declares."""
+    """Copy no more than the limit, whatever size the archive declares: it may lie."""
     left = MAX_UNZIPPED_BYTES
     while chunk := source.read(min(1 << 20, left + 1)):
         left -= len(chunk)

@@ -3,10 +3,10 @@
 HDF5 is a large C library, and a file can name others: links, virtual data sets and external
 storage would read whatever the user may read. So the file is opened by a child process with
 limits on memory and time that may not write, and only plain arrays of numbers in the file itself
-are read. ``minari_format.py`` starts it; it needs nothing of ours.
+are read. ``minari_format.py`` starts it; it imports nothing of the workbench.
 
-Program: ``python hdf5_reader.py FILE MAX_BYTES`` writes safetensors to stdout, ``<i>.<array>`` for
-episode i and its attributes as JSON. A refusal is exit status 3 and a sentence on stderr.
+``python hdf5_reader.py FILE MAX_BYTES`` writes safetensors to stdout, ``<i>.<array>`` for episode i
+and its attributes as JSON. A refusal is exit status 3 and a sentence on stderr.
 """
 
 from __future__ import annotations
@@ -71,6 +71,7 @@ def _member(group, path: str):
 
 
 def _array(dataset, label: str, left: int):
+    """Read an array of numbers of at most ``left`` bytes that lies in this very file."""
     import h5py
 
     if not isinstance(dataset, h5py.Dataset):

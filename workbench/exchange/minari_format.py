@@ -6,7 +6,10 @@ it is the last observation repeated. ``workbench/last_observation`` among an epi
 says which; reading drops the row. States, one more as well, stand in ``infos["state"]``.
 
 Minari's own reader is not used: it builds the environment that ``metadata.json`` names, which
-runs whatever code that names (``tests/test_minari.py`` shows it). See ``hdf5.py``.
+runs whatever code that names (``tests/exchange/test_minari_format.py`` shows it). Files are read by
+``hdf5_reader.py``, in a process of its own.
+
+Format: https://minari.farama.org/content/dataset_standards/
 """
 
 from __future__ import annotations
@@ -27,12 +30,13 @@ from gymnasium.spaces import Box
 from safetensors.numpy import load
 
 from workbench.data.atomic_files import whole_folder
+from workbench.data.rollout import step_from
 from workbench.data.trajectory import Trajectory
 from workbench.exchange import hdf5_reader
 from workbench.exchange.pickle_reader import MAX_ARRAY_BYTES, refuse
 from workbench.exchange.raw_episodes import Episode, to_trajectories, validated
 from workbench.exchange.task_match import find_task
-from workbench.tasks import find, make
+from workbench.tasks import find
 
 MAIN, METADATA = "main_data.hdf5", "metadata.json"
 _NAME = re.compile(r"[A-Za-z0-9_-]{1,80}-v\d{1,4}", re.ASCII)
@@ -145,15 +149,11 @@ class _Last:
 def _last_row(trajectory: Trajectory) -> _Last:
     if trajectory.states is None:
         return _Last(trajectory.observations[-1], None, False, "repeated")
-    env = make(trajectory.task)
-    env.reset(seed=0)
-    env.put(trajectory.states[-1])
-    observation, _, terminated, *_ = env.step(trajectory.actions[-1])
-    after = env.state()
-    env.close()
-    if not (np.isfinite(observation).all() and np.isfinite(after).all()):
+    (after,) = step_from(trajectory.task, trajectory.states[-1:], trajectory.actions[-1:])
+    terminated = bool(after.terminated)
+    if not (np.isfinite(after.observation).all() and np.isfinite(after.state).all()):
         return _Last(trajectory.observations[-1], trajectory.states[-1], terminated, "repeated")
-    return _Last(observation, after, bool(terminated), "replayed")
+    return _Last(after.observation, after.state, terminated, "replayed")
 
 
 def _append(rows: np.ndarray, last: np.ndarray) -> np.ndarray:
@@ -254,14 +254,18 @@ def _main_file(path: Path) -> tuple[Path, object]:
 
 
 def _in_a_child(path: Path) -> tuple[dict[str, np.ndarray], list[dict]]:
-    """Let ``hdf5_reader`` read a file; whatever becomes of that process, this one goes on."""
+    """Let ``hdf5_reader.py`` read a file; whatever becomes of that process, this one goes on."""
     program = [sys.executable, "-P", hdf5_reader.__file__]
     command = [*program, str(path.resolve()), str(MAX_ARRAY_BYTES)]
-    # No plug-ins: a filter that the file asks for would be loaded as code.
-    quiet = {"HDF5_PLUGIN_PRELOAD": "::", "HDF5_PLUGIN_PATH": "", "OPENBLAS_NUM_THREADS": "1"}
+    # No plug-ins: a compression filter that the file names would be loaded as code.
+    without_plugins = {
+        "HDF5_PLUGIN_PRELOAD": "::",
+        "HDF5_PLUGIN_PATH": "",
+        "OPENBLAS_NUM_THREADS": "1",
+    }
     try:
         done = subprocess.run(
-            command, capture_output=True, timeout=_SECONDS, env=os.environ | quiet
+            command, capture_output=True, timeout=_SECONDS, env=os.environ | without_plugins
         )
     except subprocess.TimeoutExpired:
         refuse(f"reading it takes more than {_SECONDS} s: it is damaged or far too large.")
@@ -296,7 +300,7 @@ def _aligned(given: dict[str, np.ndarray | None], number: int, *, ours: bool) ->
 
 
 def _claim(about: dict, number: int) -> tuple[str, int] | None:
-    """Return family and index that an episode's attributes name; they must exist, as then."""
+    """Return family and index that an episode's attributes name; the task must have that goal."""
     if "workbench/family" not in about:
         return None
     with contextlib.suppress(ValueError, KeyError, TypeError):

@@ -1,10 +1,11 @@
 """Lists, tuples, dicts and arrays of numbers out of a pickle, without running anything in it.
 
-A pickle is a program. It never meets an unpickler here: it is cut into opcodes, all of which
-must be on a short list before the first is interpreted, and a small machine of our own rebuilds
-plain containers and arrays. The few names that NumPy's pickles need (``numpy.ndarray``,
-``numpy.dtype``, …) are looked up in a table, never imported, and NumPy's own pickling is not
-called either: an array is made from its bytes once type, shape and length agree.
+A pickle is a program for a small stack machine, and Python's unpickler runs whatever function it
+names: https://docs.python.org/3/library/pickle.html. So it never meets an unpickler here. It is cut
+into opcodes, all of which must be on a short list before the first is interpreted, and a machine of
+our own rebuilds plain containers and arrays. The few names that NumPy's pickles need
+(``numpy.ndarray``, ``numpy.dtype``, …) are looked up in a table, never imported, and NumPy's own
+pickling is not called either: an array is made from its bytes once type, shape and length agree.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ MAX_FILE_BYTES = 64 << 20
 MAX_ARRAY_BYTES = 256 << 20
 MAX_OPCODES = 500_000
 
+# Python describes each opcode in Lib/pickletools.py; these names are its own.
 _CONSTANTS = {"NONE": None, "NEWTRUE": True, "NEWFALSE": False, "EMPTY_TUPLE": ()}
 _EMPTY = {"EMPTY_LIST": list, "EMPTY_DICT": dict}
 _TUPLES = {"TUPLE1": 1, "TUPLE2": 2, "TUPLE3": 3}
@@ -110,26 +112,26 @@ class _Machine:
             self.stack.append(tuple(stack))
         elif name in ("APPEND", "APPENDS"):
             items = [stack.pop()] if name == "APPEND" else self._to_mark()
-            _of(list, self.stack[-1]).extend(items)
+            _exactly(list, self.stack[-1]).extend(items)
         elif name in ("SETITEM", "SETITEMS"):
             items = [stack.pop(), stack.pop()][::-1] if name == "SETITEM" else self._to_mark()
             # Text alone is hashed: a nested tuple can take for ever, an integer can collide.
-            keys = [_of(str, key) for key in items[::2]]
-            _of(dict, self.stack[-1]).update(zip(keys, items[1::2], strict=True))
+            keys = [_exactly(str, key) for key in items[::2]]
+            _exactly(dict, self.stack[-1]).update(zip(keys, items[1::2], strict=True))
         elif name in ("MEMOIZE", "BINPUT", "LONG_BINPUT"):
             self.memo[len(self.memo) if name == "MEMOIZE" else arg] = stack[-1]
         elif name in ("BINGET", "LONG_BINGET"):
             stack.append(self.memo[arg])
         elif name == "GLOBAL":
-            stack.append(_admit(arg.replace(" ", ".", 1)))
+            stack.append(_admitted(arg.replace(" ", ".", 1)))
         elif name == "STACK_GLOBAL":
             attribute, module = stack.pop(), stack.pop()
-            stack.append(_admit(f"{_of(str, module)}.{_of(str, attribute)}"))
+            stack.append(_admitted(f"{_exactly(str, module)}.{_exactly(str, attribute)}"))
         elif name == "REDUCE":
-            args, function = _of(tuple, stack.pop()), _of(_Global, stack.pop())
+            args, function = _exactly(tuple, stack.pop()), _exactly(_Global, stack.pop())
             stack.append(self._call(function.name, args))
         elif name == "BUILD":
-            state = _of(tuple, stack.pop())
+            state = _exactly(tuple, stack.pop())
             self._build(stack[-1], state)
         elif name == "STOP":
             self.value = stack.pop()
@@ -140,7 +142,7 @@ class _Machine:
 
     def _call(self, name: str, args: tuple) -> Any:
         if name == "dtype":
-            code = _of(str, args[0])
+            code = _exactly(str, args[0])
             if not re.fullmatch(r"b1|[iu][1248]|f[248]", code):
                 refuse(f"it holds an array of dtype {_short(code)} (O is object), not of numbers")
             return _Dtype(code)
@@ -148,9 +150,9 @@ class _Machine:
             text, encoding = args
             if encoding != "latin1":
                 refuse(f"it encodes bytes as {_short(encoding)} instead of 'latin1'")
-            self._spend(len(_of(str, text)))
+            self._count(len(_exactly(str, text)))
             return text.encode("latin1")
-        if name == "reconstruct" and _of(_Global, args[0]).name == "ndarray":
+        if name == "reconstruct" and _exactly(_Global, args[0]).name == "ndarray":
             return PickledArray()
         if name == "frombuffer":
             data, dtype, shape, order = args
@@ -167,15 +169,15 @@ class _Machine:
             target.order = state[1]
         else:
             _, shape, dtype, fortran, data = state
-            _of(PickledArray, target).values = self._array(
+            _exactly(PickledArray, target).values = self._array(
                 data, dtype, shape, "F" if fortran else "C"
             )
 
     def _array(self, data: Any, dtype: Any, shape: Any, order: Any) -> np.ndarray:
-        code, order = _of(_Dtype, dtype).code, _of(str, order)
+        code, order = _exactly(_Dtype, dtype).code, _exactly(str, order)
         if (
-            len(_of(tuple, shape)) > 4
-            or any(_of(int, n) < 1 for n in shape)
+            len(_exactly(tuple, shape)) > 4
+            or any(_exactly(int, n) < 1 for n in shape)
             or order not in ("C", "F")
         ):
             refuse("an array must have at most 4 dimensions, each of 1 or more")
@@ -183,13 +185,14 @@ class _Machine:
         if type(data) is not bytes or len(data) != expected:
             got = f"{len(data)} bytes" if type(data) is bytes else type(data).__name__
             refuse(f"an array of {code} needs {expected:.3g} bytes as its shape says: got {got}")
-        self._spend(expected)
+        self._count(expected)
         if code == "b1":  # any byte but 0 and 1 is not a Boolean
             return np.frombuffer(data, "u1").reshape(shape, order=order) != 0
         values = np.frombuffer(data, dtype.order + code).reshape(shape, order=order)
         return np.array(values, code)
 
-    def _spend(self, n_bytes: int) -> None:
+    def _count(self, n_bytes: int) -> None:
+        """Count bytes of arrays: one that the memo holds can be asked for a thousand times."""
         self.n_bytes += n_bytes
         if self.n_bytes > MAX_ARRAY_BYTES:
             refuse(f"its arrays exceed {MAX_ARRAY_BYTES >> 20} MiB")
@@ -204,14 +207,15 @@ def _short(value: Any) -> str:
     return repr(value[:80]) if isinstance(value, str) else f"a {type(value).__name__}"
 
 
-def _of(kind: type, value: Any) -> Any:
-    """Return ``value``, which must be exactly of ``kind``."""
+def _exactly(kind: type, value: Any) -> Any:
+    """Return ``value``, which must be of the very type ``kind`` and not of a subclass."""
     if type(value) is not kind:
         raise TypeError
     return value
 
 
-def _admit(name: str) -> _Global:
+def _admitted(name: str) -> _Global:
+    """Return what stands for a function's name, or refuse the file."""
     if name not in _GLOBALS:
         refuse(f"it names {_short(name)}, which is not among NumPy's own for arrays")
     return _Global(_GLOBALS[name])

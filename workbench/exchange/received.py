@@ -1,4 +1,8 @@
-"""A file that a user brings: what it holds, whether it can be used, and keeping it."""
+"""A file that a user brings: what it holds, whether it can be used, and keeping it.
+
+``examine`` goes through the whole room: ``file_formats`` reads the file, ``raw_episodes`` checks
+its arrays, ``task_match`` finds its task, ``report`` holds what is said of it.
+"""
 
 from __future__ import annotations
 
@@ -18,9 +22,11 @@ from workbench.shipped.networks import load_model
 from workbench.tasks import Family, find
 
 FAR = 10.0
-"""Standard deviations from the training mean; our own data stay within 8."""
+"""Standard deviations from the training mean worth a warning; our own data stay within 8."""
+# Median one-step errors worth a warning; a file of our simulator is off by 1e-4 at most.
 OTHER_SIMULATOR, OTHER_REWARDS = 0.01, 0.03
 MAX_REPLAYED = 5_000
+"""Transitions that are replayed: enough for a median, and few seconds."""
 _N_NEAREST = 5
 
 
@@ -30,7 +36,7 @@ def examine(
     """Say what a file of demonstrations holds and whether it can be used; nothing in it is run.
 
     Args:
-        path: A file or folder of any form that ``formats.py`` reads.
+        path: A file or folder of any form that ``file_formats`` reads.
         family: Name of the task family, if the file does not say or is not to be trusted.
         task: Index of the task, likewise; else the file's claim if its rewards agree, else the
             task that reproduces the rewards clearly best.
@@ -102,7 +108,9 @@ def _examined(label: str, recording: Recording, family: str | None, task: int | 
         known["nearest"] = tuple(nearest_tasks(families, _sample(episodes))[:_N_NEAREST])
     for claim, group in groups.items():
         try:
-            fit = find_task(_sample(group), family, task, claim=claim, says=recording.says)
+            fit = find_task(
+                _sample(group), family, task, claim=claim, claimed_by=recording.claimed_by
+            )
         except RefusedFile as refusal:
             errors.append(str(refusal))
             continue

@@ -1,4 +1,4 @@
-"""What is said of a file that a user brings: values for the command line and the page."""
+"""What is said of a file that a user brings: values that the command line and the page print."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Prompt Diffuser (arXiv 2411.01168): tune a generator of prompts on its own loss and L_DT."""
+"""Prompt Diffuser, Algorithm 1 of arXiv 2411.01168: tune a generator on L_DM and L_DT."""
 
 from __future__ import annotations
 

@@ -58,7 +58,7 @@ def read_checkpoint(path: Path) -> tuple[dict, dict[str, Tensor]]:
 
 
 class SavedNetwork(nn.Module):
-    """A network that is built from a configuration and a family, and kept in one file.
+    """A network that is built from a configuration and a task family, and kept in one file.
 
     Attributes:
         kind: What it is, for errors.
@@ -78,7 +78,7 @@ class SavedNetwork(nn.Module):
         self.config, self.family = config, family
 
     def trainable(self) -> tuple[nn.Parameter, ...]:
-        """Return the numbers that a training or a tuning changes."""
+        """Return the parameters that training or tuning changes."""
         return tuple(self.parameters())
 
     @property

@@ -1,8 +1,11 @@
 """Prompt Decision Transformer (arXiv 2206.13499): the whole transformer in one file.
 
-The input is a trajectory prompt of K* rows followed by the last K rows of the episode, three
-tokens a row: return-to-go, observation, action. The action head reads the observation tokens.
-Everything outside this file is in raw units; the model normalises inside.
+A Decision Transformer (arXiv 2106.01345) reads the last K rows of an episode, three tokens a row:
+return-to-go, observation, action. Before them it is given a trajectory prompt, K* rows of a
+demonstration, which says what the task is. Everything outside this file is in raw units; the model
+normalises inside. In the order of reading: size, embedding, block, model, loss, policy.
+
+What ``networks/fast`` does faster is checked against what stands here before it is used.
 """
 
 from __future__ import annotations
@@ -20,27 +23,13 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from workbench.data.trajectory import Normalizer, Segment, masked_mean
-from workbench.networks.checkpoint import read_checkpoint, write_checkpoint
-from workbench.networks.fast.inference import Layers, Recent, has_bf16
-from workbench.networks.fast.prompt_gradient import FrozenBlocks
-from workbench.tasks import Family, find
-
-
-def dropout(x: Tensor, p: float) -> Tensor:
-    """Set a share p of the numbers to zero and divide the others by 1 - p, as ``F.dropout`` does.
-
-    Each is decided by 16 random bits, a quarter of a draw of torch's generator, where ``F.dropout``
-    takes a whole draw. p is rounded to 1/65,536.
-    """
-    bits = torch.empty(-(-x.numel() // 4), dtype=torch.int64, device=x.device)
-    bits = bits.random_(-(2**63), None).view(torch.int16)[: x.numel()].view(x.shape)
-    dropped = round(p * 2**16)
-    return x * (bits >= dropped - 2**15).to(x.dtype).div_(1 - dropped / 2**16)
-
+from workbench.networks.checkpoint import SavedNetwork
+from workbench.networks.fast import inference, prompt_gradient
+from workbench.networks.fast.checked import TOLERANCE, Double
+from workbench.networks.fast.processor import has_bf16
+from workbench.tasks import Family
 
 Precision = Literal["fp32", "bf16"]
-
-
 Mode = Literal["exact", "block"]
 
 
@@ -78,7 +67,7 @@ class ModelConfig:
         return cls(n_layers=4, n_heads=4, width=512)
 
 
-class _Embedding(nn.Module):
+class Embedding(nn.Module):
     """Turn rows into tokens; the prompt and the context have one each."""
 
     def __init__(self, n_observations: int, n_actions: int, horizon: int, width: int):
@@ -86,10 +75,12 @@ class _Embedding(nn.Module):
         self.returns_to_go = nn.Linear(1, width)
         self.observations = nn.Linear(n_observations, width)
         self.actions = nn.Linear(n_actions, width)
+        # In place of GPT-2's positions. One table for all three tokens of a row, for they are of
+        # the same timestep (arXiv 2106.01345, section 3).
         self.timesteps = nn.Embedding(horizon, width)
 
     def forward(self, returns_to_go, observations, actions, timesteps) -> Tensor:
-        """Return tokens (B, 3K, W) in the order return-to-go, observation, action."""
+        """Return tokens, (B, 3 K, W), in the order return-to-go, observation, action."""
         time = self.timesteps(timesteps)
         tokens = torch.stack(
             [
@@ -100,6 +91,18 @@ class _Embedding(nn.Module):
             dim=2,
         )
         return tokens.flatten(1, 2)
+
+
+def dropout(x: Tensor, p: float) -> Tensor:
+    """Set a share p of the numbers to zero and divide the others by 1 - p, as ``F.dropout`` does.
+
+    ``F.dropout`` takes a draw of torch's generator for each number, which is slow on a CPU. Here a
+    draw decides four, by 16 bits each, so that p is rounded to 1/65,536.
+    """
+    bits = torch.empty(-(-x.numel() // 4), dtype=torch.int64, device=x.device)
+    bits = bits.random_(-(2**63), None).view(torch.int16)[: x.numel()].view(x.shape)
+    dropped = round(p * 2**16)
+    return x * (bits >= dropped - 2**15).to(x.dtype).div_(1 - dropped / 2**16)
 
 
 class Adapter(nn.Module):
@@ -117,8 +120,8 @@ class Adapter(nn.Module):
         return h + self.norm(self.up(F.relu(self.down(h))))
 
 
-class _Block(nn.Module):
-    """A GPT-2 block with ReLU: attention and MLP, each behind a layer norm."""
+class Block(nn.Module):
+    """A block of GPT-2 (attention and MLP, each behind a layer norm) with ReLU, as released."""
 
     def __init__(self, width: int, n_heads: int, dropout: float):
         super().__init__()
@@ -131,36 +134,60 @@ class _Block(nn.Module):
         self.down = nn.Linear(4 * width, width)
         self.adapter: Adapter | None = None
 
-    def _split(self, x: Tensor) -> Tensor:
-        b, n, w = x.shape
-        return x.view(b, n, self.n_heads, w // self.n_heads).transpose(1, 2)
-
-    def _drop(self, x: Tensor) -> Tensor:
-        return dropout(x, self.dropout) if self.training else x
-
-    def forward(self, x: Tensor, asked: slice = slice(None)) -> Tensor:
+    def forward(self, x: Tensor, queries: slice = slice(None)) -> Tensor:
         """Apply the block.
 
         Args:
             x: Tokens, (B, n, W).
-            asked: Which of them to compute; the others serve as keys and values alone.
+            queries: Positions whose outputs are wanted. The others serve as keys and values alone.
 
         Returns:
-            The tokens asked for, (B, ·, W).
+            The tokens at ``queries``, (B, r, W).
         """
-        q, k, v = map(self._split, self.qkv(self.norm_attention(x)).chunk(3, -1))
         n = x.shape[1]
-        q, x = q[:, :, asked], x[:, asked]
+        qkv = self.qkv(self.norm_attention(x)).chunk(3, -1)
+        # by heads, (B, H, n, W / H)
+        q, k, v = (t.unflatten(-1, (self.n_heads, -1)).transpose(1, 2) for t in qkv)
+        q, x = q[:, :, queries], x[:, queries]
         scores = q @ k.transpose(-1, -2) * k.shape[-1] ** -0.5
-        future = torch.ones(n, n, dtype=torch.bool, device=x.device).triu(1)[asked]
-        scores = scores.masked_fill(future, -torch.inf)
-        weights = self._drop(scores.softmax(-1))
+        future = torch.ones(n, n, dtype=torch.bool, device=x.device).triu(1)[queries]
+        weights = self._drop(scores.masked_fill(future, -torch.inf).softmax(-1))
         x = x + self._drop(self.out((weights @ v).transpose(1, 2).flatten(2)))
         x = x + self._drop(self.down(F.relu(self.up(self.norm_mlp(x)))))
         return x if self.adapter is None else self.adapter(x)
 
+    def _drop(self, x: Tensor) -> Tensor:
+        return dropout(x, self.dropout) if self.training else x
 
-class PromptDT(nn.Module):
+
+def encode(blocks: nn.ModuleList, prompt: Tensor | None, context: Tensor, queries: slice) -> Tensor:
+    """Apply blocks one after the other to the tokens of a prompt and the context behind it.
+
+    Args:
+        blocks: L of them.
+        prompt: Tokens, (B, 3 K*, W); None where there is no prompt.
+        context: Tokens, (B, 3 K, W).
+        queries: Which of these 3 (K* + K) tokens to return.
+
+    Returns:
+        Those tokens, (B, r, W).
+    """
+    x = context if prompt is None else torch.cat([prompt, context], 1)
+    for block in blocks[:-1]:
+        x = block(x)
+    return blocks[-1](x, queries)
+
+
+ENCODE = Double(
+    "prompt gradient, bf16",
+    plain=encode,
+    fast=prompt_gradient.encode,
+    trial=prompt_gradient.trial,
+    tolerance=TOLERANCE["bf16 gradient"],
+)
+
+
+class PromptDT(SavedNetwork):
     """Predict actions from a prompt and a context.
 
     Attributes:
@@ -170,43 +197,24 @@ class PromptDT(nn.Module):
         precision: What ``forward`` computes in; see ``computing``.
     """
 
+    kind, sizes = "Prompt-DT", ModelConfig
     precision: Precision = "fp32"
-    _prepared: FrozenBlocks | None = None
 
     def __init__(self, config: ModelConfig, family: Family):
-        super().__init__()
-        self.config, self.family = config, family
+        super().__init__(config, family)
         o, a, w = len(family.observations), len(family.actions), config.width
         self.normalizer = Normalizer(o, a, family.return_scale, family.horizon)
         if config.prompt_length:  # else a Decision Transformer without prompt
-            self.prompt_embedding = _Embedding(o, a, family.horizon, w)
-        self.context_embedding = _Embedding(o, a, family.horizon, w)
+            self.prompt_embedding = Embedding(o, a, family.horizon, w)
+        self.context_embedding = Embedding(o, a, family.horizon, w)
         self.norm_in = nn.LayerNorm(w)
         self.blocks = nn.ModuleList(
-            _Block(w, config.n_heads, config.dropout) for _ in range(config.n_layers)
+            Block(w, config.n_heads, config.dropout) for _ in range(config.n_layers)
         )
         self.norm_out = nn.LayerNorm(w)
+        # The released model has heads for returns and observations too, which nothing trains.
         self.head = nn.Linear(w, a)
         self.apply(_initialise)
-
-    @property
-    def n_parameters(self) -> int:
-        """Trainable numbers, buffers excluded."""
-        return sum(p.numel() for p in self.parameters())
-
-    def frozen(self) -> PromptDT:
-        """Switch to evaluation for good: no dropout, no parameter takes a gradient."""
-        return self.eval().requires_grad_(False)
-
-    def _tokens(self, embedding: _Embedding, segment: Segment) -> Tensor:
-        tokens = embedding(
-            self.normalizer.returns(segment.returns_to_go),
-            self.normalizer.observations(segment.observations),
-            segment.actions,
-            segment.timesteps,
-        )
-        tokens = self.norm_in(tokens)
-        return dropout(tokens, self.config.dropout) if self.training else tokens
 
     def forward(self, prompt: Segment, context: Segment) -> Tensor:
         """Predict the action of every context row from what came before it.
@@ -218,36 +226,55 @@ class PromptDT(nn.Module):
         Returns:
             Actions in [-1, 1], (B, K, A). Rows that are padding are meaningless.
         """
-        bf16 = torch.autocast(
-            context.mask.device.type, torch.bfloat16, enabled=self.precision == "bf16"
-        )
-        with bf16:
-            x = self._tokens(self.context_embedding, context)
-            # the head reads the observations of the context: nothing else is asked of the last
-            asked = slice(3 * prompt.length + 1, None, 3)
+        device = context.mask.device.type
+        half = self.precision == "bf16" and (device != "cpu" or has_bf16())
+        with torch.autocast(device, torch.bfloat16, enabled=half):
+            context_tokens = self.tokens(self.context_embedding, context)
+            prompt_tokens = None
             if prompt.length:
-                told = self._tokens(self.prompt_embedding, prompt)
-                if not x.requires_grad and (blocks := self._frozen_blocks()):
-                    x = blocks(told, x, asked)
-                    return torch.tanh(self.head(self.norm_out(x)))
-                x = torch.cat([told, x], 1)
-            for block in self.blocks[:-1]:
-                x = block(x)
-            x = self.blocks[-1](x, asked)
+                prompt_tokens = self.tokens(self.prompt_embedding, prompt)
+            # Of …, r̂_t, o_t, a_t, … the action must not see itself: it is predicted where o_t is
+            # (arXiv 2106.01345, figure 1). No other token of the last block is needed.
+            queries = slice(3 * prompt.length + 1, None, 3)
+            way = self._way_to_encode(prompt_tokens, context_tokens) if half else encode
+            x = way(self.blocks, prompt_tokens, context_tokens, queries)
             return torch.tanh(self.head(self.norm_out(x)))
 
-    def _frozen_blocks(self) -> FrozenBlocks | None:
-        """Return the blocks prepared for bfloat16, where they are frozen."""
-        if self.precision != "bf16" or not FrozenBlocks.fits(self.blocks):
-            return None
-        if self._prepared is None or not self._prepared.still(self.blocks):
-            self._prepared = FrozenBlocks(self.blocks)
-        return self._prepared
+    def _way_to_encode(
+        self, prompt: Tensor | None, context: Tensor
+    ) -> Callable[[nn.ModuleList, Tensor | None, Tensor, slice], Tensor]:
+        """Return what encodes in bfloat16: the double where a prompt alone takes a gradient."""
+        if prompt is None or context.requires_grad or not prompt_gradient.fits(self.blocks):
+            return encode
+        lengths = prompt.shape[1], context.shape[1]
+        return ENCODE.choose((self.config, *lengths), self.blocks, *lengths)
 
-    def save(self, path: Path, *, half: bool = False, **metadata: object) -> None:
-        """Write weights, normaliser, size and family as safetensors; see ``write_checkpoint``."""
-        header = {"config": dataclasses.asdict(self.config), "family": self.family.name, **metadata}
-        write_checkpoint(path, self.state_dict(), header, half=half)
+    def tokens(self, embedding: Embedding, segment: Segment) -> Tensor:
+        """Return the tokens of rows in raw units, (B, 3 K, W)."""
+        tokens = embedding(
+            self.normalizer.returns(segment.returns_to_go),
+            self.normalizer.observations(segment.observations),
+            segment.actions,
+            segment.timesteps,
+        )
+        tokens = self.norm_in(tokens)
+        return dropout(tokens, self.config.dropout) if self.training else tokens
+
+    def computing(self, precision: Precision) -> PromptDT:
+        """Return this very model, weights shared, with ``forward`` computed in ``precision``.
+
+        ``"bf16"`` computes in bfloat16, with the weights in float32, where the processor has
+        instructions for it; elsewhere it would take several times as long, and float32 is computed.
+        So, like any rounding, it may differ between machines. What a ``PromptedPolicy`` computes in
+        is said by the policy.
+        """
+        model = copy.copy(self)
+        model.precision = precision
+        return model
+
+    def frozen(self) -> PromptDT:
+        """Switch to evaluation for good: no dropout, no parameter takes a gradient."""
+        return self.eval().requires_grad_(False)
 
     def with_adapters(self, bottleneck: int) -> PromptDT:
         """Return a frozen copy with a trainable adapter after each block's MLP."""
@@ -272,16 +299,6 @@ class PromptDT(nn.Module):
             raise ValueError(f"`weights` name what this model does not have: {unknown}.")
         return model.frozen()
 
-    def computing(self, precision: Precision) -> PromptDT:
-        """Return this very model, weights shared, with ``forward`` computed in ``precision``.
-
-        ``"bf16"`` computes in bfloat16 with the weights in float32: sooner on a CPU that
-        has it (`make bench`). What a ``PromptedPolicy`` computes in is said by the policy.
-        """
-        model = copy.copy(self)
-        model.precision = precision
-        return model
-
     @classmethod
     def load(cls, path: Path) -> PromptDT:
         """Read a checkpoint, frozen; nothing in it is executed.
@@ -289,13 +306,7 @@ class PromptDT(nn.Module):
         Raises:
             ValueError: if the file is missing or is no checkpoint of a Prompt-DT.
         """
-        header, state = read_checkpoint(path)
-        try:
-            model = cls(ModelConfig(**header["config"]), find(header["family"]))
-            model.load_state_dict(state)
-        except (KeyError, TypeError, RuntimeError) as error:
-            raise ValueError(f"{path} is no checkpoint of a Prompt-DT: {error}.") from error
-        return model.frozen()
+        return super().load(path).frozen()
 
 
 def _initialise(module: nn.Module) -> None:
@@ -305,9 +316,45 @@ def _initialise(module: nn.Module) -> None:
         nn.init.zeros_(module.bias)
 
 
+def action_loss(
+    model: Callable[[Segment, Segment], Tensor], prompt: Segment, context: Segment
+) -> Tensor:
+    """Return L_DT, the mean squared error of actions in real rows (arXiv 2411.01168, Eq. 7)."""
+    error = (model(prompt, context) - context.actions).square()
+    return masked_mean(error, context.mask)
+
+
+NextActions = Callable[[Segment, int, int], Tensor]
+"""``(rows, begin, t)`` to the actions of row t, (B, A), from the context of rows begin to t."""
+
+
+def act_by_forward(model: PromptDT, prompt: Segment, mode: Mode, longest: int) -> NextActions:
+    """Act by ``forward`` on the whole context at every step: the plain way.
+
+    Args:
+        model: A frozen Prompt-DT.
+        prompt: One prompt for each episode, (B, K*, ·).
+        mode, longest: What a faster way may rest on; see ``PromptedPolicy`` and ``Episodes``.
+    """
+    return lambda rows, begin, t: model(prompt, rows[:, begin : t + 1])[:, -1].float()
+
+
+ACT: Mapping[tuple[Mode, Precision], Double] = {
+    (mode, precision): Double(
+        f"acting, {mode} {precision}",
+        plain=act_by_forward,
+        fast=inference.ActFromCache,
+        trial=inference.trial,
+        tolerance=TOLERANCE[precision],
+    )
+    for mode in get_args(Mode)
+    for precision in get_args(Precision)
+}
+
+
 @dataclass(frozen=True, eq=False)
 class PromptedPolicy:
-    """A frozen model, told by prompts what to do; episode i follows prompt i mod B.
+    """A frozen model that acts under prompts; episode i follows prompt i mod B.
 
     Attributes:
         model: A frozen Prompt-DT.
@@ -337,9 +384,9 @@ class PromptedPolicy:
                     f"`{name}` must be one of {', '.join(known)}: got {getattr(self, name)!r}."
                 )
 
-    def start(self, seeds: Sequence[int]) -> _Prompted:
+    def start(self, seeds: Sequence[int]) -> Episodes:
         """Begin one episode per seed."""
-        return _Prompted(self, len(seeds))
+        return Episodes(self, len(seeds))
 
     def share(self, places: Sequence[int]) -> PromptedPolicy:
         """Return the policy of some of the episodes, given by their places in the batch."""
@@ -347,75 +394,51 @@ class PromptedPolicy:
         return dataclasses.replace(self, prompt=self.prompt[which])
 
 
-class _Prompted:
-    """The rows of B episodes in lock-step, and what is known of those encoded already."""
+class Episodes:
+    """B episodes in lock-step: their rows so far, and what acts on the last of them."""
 
     def __init__(self, policy: PromptedPolicy, n: int):
-        self.model, self.mode = policy.model, policy.mode
-        family, k = self.model.family, self.model.config.context_length
-        # fewest and most rows of a context; more than K are new to the model, fewer lack news
-        cut = max(1, k // 2) if self.mode == "block" else 1
-        self.fewest = k - (cut - 1) // 2
-        self.most = self.fewest + cut - 1
+        model, family = policy.model, policy.model.family
+        k, horizon = model.config.context_length, family.horizon
+        # A context that is as long as the longest loses all but the shortest's rows. Exact mode
+        # has K rows always; block mode as many below K as above, for the model was trained on K.
+        dropped = max(1, k // 2) if policy.mode == "block" else 1
+        self.shortest = k - (dropped - 1) // 2
+        self.longest = self.shortest + dropped - 1
         target = family.target_return if policy.target_return is None else policy.target_return
+        self.rows = Segment(
+            returns_to_go=torch.full((n, horizon, 1), float(target)),
+            observations=torch.zeros(n, horizon, len(family.observations)),
+            actions=torch.zeros(n, horizon, len(family.actions)),
+            rewards=torch.zeros(n, horizon, 1),
+            timesteps=torch.arange(horizon).expand(n, -1),
+            mask=torch.ones(n, horizon),
+        )
+        self.begin = self.t = 0  # first and newest row of the context
         half = policy.precision == "bf16" and n >= 8 and has_bf16()
+        model = model.computing("bf16" if half else "fp32")
+        case = model.config, model.blocks[0].adapter is not None
+        start = ACT[policy.mode, model.precision].choose(case, model, policy.mode, self.longest)
         with torch.inference_mode():
             prompt = policy.prompt[torch.arange(n) % len(policy.prompt)]
-            dtype, self.prompted = torch.bfloat16 if half else torch.float32, 3 * prompt.length
-            capacity = self.prompted + 3 * self.most
-            same_bits = policy.mode == "exact"
-            self.layers = Layers(self.model.blocks, dtype, n, capacity, same_bits=same_bits)
-            if prompt.length:
-                self.layers.newest(self.model._tokens(self.model.prompt_embedding, prompt), 0)
-        shape = (n, family.horizon)
-        self.observations = torch.zeros(*shape, len(family.observations))
-        self.actions = torch.zeros(*shape, len(family.actions))
-        self.returns_to_go = torch.full((*shape, 1), float(target))
-        self.recent = Recent(self.layers, n, self.most, self.model.config.width)
-        self.t = self.begin = 0
-
-    def _tokens(self) -> Tensor:
-        """Return the tokens of the last row, whose action is known by now, and of this one."""
-        low = max(0, self.t - 1)
-        rows = slice(low, self.t + 1)
-        n, length = len(self.observations), self.t + 1 - low
-        context = Segment(
-            returns_to_go=self.returns_to_go[:, rows],
-            observations=self.observations[:, rows],
-            actions=self.actions[:, rows],
-            rewards=self.returns_to_go[:, rows],
-            timesteps=torch.arange(low, self.t + 1).expand(n, -1),
-            mask=torch.ones(n, length),
-        )
-        return self.model._tokens(self.model.context_embedding, context)
+            self.next_actions = start(model, prompt, policy.mode, self.longest)
 
     @torch.inference_mode()
     def act(self, observations: np.ndarray) -> np.ndarray:
+        """Return actions, (B, A) in [-1, 1], for raw observations, (B, O)."""
         t = self.t
-        self.observations[:, t] = torch.from_numpy(np.asarray(observations, np.float32))
-        self.recent.put(t, self._tokens())
-        known = 0  # tokens from ``begin`` on
-        if self.mode == "block" and t and t - self.begin < self.most:
-            known = 3 * (t - self.begin) - 1  # not the last action, which was to be chosen
-        else:
-            self.begin = max(0, t + 1 - self.fewest)
-        new = 3 * self.begin + known, 3 * t + 2  # up to the observation
-        encoded = self.recent.newest(*new, self.prompted + known)
-        action = torch.tanh(self.model.head(self.model.norm_out(encoded)))
-        self.actions[:, t] = action
-        return action.numpy()
+        if t - self.begin == self.longest:
+            self.begin = t + 1 - self.shortest
+        self.rows.observations[:, t] = torch.from_numpy(np.asarray(observations, np.float32))
+        actions = self.next_actions(self.rows, self.begin, t)
+        self.rows.actions[:, t] = actions
+        return actions.numpy()
 
     @torch.inference_mode()
     def receive(self, rewards: np.ndarray) -> None:
+        """Ask from now on for what the rewards, (B,) raw, leave of the target return."""
         self.t += 1
-        if self.t < self.returns_to_go.shape[1]:
+        returns = self.rows.returns_to_go
+        if self.t < returns.shape[1]:
             earned = torch.from_numpy(np.asarray(rewards, np.float32))[:, None]
-            self.returns_to_go[:, self.t] = self.returns_to_go[:, self.t - 1] - earned
-
-
-def action_loss(
-    model: Callable[[Segment, Segment], torch.Tensor], prompt: Segment, context: Segment
-) -> torch.Tensor:
-    """Return the mean squared action error over real context rows (arXiv 2411.01168, Eq. 7)."""
-    error = (model(prompt, context) - context.actions).square()
-    return masked_mean(error, context.mask)
+            returns[:, self.t] = returns[:, self.t - 1] - earned

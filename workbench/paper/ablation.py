@@ -1,7 +1,8 @@
-"""The ablation of λ and of the projection: which runs it needs, and what they say.
+"""The ablation of λ and of the projection: which runs it needs, and the table of what they say.
 
 On Cheetah-vel the whole grid from three qualities of data; on the other families three weights
-and three readings from medium data, what two cores can bear.
+and three readings from medium data, so that all of it runs on two cores within days. The page
+Ablate and lesson 5 draw this table.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ from workbench.tuning.presets import LAMBDAS, chosen
 from workbench.tuning.spec import RunSpec
 
 NAME = "ablation"
-"""Of the sweep and of the shipped results."""
+"""Of the sweep, and of the shipped results: ``assets/results/ablation.parquet``."""
 SEEDS = (0, 1, 2)
 
 
@@ -33,7 +34,7 @@ class Grid:
     Attributes:
         family: Task family.
         lambdas: Weights of the downstream loss.
-        projections: Readings of Eq. 8 and 9.
+        projections: Readings of Eq. 8 and 9, see ``methods/projection.py``.
         qualities: Of the few-shot trajectories, which are the condition of the prompts too.
         seeds: Of the tuning.
         tasks: Test tasks; all of them if left out.
@@ -80,17 +81,20 @@ WHOLE: tuple[Grid, ...] = (
     ),
 )
 QUICK = (Grid("cheetah-vel", (0.0, 1.0, 10.0), ("none", "subspace"), seeds=(0,), tasks=(2, 7)),)
-"""A part that two cores run within ten minutes."""
+"""A part that two cores run within ten minutes, for ``sweep ablation --quick``."""
 
 
 def _spec(family: str, task: int, quality: str, projection: Mode, lam: float, seed: int) -> RunSpec:
-    """Return a run as the tables make it; where λ is 0 nothing is projected, so it is one run."""
+    """Return a run with the settings of the tables. At λ = 0 all projections are the same run."""
     settings = {"lam": lam, "projection": projection if lam else "none"}
     return chosen("prompt-diffuser", family, task, quality=quality, seed=seed, settings=settings)
 
 
 def specs(grids: Iterable[Grid] = WHOLE) -> list[RunSpec]:
-    """Return every run of some grids, each once: seed by seed, so that a part tells something."""
+    """Return every run of some grids, each once.
+
+    Seed by seed: a sweep that is stopped early has whole grids of the first seeds.
+    """
     grids = tuple(grids)
     runs = [spec for g in grids for cell in g.cells() for spec in g.cell(*cell)]
     runs.sort(key=lambda spec: spec.seed)  # stable
@@ -111,7 +115,7 @@ COLUMNS = (
 )  # fmt: skip
 
 
-def folded(
+def assemble(
     runs: Runs, grids: Sequence[Grid] = WHOLE, resamples: int = scores.RESAMPLES
 ) -> pd.DataFrame:
     """Return one row per cell of ``grids``: what ``runs`` say of it.
@@ -124,10 +128,11 @@ def folded(
     Returns:
         ``COLUMNS``. ``iqm``: interquartile mean of returns over seeds and tasks, raw, with its
         95 % interval over seeds. ``helps``: probability that a run beats the plain sum's at the
-        same λ and task; ``gain``: mean difference to it, paired by seed and task, both with
-        intervals and missing for the plain sum itself. ``conflict_share``: share of updates in
-        which the two gradients conflict; ``cosine``: their mean; both over all updates. ``runs``
-        that there are ``of`` those wanted; a cell counts the ``seeds`` that ran all tasks.
+        same λ and task; ``gain``: mean difference to it, paired by seed and task; both with
+        intervals, and missing for the plain sum itself. ``conflict_share``: share of updates in
+        which the two gradients conflict, cos(g_DM, g_DT) < 0; ``cosine``: its mean; both over all
+        updates. ``runs`` were found ``of`` those wanted; a cell counts the ``seeds`` that ran all
+        tasks.
     """
     records = []
     for grid in grids:

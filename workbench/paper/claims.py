@@ -27,12 +27,13 @@ from workbench.tasks import FAMILIES
 
 Kind = Literal["better", "near"]
 NEAR = 0.05
-"""Of the distance between the random and the expert behaviour policy: to lose no more is near. The
-published Prompt Diffuser loses 12.3 to full fine-tuning on Cheetah-vel, of 264 on average."""
+"""Share of the distance from the random to the expert behaviour policy: to lose no more is near.
+The published Prompt Diffuser loses 12.3 to full fine-tuning on Cheetah-vel, where that distance is
+264 on average."""
 
 
 @dataclass(frozen=True)
-class Comparison:
+class ClaimComparison:
     """Two cells: is the first better than the second, or does it at least come near?
 
     Attributes:
@@ -63,17 +64,17 @@ class Claim:
 
     text: str
     source: str
-    comparisons: tuple[Comparison, ...]
+    comparisons: tuple[ClaimComparison, ...]
 
 
 def _by_family(table: TableName, first: str, second: str, kind: Kind = "better"):
-    return tuple(Comparison(f, table, (first, f), (second, f), kind) for f in FAMILIES)
+    return tuple(ClaimComparison(f, table, (first, f), (second, f), kind) for f in FAMILIES)
 
 
 def _table_2(label: str, first: tuple[str, str, str], second: tuple[str, str, str], kind="better"):
     """Compare cells given as data, initial prompt, method."""
     places = [(f"{data} data, {prompt} prompt", method) for data, prompt, method in (first, second)]
-    return Comparison(label, "2", *places, kind)
+    return ClaimComparison(label, "2", *places, kind)
 
 
 _PD, _PTDT, _SOFT, _OURS = (
@@ -144,7 +145,7 @@ CLAIMS: tuple[Claim, ...] = (
         "Out of distribution, Prompt Diffuser beats Prompt-DT and Prompt-Tuning DT",
         f"{_PAPER} 3",
         tuple(
-            Comparison(f"ant-dir, against {row}", "3", (_PD, _FAR), (row, _FAR))
+            ClaimComparison(f"ant-dir, against {row}", "3", (_PD, _FAR), (row, _FAR))
             for row in ("Prompt-DT", _PTDT)
         ),
     ),
@@ -152,7 +153,7 @@ CLAIMS: tuple[Claim, ...] = (
         "Zero-shot, Prompt Diffuser beats an untuned prompt",
         f"{_PAPER} 3",
         tuple(
-            Comparison(f"ant-dir, against {row}", "3", (_PD, ZERO_SHOT), (row, ZERO_SHOT))
+            ClaimComparison(f"ant-dir, against {row}", "3", (_PD, ZERO_SHOT), (row, ZERO_SHOT))
             for row in ("Prompt-DT", _PTDT)
         ),
     ),
@@ -160,7 +161,7 @@ CLAIMS: tuple[Claim, ...] = (
         "Projection beats the plain sum",
         "the guidance figure",
         tuple(
-            Comparison(f"{f}, {reading}", "guidance", (f"projection, {reading}", f), (_SUM, f))
+            ClaimComparison(f"{f}, {reading}", "guidance", (f"projection, {reading}", f), (_SUM, f))
             for f in _GUIDED
             for reading in ("vector", "tensor", "subspace")
         ),
@@ -169,7 +170,7 @@ CLAIMS: tuple[Claim, ...] = (
         "The plain sum is worse than either loss alone",
         "the guidance figure",
         tuple(
-            Comparison(f"{f}: {loss}", "guidance", (loss, f), (_SUM, f))
+            ClaimComparison(f"{f}: {loss}", "guidance", (loss, f), (_SUM, f))
             for f in _GUIDED
             for loss in ("diffusion loss alone", "downstream loss alone")
         ),
@@ -185,7 +186,7 @@ CLAIMS: tuple[Claim, ...] = (
         _by_family("1", _PD, "Prompt GAN"),
     ),
     Claim(
-        "Told a few transitions, the diffuser beats the published one",
+        "Given a few context transitions, the diffuser beats the published one",
         _WE,
         _by_family("1", _OURS, _PD)
         + tuple(
@@ -193,7 +194,7 @@ CLAIMS: tuple[Claim, ...] = (
         ),
     ),
     Claim(
-        "Told a few transitions, it works from random data as well as from expert data",
+        "Given a few context transitions, it works from random data as well as from expert data",
         _WE,
         (
             _table_2(
@@ -209,10 +210,10 @@ def findings(
 ) -> Iterator[dict[str, object]]:
     """Yield one row per comparison: the paired difference, what was published, and the verdict.
 
-    ``family``: whose returns these are. ``difference``, ``low``, ``high``: raw, ``scaled``,
-    ``scaled_low``, ``scaled_high``: normalised task by task, nan on tasks without a recorded
-    behaviour (table 3's). ``limit``: where "near" ends for the
-    average task, raw; nan where something better is claimed. ``pairs``: seeds times tasks.
+    ``family``: whose returns these are. ``difference``, ``low``, ``high``: raw. ``scaled``,
+    ``scaled_low``, ``scaled_high``: normalised task by task, nan on tasks for which no return of
+    the behaviour policies is known (those of table 3). ``limit``: where "near" ends for the average
+    task, raw; nan where a claim says "better". ``pairs``: seeds times tasks.
 
     Args:
         runs: What there is of each table.
@@ -233,7 +234,7 @@ def findings(
 
 
 def _measured(
-    comparison: Comparison, table: Cells, runs: Runs, resamples: int
+    comparison: ClaimComparison, table: Cells, runs: Runs, resamples: int
 ) -> dict[str, object]:
     family = table[comparison.first][0].family
     tasks = list(dict.fromkeys(spec.task for spec in table[comparison.first]))

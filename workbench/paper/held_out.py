@@ -1,4 +1,8 @@
-"""The held-out table: families by kinds of prompt, beside what was published."""
+"""The held-out table: how well the untuned model follows each kind of prompt, beside the paper.
+
+Returns of Prompt-DT on the test tasks of every family, under expert prompts, random prompts and
+none. It says whether pretraining worked, before anything is tuned.
+"""
 
 from __future__ import annotations
 
@@ -8,39 +12,29 @@ from collections.abc import Iterable, Mapping
 import numpy as np
 import pandas as pd
 
+from workbench.paper.tables import PUBLISHED
 from workbench.shipped import assets
 
-PUBLISHED: dict[tuple[str, str], tuple[float, float]] = {
-    ("cheetah-dir", "expert"): (934.6, 4.4),
-    ("cheetah-dir", "random"): (935.3, 2.6),
-    ("cheetah-dir", "none"): (-46.2, 3.4),
-    ("cheetah-vel", "expert"): (-43.5, 3.4),
-    ("cheetah-vel", "random"): (-127.7, 9.9),
-    ("cheetah-vel", "none"): (-146.6, 2.1),
-    ("ant-dir", "expert"): (420.2, 5.1),
-    ("ant-dir", "random"): (278.7, 38.7),
-    ("ant-dir", "none"): (110.5, 2.2),
-    ("reach", "expert"): (469.8, 29.9),
-    ("reach", "random"): (457.2, 30.3),
-    ("reach", "none"): (264.1, 9.6),
+_ROWS = {
+    "expert": "Prompt-DT, expert prompt",
+    "random": "Prompt-DT, random prompt",
+    "none": "MT-ORL",
 }
-"""Return of Prompt-DT under a kind of prompt, mean and sd over 3 seeds (arXiv 2411.01168,
-Table 1, K* = 5). ``none`` is its MT-ORL: a model pretrained without prompt, not ours left without
-one. Its returns of reach are on another scale than Meta-World's."""
+"""Kind of prompt → row of the paper's table 1. MT-ORL is a model pretrained without prompt, and not
+the same model left without one."""
 
 
 def published_words(family: str, kind: str) -> str:
-    """Return the published value as text, or a dash."""
-    if (family, kind) not in PUBLISHED:
-        return "–"
-    return "{:.1f} ± {:.1f}".format(*PUBLISHED[family, kind])
+    """Return the published mean and sd over 3 seeds as text, or a dash."""
+    place = _ROWS.get(kind, ""), family
+    return "{:.1f} ± {:.1f}".format(*PUBLISHED["1"][place]) if place in PUBLISHED["1"] else "–"
 
 
 def held_out(rows: Iterable[Mapping[str, object]]) -> pd.DataFrame:
-    """Average ``compare_prompts`` over test tasks, one row per family and kind of prompt.
+    """Average returns over test tasks, one row per family and kind of prompt.
 
     Args:
-        rows: With ``family`` added to each.
+        rows: Of ``prompt_kinds.compare_prompts``, with ``family`` added to each.
 
     Returns:
         Columns ``family``, ``prompt``, ``tasks``, ``episodes`` (per task), ``return_mean``;
@@ -73,7 +67,7 @@ def keep_held_out(family: str, rows: Iterable[Mapping[str, object]], command: st
 
     Args:
         family: Name of the family.
-        rows: Of ``compare_prompts``, with ``family`` added; all test tasks.
+        rows: Of ``prompt_kinds.compare_prompts``, with ``family`` added; all test tasks.
         command: The command line that measured them.
     """
     table = held_out(rows).drop(columns=["family", "published"])

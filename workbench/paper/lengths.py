@@ -1,6 +1,6 @@
-"""How long the chain, how long the prompt: N and K*, which nobody has published.
+"""How long the chain, how long the prompt: N and K*, of which the paper varies neither.
 
-Each length but the shipped one needs networks of its own; see ``variants``.
+Each length but the shipped one needs networks of its own: ``networks/variants.py``.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from workbench.tuning.presets import chosen
 from workbench.tuning.spec import RunSpec
 
 NAME = "lengths"
-"""Of the sweep and of the shipped results."""
+"""Of the sweep, and of the shipped results: ``assets/results/lengths.parquet``."""
 FAMILY = "cheetah-vel"
 SEEDS = (0, 1, 2)
 
@@ -43,8 +43,8 @@ LENGTHS: tuple[Length, ...] = (
     *(Length("K*", k, "" if k == 5 else f"k-{k}") for k in (2, 5, 10)),
 )
 METHODS = {"Prompt Diffuser": "prompt-diffuser", "Prompt-DT": "prompt-dt"}
-"""What is run at each length: the published setting at λ = 1, and the untuned prompt beside it.
-The chain is no matter to the latter."""
+"""What is run at each length: the published setting at λ = 1, and the untuned prompt beside it, for
+which N makes no difference."""
 
 
 def cell(
@@ -67,7 +67,7 @@ def cell(
 
 
 def specs() -> list[RunSpec]:
-    """Return every run, each once: expert data first, so that a part tells something."""
+    """Return every run, each once, expert data first: a sweep stopped early has a whole quality."""
     found = [
         spec
         for quality in QUALITIES
@@ -84,13 +84,13 @@ COLUMNS = (
 )  # fmt: skip
 
 
-def folded(runs: Runs, resamples: int = scores.RESAMPLES) -> pd.DataFrame:
+def assemble(runs: Runs, resamples: int = scores.RESAMPLES) -> pd.DataFrame:
     """Return one row per length, method and quality: what ``runs`` say of it.
 
     Returns:
         ``COLUMNS``. ``iqm``: interquartile mean of returns over seeds and tasks, raw, with its
-        95 % interval over seeds; ``seconds``: wall time a run; ``runs`` that there are ``of``
-        those wanted. A cell counts the ``seeds`` that ran all tasks; with none it is empty.
+        95 % interval over seeds; ``seconds``: wall time a run; ``runs`` were found ``of`` those
+        wanted. A cell counts the ``seeds`` that ran all tasks; with none it is empty.
     """
     records = []
     tasks = [task.index for task in evaluated_tasks(find(FAMILY))]

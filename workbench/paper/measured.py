@@ -1,4 +1,4 @@
-"""A table of the paper put together from runs: what they say beside what was published."""
+"""A table of the paper assembled from runs: what they say beside what was published."""
 
 from __future__ import annotations
 
@@ -15,11 +15,18 @@ from workbench.tasks import FAMILIES
 from workbench.tuning.spec import RunSpec
 
 ALL = "all families, normalised"
+CAUTION = (
+    "These numbers were measured with a sampler and an adaptation that we have since found to be "
+    "at fault: the denoising chain began in noise of our own making, tuning stopped too early, and "
+    "guidance did not act in pretraining. They say little about Prompt Diffuser as published; new "
+    "ones are being measured."
+)
+"""What a reader must know of the runs that ship, wherever their numbers are shown."""
 
 
 @dataclass(frozen=True)
 class Runs:
-    """Rows of ``results.rows``, found by what they ran.
+    """Rows of ``run_table.rows``, found by what they ran.
 
     Attributes:
         table: The rows.
@@ -65,7 +72,7 @@ def assemble(
         seeds; ``published``, ``published_sd``; ``improvement``, ``improvement_low``,
         ``improvement_high``, over Prompt-DT with expert prompts; ``trainable``, ``share`` of the
         model's parameters; ``seconds`` of wall time per run; ``env_steps`` that tuning took per
-        run; ``seeds``, ``tasks``, ``episodes``; ``runs`` that there are ``of`` those wanted.
+        run; ``seeds``, ``tasks``, ``episodes``; ``runs`` were found ``of`` those wanted.
     """
     records, matrices = [], {}
     for (row, column), cell in sorted_by_column(cells):

@@ -1,4 +1,4 @@
-"""How the rows of one column of a table stand to each other, run by run."""
+"""How the rows of one column of a table rank: scores, improvements and profiles, run by run."""
 
 from __future__ import annotations
 

@@ -21,7 +21,7 @@ from scipy.stats import t as student
 from workbench.shipped import assets
 
 RESAMPLES = 2_000
-_SEED = 0
+_SEED = 0  # of the bootstrap: the same runs give the same interval everywhere
 _PERCENTILES = (2.5, 97.5)
 
 
@@ -48,12 +48,12 @@ def iqm(scores: np.ndarray, resamples: int = RESAMPLES) -> Estimate:
 
     Args:
         scores: (S, M).
-        resamples: Of the bootstrap, always the same ones.
+        resamples: How many the bootstrap draws.
     """
     from rliable import metrics
 
     drawn = np.sort(_resampled(scores, resamples).reshape(resamples, -1), axis=1)
-    cut = scores.size // 4
+    cut = scores.size // 4  # a quarter is dropped at each end
     values = drawn[:, cut : scores.size - cut].mean(1)
     return _estimate(metrics.aggregate_iqm(scores), values, len(scores) > 1)
 
@@ -61,8 +61,8 @@ def iqm(scores: np.ndarray, resamples: int = RESAMPLES) -> Estimate:
 def another_seed(runs: pd.DataFrame, tasks: Sequence[int]) -> Estimate:
     """Return the mean return over ``tasks``, and where that of one more seed lies in 95 %.
 
-    The interval is Student's prediction interval, of the seeds' spread and of the episodes': the
-    same seed on another machine rounds differently, and its episodes part.
+    The interval is Student's prediction interval, of the seeds' spread and of the episodes': on
+    another machine the same seed rounds differently, and its episodes take another course.
 
     Args:
         runs: Rows with ``seed``, ``task``, ``return_mean`` and ``returns``.

@@ -1,7 +1,7 @@
-"""The paper's tables: what was published, the runs of each cell, and what our runs say.
+"""The paper's tables: every published number, and which of our runs stand behind each cell.
 
-A table maps (row, column) to a cell, the runs whose mean is its number. Numbers are of arXiv
-2411.01168, K* = 5, 3 seeds.
+``PUBLISHED`` holds the numbers of arXiv 2411.01168 (K* = 5, 3 seeds). ``cells`` maps (row, column)
+to the runs whose mean is our number there; ``measured.assemble`` puts the two side by side.
 """
 
 from __future__ import annotations
@@ -118,6 +118,7 @@ def _table_1(families: Iterable[str], **fields: Any) -> Cells:
 
 
 def _table_2(families: Iterable[str], **fields: Any) -> Cells:
+    """Few-shot data × initial prompt; for most methods the prompt is cut from that very data."""
     keys = {"Prompt-Tuning DT": "prompt-tuning-dt", "Prompt Diffuser": "prompt-diffuser"}
     keys["Soft Prompt"] = "soft-prompt"
     keys["Prompt Diffuser, best of 8"] = "prompt-diffuser/best-of-8"
@@ -128,7 +129,7 @@ def _table_2(families: Iterable[str], **fields: Any) -> Cells:
             for prompt in (
                 QUALITIES if column in ("Prompt-Tuning DT", "Prompt Diffuser") else (data,)
             ):
-                # left out where it is the same, so that the run is that of table 1
+                # "" where it is the data's own, so that the run has the id of that in table 1
                 own = {"quality": data, "prompts": "" if prompt == data else prompt}
                 cells[f"{data} data, {prompt} prompt", column] = [
                     spec

@@ -7,6 +7,7 @@ import os
 from collections import deque
 from collections.abc import Iterator, Sequence
 
+from workbench.networks.fast.memory import keep_freed_memory
 from workbench.runs.sweep import RETRIES, Attempt, Done, Due
 
 
@@ -82,4 +83,5 @@ class RayCluster:
 
 def _in_task(attempt: Attempt, due: Due) -> Done:
     """Run in a worker of the cluster, which may itself be told to end at any moment."""
+    keep_freed_memory()
     return attempt(due)

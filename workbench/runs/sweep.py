@@ -18,6 +18,7 @@ from typing import Protocol
 import torch
 
 from workbench.data.atomic_files import write_json
+from workbench.networks.fast.memory import keep_freed_memory
 from workbench.runs.locks import held
 from workbench.runs.store import MADE, RunStore
 from workbench.shipped import assets
@@ -277,6 +278,7 @@ def _in_worker(attempt: Attempt, due: Due) -> Done:
     # Ctrl-C reaches every process of a terminal: leave it to the one that began the sweep
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     _end_with(attempt.parent)
+    keep_freed_memory()
     return attempt(due)
 
 

@@ -10,6 +10,7 @@ from workbench.tasks.reach import REACH
 FAMILIES: dict[str, Family] = {
     family.name: family for family in (CHEETAH_VEL, CHEETAH_DIR, ANT_DIR, REACH)
 }
+"""Every family of tasks, by name: a new one is added here."""
 
 
 def find(name: str) -> Family:

@@ -1,10 +1,14 @@
 """Ant-dir, as published with Prompt-DT, on gymnasium's Ant: walk along a heading.
 
-The observation is 27 numbers: ``qpos[2:]`` (13) and ``qvel`` (14). The episode ends when a state
-is not finite or the torso leaves 0.2 m to 1.0 m. Body inertias are those of the simulator of the
-time (``inertia.py``). Contact forces are computed as gymnasium does today; in the released
-code of the time MuJoCo left them at zero, so that its contact cost was nothing (here it takes
-well under 0.05 a step).
+The observation is 27 numbers: ``qpos[2:]`` (13) and ``qvel`` (14). World x and y, ``qpos[:2]``, are
+left out: a gait should not depend on where the ant is. The episode ends when a state is not finite
+or the torso leaves 0.2 m to 1.0 m, the "healthy" range of gymnasium's ``Ant-v5``. Body inertias are
+those of the simulator of the time (``inertia.py``). Contact forces are computed as gymnasium does
+today; in the released code of the time MuJoCo left them at zero, so that its contact cost was
+nothing (here it takes well under 0.05 a step).
+
+Released code: https://github.com/mxu34/prompt-dt,
+``envs/mujoco-control-envs/mujoco_control_envs/tp_envs/ant_dir.py``.
 """
 
 from __future__ import annotations
@@ -17,9 +21,9 @@ from gymnasium.spaces import Box
 
 from workbench.tasks import rewards
 from workbench.tasks.family import VELOCITY, Family, Variable
-from workbench.tasks.inertia import PublishedBody
+from workbench.tasks.gymnasium_robot import GymnasiumRobot
 
-_LOWEST, _HIGHEST = 0.2, 1.0
+_LOWEST, _HIGHEST = 0.2, 1.0  # metres, of the torso
 # Headings in radians, from the released code's task files.
 # fmt: off
 _HEADINGS = (
@@ -40,7 +44,7 @@ _HEADINGS = (
 # fmt: on
 
 
-class Ant(PublishedBody, AntEnv):
+class Ant(GymnasiumRobot, AntEnv):
     """Ant with the published 27-d observation and a reward along a heading."""
 
     def __init__(self, goal: tuple[float, ...]):
@@ -70,6 +74,7 @@ def _state_of(observations: np.ndarray) -> np.ndarray:
 
 
 def _position_of(states: np.ndarray) -> np.ndarray:
+    """Return x, y, z of the torso: a state begins with the root joint's position."""
     return states[..., :3]
 
 
@@ -88,6 +93,7 @@ _OBSERVATIONS = (
     *(Variable(f"{axis} rotation rate", "rad/s") for axis in "xyz"),
     *(Variable(f"{joint} rate", "rad/s") for joint in _JOINTS),
 )
+# Ant's MJCF lists the motors of the fourth leg first: https://gymnasium.farama.org/environments/mujoco/ant/
 _ACTIONS = tuple(
     Variable(f"{joint} torque", "of maximum") for joint in (*_JOINTS[6:], *_JOINTS[:6])
 )
@@ -114,7 +120,8 @@ ANT_DIR = Family(
     position_of=_position_of,
     state_of=_state_of,
     measured=(*VELOCITY, Variable("contact forces", "squared, clipped at 1")),
-    goal_features=heading,
-    # Under its own control cost PPO learns to stand still: walk first, then grow economical.
+    goal_features=heading,  # an angle jumps from 2π to 0, its cosine and sine do not
+    # Under the published control cost PPO learns to stand: it learns to walk first, then to save
+    # torque.
     training_weights={"control": (0.1, 1.0), "survive": (0.2, 0.2)},
 )

@@ -1,9 +1,14 @@
 """Cheetah-vel and Cheetah-dir, as published with Prompt-DT, on gymnasium's HalfCheetah.
 
-The observation is 20 numbers: ``qpos[1:]`` (8), ``qvel`` (9) and the position of the torso
-(3). As in the published code the torso's position is read right after the integration step,
+The observation is that of the released code, 20 numbers: ``qpos[1:]`` (8), ``qvel`` (9) and the
+world position of the torso (3). Gymnasium leaves out ``qpos[0]``, the world x, so that a gait does
+not depend on how far the robot has come; PEARL's environments, on which Prompt-DT builds, append
+the torso's position, which brings x back. That position is read right after the integration step,
 so it is one simulator sub-step (0.01 s) older than ``qpos``. Body inertias are those of the
 simulator of the time (``inertia.py``): the published demonstrations replay exactly.
+
+Released code: https://github.com/mxu34/prompt-dt,
+``envs/mujoco-control-envs/mujoco_control_envs/tp_envs/half_cheetah*.py``.
 """
 
 from __future__ import annotations
@@ -17,12 +22,12 @@ from gymnasium.spaces import Box
 
 from workbench.tasks import rewards
 from workbench.tasks.family import Family, Variable
-from workbench.tasks.inertia import PublishedBody
+from workbench.tasks.gymnasium_robot import GymnasiumRobot
 
 _JOINTS = ("back thigh", "back shin", "back foot", "front thigh", "front shin", "front foot")
 
 
-class Cheetah(PublishedBody, HalfCheetahEnv):
+class Cheetah(GymnasiumRobot, HalfCheetahEnv):
     """HalfCheetah with the published 20-d observation and a goal-dependent reward."""
 
     def __init__(self, goal: tuple[float, ...], reward_terms):
@@ -33,21 +38,25 @@ class Cheetah(PublishedBody, HalfCheetahEnv):
 
     @staticmethod
     def _measure(envs: Sequence[Cheetah], velocities: np.ndarray) -> np.ndarray:
+        # A planar robot: only the forward velocity of its root joint counts.
         measured = np.zeros((len(envs), 3))
         measured[:, 0] = velocities[:, 0]
         return measured
 
     @staticmethod
     def _observe(envs: Sequence[Cheetah], qpos: np.ndarray, qvel: np.ndarray):
-        torsos = np.array([env.data.xpos[1] for env in envs])
-        return np.concatenate([qpos[:, 1:], qvel, torsos], 1), np.zeros(len(envs), bool)
+        torsos = np.array([env.data.xpos[1] for env in envs])  # body 0 is the world
+        never_ends = np.zeros(len(envs), bool)
+        return np.concatenate([qpos[:, 1:], qvel, torsos], 1), never_ends
 
 
 def _state_of(observations: np.ndarray) -> np.ndarray:
+    """Put the torso's x (column 17) back in front of ``qpos[1:]`` and ``qvel``, (..., 18)."""
     return np.concatenate([observations[..., 17:18], observations[..., :17]], axis=-1)
 
 
 def _position_of(states: np.ndarray) -> np.ndarray:
+    """Return (x, 0, z offset) of the torso: ``qpos`` begins with x, z, pitch."""
     return np.stack([states[..., 0], np.zeros_like(states[..., 0]), states[..., 1]], axis=-1)
 
 
@@ -87,14 +96,14 @@ CHEETAH_VEL = _cheetah(
     "cheetah-vel",
     "Cheetah-vel",
     rewards.cheetah_velocity,
-    goals=tuple((round(0.075 * (i + 1), 3),) for i in range(40)),
+    goals=tuple((round(0.075 * (i + 1), 3),) for i in range(40)),  # np.linspace(0.075, 3, 40)
     goal_label="target forward velocity",
     hint="A frozen transformer steers a cheetah that should run at one speed. It was never "
     "trained on this speed.",
     goal_unit="m/s",
     train_indices=tuple(i for i in range(40) if i not in _VEL_TEST),
     test_indices=_VEL_TEST,
-    target_return=0.0,
+    target_return=0.0,  # the best there is: the reward is a penalty
     return_scale=500.0,
 )
 

@@ -1,4 +1,7 @@
-"""What a task and a task family are: plain data, with no simulator inside."""
+"""What a task and a task family are: plain data, with no simulator inside.
+
+A new family is one ``Family`` in a file of its own, named in ``FAMILIES`` (``tasks/__init__.py``).
+"""
 
 from __future__ import annotations
 
@@ -117,7 +120,7 @@ class Family:
         test_indices: Tasks it adapts to and evaluates; the same ones in Cheetah-dir.
         horizon: T, environment steps per episode.
         dt: Seconds of simulated time per environment step.
-        target_return: Return asked of a Prompt-DT at the start of an episode, raw.
+        target_return: Return-to-go that a Prompt-DT is conditioned on at the first step, raw.
         return_scale: Divisor that brings returns-to-go near 1.
         observations: The O variables of an observation, in order.
         actions: The A variables of an action, in order, each in [-1, 1].
@@ -130,11 +133,11 @@ class Family:
         state_of: Recovers the simulator state from observations, ``(..., O) -> (..., S)``, up to
             what they leave out (set to 0); None where they leave out too much.
         measured: The M variables of ``info["measured"]``.
-        goal_features: What a behaviour policy is told of the goal, ``goal -> (G,)``: an angle by
-            its cosine and sine, say.
+        goal_features: How a behaviour policy observes the goal, ``goal -> (G,)``: an angle by its
+            cosine and sine, say.
         training_weights: Factors on reward terms while a behaviour policy learns, at the
-            beginning and at the end; 1 where a term is not named. Every other figure, and the
-            data, carry the published reward.
+            beginning and at the end; 1 where a term is not named. Evaluations and recorded data
+            always carry the published reward.
         script: The expert, where it is written by hand and not learned.
         succeeded: Whether an episode's rewards (..., T) say that it reached its goal,
             ``-> (...)`` bool; None where the published task has no such notion.

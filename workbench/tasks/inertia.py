@@ -9,76 +9,9 @@ ones HalfCheetah's torso is 1.7 % too light and rewards are off by 0.001 to 0.00
 from __future__ import annotations
 
 import functools
-from abc import abstractmethod
-from collections.abc import Callable, Mapping, Sequence
-from typing import Self
 
 import mujoco
 import numpy as np
-
-from workbench.tasks.family import Environment
-
-
-class PublishedBody(Environment):
-    """What a robot of gymnasium needs to move as the published one; mixed in before its class.
-
-    Python between two ``mj_step`` finds cold caches, so that what follows the simulation is done
-    for all of a batch at once; one environment is a batch of one.
-    """
-
-    model: mujoco.MjModel
-    data: mujoco.MjData
-    reward_terms: Callable[..., Mapping[str, np.ndarray]]
-
-    @classmethod
-    def step_all(cls, envs: Sequence[Self], actions: np.ndarray):
-        """Step B environments of one goal, by actions (B, A); see ``Environment``."""
-        return cls._steps(envs, actions)[:3]
-
-    def step(self, action: np.ndarray):
-        """Advance by one step; the third value says whether the robot has fallen."""
-        (observed,), (reward,), (ended,), (measured,) = self._steps(
-            [self], np.asarray(action)[None]
-        )
-        return observed, float(reward), bool(ended), False, {"measured": measured}
-
-    @classmethod
-    def _steps(cls, envs: Sequence[Self], actions: np.ndarray):
-        first = envs[0]
-        before = np.array([env.data.qpos for env in envs])
-        for env, action in zip(envs, actions, strict=True):
-            env.do_simulation(action, env.frame_skip)
-        qpos, qvel = (np.array([getattr(env.data, n) for env in envs]) for n in ("qpos", "qvel"))
-        measured = cls._measure(envs, (qpos - before) / first.dt)
-        terms = first.reward_terms(measured, np.asarray(actions, np.float64), first.goal)
-        observed, ended = cls._observe(envs, qpos, qvel)
-        return observed, sum(terms.values()), ended, measured
-
-    @staticmethod
-    @abstractmethod
-    def _measure(envs: Sequence[PublishedBody], velocities: np.ndarray) -> np.ndarray:
-        """Return what rewards are a function of, (B, M), from mean rates of qpos, (B, nq)."""
-
-    @staticmethod
-    @abstractmethod
-    def _observe(envs: Sequence[PublishedBody], qpos: np.ndarray, qvel: np.ndarray):
-        """Return what is observed, (B, O), and which robots have fallen, (B,) bool."""
-
-    def _get_obs(self) -> np.ndarray:
-        return self._observe([self], self.data.qpos[None], self.data.qvel[None])[0][0]
-
-    def _initialize_simulation(self):
-        model = published_model(self.fullpath)
-        return model, mujoco.MjData(model)
-
-    def state(self) -> np.ndarray:
-        """Return ``(qpos, qvel)``, (nq + nv,) in metres, radians (or quaternions), their rates."""
-        return np.concatenate([self.data.qpos, self.data.qvel])
-
-    def put(self, state: np.ndarray) -> None:
-        """Set ``(qpos, qvel)``, (nq + nv,)."""
-        state = np.asarray(state, np.float64)
-        self.set_state(state[: self.model.nq], state[self.model.nq :])
 
 
 @functools.cache
@@ -91,8 +24,8 @@ def published_model(path: str) -> mujoco.MjModel:
     Args:
         path: MJCF file of the model.
     """
-    old = _weighed_as_cylinders(path)
-    spec = _named(path)
+    old = _with_cylinder_inertias(path)
+    spec = _with_named_bodies(path)
     spec.compiler.inertiafromgeom = mujoco.mjtInertiaFromGeom.mjINERTIAFROMGEOM_FALSE
     for body in spec.bodies[1:]:
         i = old.body(body.name).id
@@ -102,9 +35,13 @@ def published_model(path: str) -> mujoco.MjModel:
     return spec.compile()
 
 
-def _weighed_as_cylinders(path: str) -> mujoco.MjModel:
-    """Compile with a cylinder beside each capsule that takes over its mass."""
-    spec = _named(path)
+def _with_cylinder_inertias(path: str) -> mujoco.MjModel:
+    """Compile with a cylinder beside each capsule that takes over its mass.
+
+    The cylinder has the capsule's radius and axis and is longer by half a radius at each end; it
+    touches nothing.
+    """
+    spec = _with_named_bodies(path)
     for body in spec.bodies:
         for capsule in list(body.geoms):
             if capsule.type != mujoco.mjtGeom.mjGEOM_CAPSULE:
@@ -123,8 +60,8 @@ def _weighed_as_cylinders(path: str) -> mujoco.MjModel:
     return spec.compile()
 
 
-def _named(path: str) -> mujoco.MjSpec:
-    """Read a model and give every body a name."""
+def _with_named_bodies(path: str) -> mujoco.MjSpec:
+    """Read a model and give every body a name, by which the two compiled models are matched."""
     spec = mujoco.MjSpec.from_file(path)
     for i, body in enumerate(spec.bodies):
         body.name = body.name or f"body {i}"

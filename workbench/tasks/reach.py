@@ -1,8 +1,9 @@
-"""reach: Meta-World's ``reach-v3`` with the goal hidden, 50 goals of ``ML1(seed=1)``.
+"""The family "reach": Meta-World's ``reach-v3`` with the goal hidden, 50 goals of ``ML1(seed=1)``.
 
-Returns are not comparable with the published ones, which disagree with each other (near 4,200
-and at most 565): compare by ratio. The package's episodes of a task are all alike; here the puck,
-which does not matter, lies elsewhere in every episode (``sawyer.py``).
+This file is plain data; the simulator is in ``sawyer.py``. Returns are not comparable with the
+published ones, which disagree with each other (near 4,200 and at most 565): compare by ratio. The
+package's episodes of a task are all alike; here the puck, which does not matter, lies elsewhere in
+every episode.
 """
 
 from __future__ import annotations
@@ -71,6 +72,7 @@ _TEST = (5, 15, 25, 35, 45)
 
 
 def _build(goal: tuple[float, ...]) -> Environment:
+    # Imported here, and below: Meta-World takes a second to import, and few commands need it.
     from workbench.tasks.sawyer import Reach
 
     return Reach(goal)
@@ -83,13 +85,13 @@ def _position_of(states: np.ndarray) -> np.ndarray:
 
 
 def _succeeded(episode_rewards: np.ndarray) -> np.ndarray:
-    """Whether the fingertips came within 5 cm, where the reward is 10 and nowhere else."""
+    """Whether the fingertips came within ``REACH_RADIUS``: the reward is 10 there, else less."""
     return np.asarray(episode_rewards).max(-1) >= 10 - 1e-5
 
 
 def _script() -> Script:
-    """The package's expert, ``SawyerReachV3Policy``: five times the way that is left, in m."""
-    matrix = np.zeros((42, 4))
+    """Meta-World's ``SawyerReachV3Policy``: an action of 5 (goal - hand), both in metres."""
+    matrix = np.zeros((42, 4))  # 39 observations, the hand's position first, and the goal
     matrix[:3, :3], matrix[39:, :3] = -5 * np.eye(3), 5 * np.eye(3)
     return Script(matrix, np.zeros(4))
 

@@ -22,28 +22,28 @@ from workbench.tasks.family import Environment
 
 PUCK_LOW, PUCK_HIGH = (-0.1, 0.6, 0.02), (0.1, 0.65, 0.02)
 """Where the puck may lie, in metres; at least 0.15 from every goal, as the package asks."""
-_SUB_STEPS = 5
+_SUB_STEPS = 5  # Meta-World's frame_skip
 _EVERYTHING = mujoco.mjtState.mjSTATE_INTEGRATION
 
 
 class Reach(SawyerReachEnvV3, Environment):
     """Move the hand to a hidden point; the puck lies about and does not matter.
 
-    The package fixes the puck with the goal: its position, which is observed, would give the
-    task away. Here it is drawn anew for every episode, the only thing that is random.
+    Meta-World fixes the puck together with the goal, so that its position, which is observed, would
+    give the task away. Here it is drawn anew for every episode: all that differs between episodes.
     """
 
     def __init__(self, goal: tuple[float, ...]):
         super().__init__()
         self.goal = goal
-        self._set_task_called = True
+        self._set_task_called = True  # Meta-World refuses to step before ``set_task``
         self.observation_space = self.sawyer_observation_space
         self._hand, self._puck = self.model.body("hand").id, self.model.body("obj").id
         self._claws = self.model.body("rightclaw").id, self.model.body("leftclaw").id
         self._tips = self.model.site("rightEndEffector").id, self.model.site("leftEndEffector").id
         self._puck_geom = self.model.geom("objGeom").id
         self._low, self._high = self.observation_space.low, self.observation_space.high
-        # looking these up anew in every step would cost a tenth of it
+        # Views into the simulator's memory: looking them up in every step would cost a tenth of it.
         self._at, self._site_at = self.data.xpos, self.data.site_xpos
         self._span = float(np.linalg.norm(rewards.HAND_START - np.asarray(goal)))
 
@@ -68,7 +68,8 @@ class Reach(SawyerReachEnvV3, Environment):
         """Advance by 0.0125 s; there is no early end."""
         action = np.asarray(action, np.float32)
         data = self.data
-        # in this order and precision, so that every bit is the package's
+        # Meta-World's ``set_xyz_action``, in its order and precision, so that every bit agrees. An
+        # action moves the mocap body that drags the hand by at most 1 cm along each axis.
         push = np.minimum(np.maximum(action[:3], -1), 1) * self.action_scale
         moved = data.mocap_pos[0] + push
         data.mocap_pos[0] = np.minimum(np.maximum(moved, self.mocap_low), self.mocap_high)
@@ -77,7 +78,7 @@ class Reach(SawyerReachEnvV3, Environment):
         mujoco.mj_step(self.model, data, nstep=_SUB_STEPS)
         mujoco.mj_forward(self.model, data)
         now = self._observe()
-        observation = np.zeros(39)
+        observation = np.zeros(39)  # now, the step before, and zeros where the goal is hidden
         observation[:18], observation[18:36] = now, self._prev_obs
         np.maximum(observation, self._low, out=observation)
         np.minimum(observation, self._high, out=observation)
@@ -91,7 +92,7 @@ class Reach(SawyerReachEnvV3, Environment):
         at, now = self._at, np.zeros(18)
         apart = at[self._claws[0]] - at[self._claws[1]]
         now[:3] = at[self._hand]
-        now[3] = min(math.sqrt(apart.dot(apart)) / 0.1, 1.0)
+        now[3] = min(math.sqrt(apart.dot(apart)) / 0.1, 1.0)  # 10 cm apart is fully open
         now[4:7] = at[self._puck]
         now[7:11] = _quaternion(self.data.geom_xmat[self._puck_geom])
         return now
@@ -128,7 +129,10 @@ def _settled() -> np.ndarray:
 
 
 def _quaternion(matrix: np.ndarray) -> tuple[float, float, float, float]:
-    """Return the quaternion (x, y, z, w) of a rotation, (9,): the largest part is positive."""
+    """Return the quaternion (x, y, z, w) of a rotation matrix, (9,): the largest part is positive.
+
+    SciPy's ``Rotation.as_quat``, which Meta-World calls, without its overhead for one matrix.
+    """
     m00, m01, m02, m10, m11, m12, m20, m21, m22 = matrix.tolist()
     trace = m00 + m11 + m22
     largest = max(m00, m11, m22, trace)

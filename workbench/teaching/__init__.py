@@ -1,1 +1,1 @@
-"""What the notebooks use: toy diffusion, panels, exercises, and lessons as printed pages."""
+"""What the notebooks use: toy diffusion, panels, exercises, and what a run of them takes."""

@@ -25,11 +25,11 @@ from workbench.teaching.panels import (
     LOOK,
     WIDE,
     TaskPicker,
-    compared,
+    comparison_payload,
     curves,
     dropdown,
-    replayed,
-    shipped_comparison,
+    episodes_payload,
+    recorded_run,
 )
 from workbench.tuning.loop import EVALUATION_SEED
 from workbench.tuning.presets import LAMBDAS, first_look
@@ -38,7 +38,7 @@ from workbench.tuning.spec import RunSpec
 from workbench.viewing.player.component import widget
 from workbench.viewing.scene.appearance import goal_words
 
-_POLL = 0.5
+_POLL = 0.5  # seconds between two looks at a job
 
 
 class Tuning(w.VBox):
@@ -139,7 +139,9 @@ class Tuning(w.VBox):
             return
         found = _recorded_or_empty(self.spec)
         if not found.steps:
-            self.status.value = "No run of this ships. Press <b>Tune</b>; below is still another."
+            self.status.value = (
+                "No run of this ships. Press <b>Tune</b>; the figures below are of another run."
+            )
             return
         self.comparison = found
         self.charts.show(*curves(found))
@@ -182,7 +184,7 @@ class Tuning(w.VBox):
         return bool(self.comparison.evaluated) or self.comparison.preview is not None
 
     def _payload(self) -> dict:
-        return compared(self.comparison)
+        return comparison_payload(self.comparison)
 
     def _say(self, job: Job) -> None:
         done, spec = self.progress.value, self.comparison.spec
@@ -212,7 +214,7 @@ class Tuning(w.VBox):
 
 def _recorded_or_empty(spec: RunSpec) -> Comparison:
     try:
-        return shipped_comparison(spec.family, spec.quality)
+        return recorded_run(spec.family, spec.quality)
     except ValueError:
         return Comparison(spec, None, None, ())
 
@@ -255,7 +257,9 @@ class Prompted(w.VBox):
         if job.error is not None:
             self.status.value = f"<b>It ended early:</b> {job.error}"
         else:
-            packed = replayed({f"{_KINDS.get(k, k)} prompt": episode for k, episode in job.items})
+            packed = episodes_payload(
+                {f"{_KINDS.get(k, k)} prompt": episode for k, episode in job.items}
+            )
             if self.screen.children:
                 self.screen.children[0].payload = packed
             else:

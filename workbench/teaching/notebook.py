@@ -17,6 +17,7 @@ import traitlets
 from IPython.display import Markdown, display
 from plotly.offline import get_plotlyjs
 
+from workbench.networks.fast.memory import keep_freed_memory
 from workbench.runs.store import RunStore
 
 QUICK = "WORKBENCH_QUICK"
@@ -27,10 +28,12 @@ def begin() -> bool:
     """Set up drawing and threads; return whether the notebook should be quick.
 
     Figures are drawn by JupyterLab or VS Code itself; in a page exported to HTML they bring their
-    own plotly.js. One thread is faster than two for networks this small.
+    own plotly.js, unless Plotly's ``PLOTLY_RENDERER`` says otherwise. One thread is faster than two
+    for networks this small.
     """
     torch.set_num_threads(1)
-    pio.renderers.default = "plotly_mimetype+notebook"
+    keep_freed_memory()
+    pio.renderers.default = os.environ.get("PLOTLY_RENDERER", "plotly_mimetype+notebook")
     pio.templates.default = "plotly_white"
     return os.environ.get(QUICK, "") not in ("", "0")
 
@@ -45,7 +48,7 @@ def own_runs() -> RunStore:
 
     ``WORKBENCH_RUNS`` names another folder.
     """
-    here = Path(__file__).resolve().parents[1] / "runs"
+    here = Path(__file__).resolve().parents[2] / "runs"
     return RunStore(os.environ.get("WORKBENCH_RUNS") or here)
 
 

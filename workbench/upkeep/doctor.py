@@ -10,13 +10,16 @@ import tempfile
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import numpy as np
 import torch
 from safetensors import SafetensorError, safe_open
 
 from workbench.data.qualities import QUALITIES
+from workbench.networks.fast.checked import Verdict, verdicts
+from workbench.networks.fast.processor import bf16_instructions, has_bf16
+from workbench.networks.prompt_dt import Mode, ModelConfig, Precision, PromptDT, PromptedPolicy
 from workbench.runs.store import RunStore
 from workbench.shipped import assets
 from workbench.tasks import FAMILIES, Family
@@ -133,24 +136,46 @@ def _version(name: str, purpose: str, pin: str | None) -> Finding:
 
 
 def processor() -> Iterator[Finding]:
-    """Say how many cores there are, whether bfloat16 is fast on them, and whether CUDA is."""
+    """Say how many cores there are, what they are fast at, and whether there is CUDA."""
     area = "processor"
     has_affinity = hasattr(os, "sched_getaffinity")
     cores = len(os.sched_getaffinity(0)) if has_affinity else os.cpu_count()
     yield Finding(area, "cores", "ok", f"{cores} ({platform.machine()})")
-    capabilities = getattr(torch.cpu, "get_capabilities", dict)()
-    fast = sorted(n for n, there in capabilities.items() if there is True and "bf16" in n)
-    if fast:
-        yield Finding(area, "bfloat16", "ok", f"in hardware ({', '.join(fast)})")
+    if has_bf16():
+        text = f"in hardware ({', '.join(bf16_instructions())})"
+        yield Finding(area, "bfloat16", "ok", text)
     else:
-        text = "in software, slower than single precision"
-        yield Finding(area, "bfloat16", "warning", text, "pretrain with `--precision fp32`")
+        text = "no instructions for it that torch uses: float32 takes its place, about half as fast"
+        yield Finding(area, "bfloat16", "warning", text)
+    yield from doubles()
     if torch.cuda.is_available():
         cards = [torch.cuda.get_device_properties(i) for i in range(torch.cuda.device_count())]
         text = ", ".join(f"{card.name}, {card.total_memory / 2**30:.0f} GiB" for card in cards)
         yield Finding(area, "CUDA", "ok", text)
     else:
         yield Finding(area, "CUDA", "ok", "none; nothing here needs it")
+
+
+def doubles() -> Iterator[Finding]:
+    """Try the optimised doubles of ``networks/fast`` at the size that ships: which are used?"""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        model = PromptDT(ModelConfig(), next(iter(FAMILIES.values()))).frozen()
+    rows = torch.zeros(8, model.config.prompt_length, len(model.normalizer.mean))
+    prompt = model.normalizer.unpack(rows, rows[..., :2])
+    for mode in get_args(Mode):
+        for precision in get_args(Precision):
+            PromptedPolicy(model, prompt, mode=mode, precision=precision).start(range(len(prompt)))
+    model.computing("bf16")(prompt, prompt)
+    tried: dict[str, Verdict] = {}
+    for verdict in verdicts():
+        if verdict.double not in tried or not verdict.used:
+            tried[verdict.double] = verdict
+    for name, verdict in tried.items():
+        how = "used" if verdict.used else "not used, the plain way is"
+        yield Finding(
+            "processor", name, "ok" if verdict.used else "warning", f"{how}: {verdict.why}"
+        )
 
 
 def graphics() -> Iterator[Finding]:

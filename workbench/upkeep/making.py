@@ -1,4 +1,8 @@
-"""Making the shipped assets of a family: each function is one command of the command line."""
+"""Making the assets of a family by simulation: behaviour policies, training data, few-shot sets.
+
+Each ``make_…`` is one verb of the command line; ``recipes.py`` has all verbs in order. The networks
+are made by the room ``pretraining``.
+"""
 
 from __future__ import annotations
 
@@ -27,17 +31,18 @@ from workbench.tasks import Family, Script, Task, find
 from workbench.tasks.splits import TEST, evaluated_tasks, pretraining_tasks, split_of
 
 NOISE: dict[Quality, float] = {"expert": 0.3, "medium": 0.3, "random": 1.0}
-"""Share of PPO's exploration noise that a quality keeps: variety at little cost."""
+"""Share of PPO's exploration noise that a quality keeps: episodes differ, at little cost."""
 MEDIUM = (0.4, 0.7)
 """Normalised returns that count as medium; the snapshot nearest the middle is taken."""
 FEW_SHOT = 5
-"""Trajectories in a few-shot set; not published."""
+"""Trajectories in a few-shot set; the paper does not say how many it has."""
 USUAL_EPISODES = 20
 EPISODES = {"cheetah-dir": 100, "reach": 10}
 """Training episodes per task and quality where they are not 20: few tasks, or long episodes."""
-_GRADED = 4
+_EPISODES_EACH = 4  # of a policy in each task, to measure its return
+# Standard deviations of the action noise of a hand-written expert.
 _EXPERT_NOISE = 0.3
-_RANDOM_NOISE = 3**-0.5  # as uniform actions have
+_RANDOM_NOISE = 3**-0.5  # that of uniform actions in [-1, 1]
 _MEDIUM_NOISE = (1.0, 2.0, 3.0, 4.0, 6.0, 8.0, 12.0, 16.0)
 
 
@@ -48,13 +53,13 @@ def family_return(policy_of: Callable[[Task], object], tasks: tuple[Task, ...]) 
 
 
 def _seeds(task: Task) -> range:
-    """Return the 4 seeds that a policy is graded with.
+    """Return the 4 seeds that a policy's return is measured with.
 
-    In a family with a script episodes begin nearly alike: each task has its own seeds there, or
-    there would be but 4 random walks, and their mean would say little.
+    In a family with a script episodes begin nearly alike, so that equal seeds would give equal
+    action noise and nearly equal episodes in all tasks: there each task has seeds of its own.
     """
-    first = task.index * _GRADED if find(task.family).script is not None else 0
-    return range(first, first + _GRADED)
+    first = task.index * _EPISODES_EACH if find(task.family).script is not None else 0
+    return range(first, first + _EPISODES_EACH)
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -66,8 +71,8 @@ class Graded:
     mean_return: float
 
 
-def _quiet(policy: BehaviourPolicy, quality: Quality) -> BehaviourPolicy:
-    """Return the policy with the action noise of a quality."""
+def _with_noise(policy: BehaviourPolicy, quality: Quality) -> BehaviourPolicy:
+    """Return the policy with the share of its action noise that a quality keeps."""
     return dataclasses.replace(policy, std=policy.std * NOISE[quality])
 
 
@@ -83,11 +88,11 @@ def pick_qualities(
         ValueError: if no snapshot is of medium quality.
     """
 
-    def quiet(step: BehaviourStep, quality: Quality) -> BehaviourStep:
-        return BehaviourStep(step.env_steps, _quiet(step.policy, quality))
+    def of(step: BehaviourStep, quality: Quality) -> BehaviourStep:
+        return BehaviourStep(step.env_steps, _with_noise(step.policy, quality))
 
-    between = [quiet(step, "medium") for step in snapshots]
-    return _pick(family, quiet(snapshots[-1], "expert"), between, quiet(snapshots[0], "random"))
+    between = [of(step, "medium") for step in snapshots]
+    return _pick(family, of(snapshots[-1], "expert"), between, of(snapshots[0], "random"))
 
 
 def noisy_script(script: Script, std: float) -> BehaviourPolicy:
@@ -135,7 +140,7 @@ def _pick(
     if not MEDIUM[0] <= normalised(medium) <= MEDIUM[1]:
         raise ValueError(
             f"No candidate is of medium quality: the nearest has a normalised return of "
-            f"{normalised(medium):.2f}, {MEDIUM} is asked for. Take more `snapshots`."
+            f"{normalised(medium):.2f}, and it must lie in {MEDIUM}. Take more `snapshots`."
         )
     chosen = zip(QUALITIES, (best, medium, lowest), strict=True)
     return {quality: (g, normalised(g)) for quality, g in chosen}
@@ -237,6 +242,7 @@ def make_data(
         for task in family.tasks("train"):
             path = data_path(folder, task, quality)
             if not made_by.items() <= header_of(path).items():
+                # of its own for every file, and below those of `make_demos`
                 unique = 1 + (seed * len(QUALITIES) + number) * len(family.goals) + task.index
                 save_trajectories(path, collect(policy, task, episodes, unique), **made_by)
             mean = np.mean([t.episode_return for t in load_trajectories(path)])

@@ -1,4 +1,9 @@
-"""How each shipped asset is made: the steps of a family, their files, commands and time."""
+"""How each shipped asset is made: the steps of a family, their files, commands and time.
+
+The command that made a file stands in ``assets/manifest.json``, beside the file's hash; so the
+recipes are read from there, and only what must run before what (``READERS``) is written here. A
+pipeline tool (DVC, Snakemake, pytask) would need the same facts a second time, in files of its own.
+"""
 
 from __future__ import annotations
 
@@ -49,7 +54,7 @@ READERS: Mapping[Verb, tuple[Verb, ...]] = {
     "diffuser": ("record",),
     **dict.fromkeys((*OPTIONAL, "record"), ()),
 }
-"""What must be made again when a step comes out different."""
+"""Step → the steps that read its files: they are made again when it comes out different."""
 ROUGH: Mapping[Verb, float] = {
     "behaviour": 1.3e-4,
     "collect": 6.4e-5,
@@ -65,7 +70,7 @@ ROUGH: Mapping[Verb, float] = {
 }
 """Seconds on one core of the recording machine, measured with Cheetah-vel: per environment step
 (the first three), gradient step (the networks), recorded run."""
-_START = 5.0
+_START = 5.0  # seconds until a command has imported everything
 _SCRIPTED = 200_000  # environment steps: a hand-written expert is graded, not trained
 _HOW = ("python", "-m", "workbench")
 

@@ -1,4 +1,10 @@
-"""Making the shipped assets again: which steps are due, and what comes out different."""
+"""Making the shipped assets again: which steps are due, and what comes out different.
+
+It works as ``make`` does, with hashes in place of file times: a step is due if a file is missing or
+its hash is not the manifest's, or if a step that it reads from came out different. ``recipes.py``
+says what a step is; ``run`` is passed in, so that tests and the command line run commands their own
+way.
+"""
 
 from __future__ import annotations
 
@@ -32,7 +38,7 @@ from workbench.upkeep.recipes import (
     steps_of,
 )
 
-_COSTS = ("seconds", "peak_memory")
+_COSTS = ("seconds", "peak_memory")  # measured too, but no two runs agree on them
 
 
 @dataclass(frozen=True)
@@ -48,7 +54,7 @@ class Place:
     root: Path
 
     @property
-    def apart(self) -> bool:
+    def compares_only(self) -> bool:
         """Whether the shipped files stay as they are, and are only compared with."""
         return self.root != assets.ROOT
 
@@ -112,17 +118,19 @@ class Reproduction:
     def __init__(self, families: Sequence[str], only: Sequence[Verb], place: Place, *, again: bool):
         self.families = [find(name) for name in dict.fromkeys(families)]
         self.place, self.again = place, again
-        self.asked, entries = tuple(only), assets.manifest()
+        self.only, entries = tuple(only), assets.manifest()
         self.ships = {family.name: steps_of(family, entries) for family in self.families}
         self.verbs = {name: self._verbs(ships) for name, ships in self.ships.items()}
-        self._notes = place.work / "build" / ("check.json" if place.apart else "reproduce.json")
+        self._notes = (
+            place.work / "build" / ("check.json" if place.compares_only else "reproduce.json")
+        )
         self._read_notes()
 
     def _verbs(self, ships: Sequence[Verb]) -> tuple[Verb, ...]:
         """Return the steps to look at, in order."""
-        asked = self.asked or tuple(verb for verb in ships if verb != "collect")
-        reads_data = not NETWORKS.keys().isdisjoint(asked)
-        return tuple(v for v in VERBS if v in asked or (v == "collect" and reads_data))
+        wanted = self.only or tuple(verb for verb in ships if verb != "collect")
+        reads_data = not NETWORKS.keys().isdisjoint(wanted)
+        return tuple(v for v in VERBS if v in wanted or (v == "collect" and reads_data))
 
     def plan(self) -> list[Step]:
         """Return every step as things stand; touches nothing."""
@@ -157,7 +165,7 @@ class Reproduction:
         verb, noted = made_by.verb, self._of("due", family)
         if verb == "collect":
             readers = [v for v in self.verbs[family.name] if v in NETWORKS]
-            wanted = verb in self.asked or any(self.look(family, v).due for v in readers)
+            wanted = verb in self.only or any(self.look(family, v).due for v in readers)
             if not wanted:
                 return False, "nothing that reads it is to be made"
         if verb in noted:
@@ -166,7 +174,7 @@ class Reproduction:
             paths = self._data(family)
             missing = sum(not path.exists() for path in paths)
             return missing > 0, f"{len(paths) - missing} of {len(paths)} files there"
-        if self.place.apart:
+        if self.place.compares_only:
             finished = self._of("finished", family)
             return verb not in finished, finished.get(verb, "to be compared")
         if verb == "record":
@@ -187,7 +195,8 @@ class Reproduction:
             before = self._contents(family, verb, recorded=True)
         noted[verb] = {"why": "was not finished", "before": before}
         self._write_notes()
-        if self.place.apart and verb != "collect":  # what a command does not make must be seen
+        if self.place.compares_only and verb != "collect":
+            # a command that leaves a file out must not pass by the copy that was there
             _delete(self.place.root, before)
         for words in step.recipe.commands:
             if status := run(words):
@@ -260,7 +269,7 @@ class Reproduction:
                 raise ValueError(f"{self._notes} cannot be read ({error}): delete it.") from error
         # A comparison is with the assets as they are now.
         source = assets.sha256(assets.MANIFEST) if assets.MANIFEST.exists() else "none"
-        self._copy = self.place.apart and (self.again or self._kept["source"] != source)
+        self._copy = self.place.compares_only and (self.again or self._kept["source"] != source)
         if self._copy:
             self._kept = {"source": source, "due": {}, "finished": {}}
         if self._copy or self.again:

@@ -40,7 +40,8 @@ of_glibc = pytest.mark.skipif(
 def test_freed_memory_is_not_fetched_anew():
     kept, faults = measured()
     assert kept
-    assert faults < 1000  # 20 times 8 blocks of 4 MiB are 163,840 pages of 4 KiB
+    # 20 times 8 blocks of 4 MiB are 163,840 pages of 4 KiB; the heap may still grow by some blocks
+    assert faults < 163_840 / 20
 
 
 @of_glibc
@@ -48,3 +49,22 @@ def test_the_environment_has_the_last_word():
     kept, faults = measured(MALLOC_MMAP_THRESHOLD_="131072", MALLOC_TRIM_THRESHOLD_="131072")
     assert not kept
     assert faults > 10_000
+
+
+LIBRARY = """
+import workbench.networks.fast.memory as memory
+called = []
+memory.keep_freed_memory = lambda: called.append(1)
+import workbench.networks.prompt_dt, workbench.pretraining.prompt_dt, workbench.runs.sweep
+print(called)
+import workbench.__main__, sys
+sys.argv = ["workbench", "tasks", "--json"]
+workbench.__main__.main()
+print(called)
+"""
+
+
+def test_importing_the_library_changes_no_process_and_the_command_line_its_own():
+    done = subprocess.run([sys.executable, "-c", LIBRARY], capture_output=True, check=True)
+    first, *_, last = done.stdout.decode().splitlines()
+    assert (first, last) == ("[]", "[1]")

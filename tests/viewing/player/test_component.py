@@ -52,7 +52,7 @@ def run(seed=0, steps=STEPS, **more):
     measured = rng.normal(size=steps).astype(np.float32)
     terms = {"speed": 0.75 * rewards, "control": 0.25 * rewards}
     usual = {"terms": terms, "actions": rng.uniform(-1, 1, (steps, 6))}
-    return contents.Run(poses, rewards, measured, **usual | more)
+    return contents.EpisodeReplay(poses, rewards, measured, **usual | more)
 
 
 def chain(seed=0, updates=(0, 10, 50), n=N):
@@ -90,9 +90,9 @@ def variables(**changes):
 
 def two(**changes):
     """A prompt that nothing denoised, evaluated once, beside a tuning evaluated twice."""
-    plain = contents.Column("A", "untuned", BLUE, [run(1)], chain(1, (0,), 0))
+    plain = contents.PlayerColumn("A", "untuned", BLUE, [run(1)], chain(1, (0,), 0))
     tuned = [run(2), run(3, update=50)]
-    return [plain, contents.Column("B", "tuned", ORANGE, tuned, chain(0), **changes)]
+    return [plain, contents.PlayerColumn("B", "tuned", ORANGE, tuned, chain(0), **changes)]
 
 
 def packed(**changes):
@@ -119,9 +119,12 @@ def solids():
     poses = np.zeros((40, 3, 7))
     poses[..., 3] = 1
     poses[:, 1, 0], poses[:, 1, 2] = np.linspace(-0.5, 0.5, 40), 0.5
-    short = contents.Run(poses, np.ones(40), None, poses[:, 1, :3], "fell after 40 steps")
-    long = contents.Run(np.repeat(poses, 2, 0), np.ones(80))
-    shown = [contents.Column("A", "a", BLUE, [short]), contents.Column("B", "b", ORANGE, [long])]
+    short = contents.EpisodeReplay(poses, np.ones(40), None, poses[:, 1, :3], "fell after 40 steps")
+    long = contents.EpisodeReplay(np.repeat(poses, 2, 0), np.ones(80))
+    shown = [
+        contents.PlayerColumn("A", "a", BLUE, [short]),
+        contents.PlayerColumn("B", "b", ORANGE, [long]),
+    ]
     return component.payload(id="solids", scene=scene, columns=shown)
 
 
@@ -137,13 +140,13 @@ def test_payload_round_trips_through_json():
     data = json.loads(json.dumps(packed(), allow_nan=False))
     moving = data["moving"]
     assert moving == list(range(1, GEOMS))
-    assert data["scene"]["still"] == {"0": [0, 0, 0, 1, 0, 0, 0]}
+    assert data["scene"]["fixed_poses"] == {"0": [0, 0, 0, 1, 0, 0, 0]}
     assert [(c["name"], c["label"], c["colour"]) for c in data["columns"]] == [
         ("A", "untuned", BLUE),
         ("B", "tuned", ORANGE),
     ]
-    assert [[r["update"] for r in c["runs"]] for c in data["columns"]] == [[0], [0, 50]]
-    sent, source = data["columns"][1]["runs"][1], run(3)
+    assert [[r["update"] for r in c["episodes"]] for c in data["columns"]] == [[0], [0, 50]]
+    sent, source = data["columns"][1]["episodes"][1], run(3)
     position = unfixed(sent["position"], STEPS, len(moving), 3)
     np.testing.assert_allclose(position, source.poses[:, moving, :3], atol=2e-4)
     quaternion = unfixed(sent["quaternion"], STEPS, len(moving), 4)
@@ -168,17 +171,19 @@ def test_payload_round_trips_through_json():
     assert sent["names"] == list(source.names)
     (demos,) = sent["demos"]
     np.testing.assert_allclose(unfixed(demos["points"], 40, 2), source.demos[0].points, atol=1e-3)
-    assert (demos["columns"], demos["slip"]) == (["A", "B"], 1e-4)
+    assert (demos["columns"], demos["recorded_error"]) == (["A", "B"], 1e-4)
 
 
 def test_what_is_not_known_is_not_sent():
     (known,) = variables().demos
-    unknown = dataclasses.replace(known, apart=np.full(3, np.nan), slip=np.nan, points=None)
+    unknown = dataclasses.replace(
+        known, spacing=np.full(3, np.nan), recorded_error=np.nan, points=None
+    )
     bare = contents.Chain((0,), np.zeros((1, 3, ROWS, D)), np.zeros((1, 2, ROWS, D)))
-    shown = [contents.Column("A", "a", BLUE, chain=bare)]
+    shown = [contents.PlayerColumn("A", "a", BLUE, chain=bare)]
     data = packed(columns=shown, variables=variables(demos=[unknown]))
     (demos,) = data["variables"]["demos"]
-    assert (demos["apart"], demos["slip"], demos["points"]) == (None, None, None)
+    assert (demos["spacing"], demos["recorded_error"], demos["points"]) == (None, None, None)
     sent = data["columns"][0]["chain"]
     assert [sent[n] for n in ("distance", "guess_distance", "error")] == [None, None, None]
     json.dumps(data, allow_nan=False)
@@ -187,7 +192,7 @@ def test_what_is_not_known_is_not_sent():
 def test_two_columns_with_eleven_chains_each_stay_small():
     updates = tuple(range(0, 101, 10))
     runs = [run(i, update=u) for i, u in enumerate((0, 50, 100))]
-    shown = [contents.Column(n, n, BLUE, runs, chain(0, updates)) for n in "AB"]
+    shown = [contents.PlayerColumn(n, n, BLUE, runs, chain(0, updates)) for n in "AB"]
     assert len(json.dumps(packed(columns=shown))) < 600_000
 
 
@@ -195,10 +200,10 @@ def test_of_many_poses_a_second_some_are_sent_and_of_hidden_geoms_none():
     scene = SCENE | {"dt": 0.0125}
     scene["geoms"] = [g | {"visible": i != 3} for i, g in enumerate(SCENE["geoms"])]
     one = run(steps=9, path=np.arange(27.0).reshape(9, 3), ending="fell after 9 steps")
-    data = packed(columns=[contents.Column("A", "a", BLUE, [one])], scene=scene)
+    data = packed(columns=[contents.PlayerColumn("A", "a", BLUE, [one])], scene=scene)
     assert data["moving"] == [1, 2, 4, 5, 6, 7, 8]
-    assert "3" not in data["scene"]["still"]
-    (sent,) = data["columns"][0]["runs"]
+    assert "3" not in data["scene"]["fixed_poses"]
+    (sent,) = data["columns"][0]["episodes"]
     assert (sent["every"], sent["steps"], sent["ending"]) == (2, 9, "fell after 9 steps")
     position = unfixed(sent["position"], 5, 7, 3)
     np.testing.assert_allclose(position, one.poses[::2, data["moving"], :3], atol=2e-4)
@@ -217,26 +222,26 @@ def test_either_half_may_be_absent():
     plain, tuned = two()
     episodes = [dataclasses.replace(c, chain=None) for c in (plain, tuned)]
     assert packed(columns=episodes)["variables"] is None
-    chains = [dataclasses.replace(c, runs=()) for c in (plain, tuned)]
-    assert [c["runs"] for c in packed(columns=chains)["columns"]] == [[], []]
+    chains = [dataclasses.replace(c, episodes=()) for c in (plain, tuned)]
+    assert [c["episodes"] for c in packed(columns=chains)["columns"]] == [[], []]
     with pytest.raises(ValueError, match="nothing to show"):
-        packed(columns=[dataclasses.replace(plain, runs=(), chain=None)])
+        packed(columns=[dataclasses.replace(plain, episodes=(), chain=None)])
 
 
 def test_what_does_not_fit_is_refused():
     good, links = run(), chain()
     with pytest.raises(ValueError, match=r"`poses` must be \(T, n_geoms, 7\)"):
-        contents.Run(good.poses[:-1], good.rewards)
+        contents.EpisodeReplay(good.poses[:-1], good.rewards)
     with pytest.raises(ValueError, match="`measured`"):
-        contents.Run(good.poses, good.rewards, good.measured[1:])
+        contents.EpisodeReplay(good.poses, good.rewards, good.measured[1:])
     with pytest.raises(ValueError, match="`path`"):
-        contents.Run(good.poses, good.rewards, path=good.poses[:, 0])
+        contents.EpisodeReplay(good.poses, good.rewards, path=good.poses[:, 0])
     with pytest.raises(ValueError, match=r"terms\['speed'\]"):
-        contents.Run(good.poses, good.rewards, terms={"speed": good.rewards[1:]})
+        contents.EpisodeReplay(good.poses, good.rewards, terms={"speed": good.rewards[1:]})
     with pytest.raises(ValueError, match="`actions`"):
-        contents.Run(good.poses, good.rewards, actions=np.zeros((3, 6)))
+        contents.EpisodeReplay(good.poses, good.rewards, actions=np.zeros((3, 6)))
     with pytest.raises(ValueError, match="`colour`"):
-        contents.Column("A", "a", "red; background: url(x)", [good])
+        contents.PlayerColumn("A", "a", "red; background: url(x)", [good])
     with pytest.raises(ValueError, match="`x0_hat`"):
         dataclasses.replace(links, x0_hat=links.x)
     with pytest.raises(ValueError, match="`distance`"):
@@ -246,15 +251,15 @@ def test_what_does_not_fit_is_refused():
     with pytest.raises(ValueError, match="`units`"):
         variables(units="ab")
     with pytest.raises(ValueError, match="at most 4"):
-        packed(columns=[contents.Column("A", "a", BLUE, [good])] * 5)
+        packed(columns=[contents.PlayerColumn("A", "a", BLUE, [good])] * 5)
     other = dataclasses.replace(good, poses=good.poses[:, 1:])
     with pytest.raises(ValueError, match="9 geoms"):
-        packed(columns=[contents.Column("A", "a", BLUE, [other])])
+        packed(columns=[contents.PlayerColumn("A", "a", BLUE, [other])])
     with pytest.raises(ValueError, match="`variables` must name"):
         packed(variables=None)
     short = contents.Chain((0,), np.zeros((1, 1, 3, D)), np.zeros((1, 0, 3, D)))
     with pytest.raises(ValueError, match="one length"):
-        packed(columns=[*two(), contents.Column("C", "c", BLUE, chain=short)])
+        packed(columns=[*two(), contents.PlayerColumn("C", "c", BLUE, chain=short)])
 
 
 def test_source_is_one_module_that_asks_for_nothing():
@@ -289,7 +294,7 @@ import sys
 sys.path.insert(0, {folder!r})
 import streamlit as st
 from tests.viewing.player.test_component import packed
-from workbench import columns, player
+from workbench.viewing.player import component as player
 st.button("nothing new")
 more = st.checkbox("same id, new label")
 other = st.checkbox("another id")
@@ -342,7 +347,7 @@ window.requestAnimationFrame = (f) => { window.asked++; return request(f); };
 def page(tmp_path):
     """A page of a Streamlit server with the player on it; fails on any error in the browser."""
     script = tmp_path / "app.py"
-    script.write_text(textwrap.dedent(APP.format(folder=str(component._HERE.parent / "tests"))))
+    script.write_text(textwrap.dedent(APP.format(folder=str(browser.ROOT))))
     with browser.served(script, tmp_path) as url, browser.opened(COUNT_FRAMES) as page:
         page.goto(url)
         page.wait_for_selector(".pdw-play", timeout=20_000)

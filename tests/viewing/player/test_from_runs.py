@@ -17,9 +17,9 @@ from workbench.tasks import FAMILIES, find
 from workbench.tuning.loop import TuneStep, tune
 from workbench.viewing.figures.runs import COLUMNS, TUNED
 from workbench.viewing.player import component, from_runs
-from workbench.viewing.player.contents import Column
+from workbench.viewing.player.contents import PlayerColumn
 from workbench.viewing.player.from_runs import Shown
-from workbench.viewing.scene import render
+from workbench.viewing.scene import geometry
 
 tuning = importlib.import_module("workbench.tuning.loop")
 
@@ -78,7 +78,7 @@ def test_every_moment_of_the_tuning_begins_at_the_same_noise(cheetah):
     for moment in range(1, 5):
         np.testing.assert_array_equal(chain.x[moment, 0], chain.x[0, 0])
         assert np.abs(chain.x[moment, -1] - chain.x[0, -1]).max() > 1e-4
-    runs = from_runs.column_of(column, model).runs
+    runs = from_runs.column_of(column, model).episodes
     assert [run.update for run in runs] == [0, 3, 6]
 
 
@@ -94,9 +94,9 @@ def test_a_long_tuning_is_thinned_out_but_its_evaluations_stay(cheetah):
     assert np.diff(chain.updates).max() < 80
     often = [dataclasses.replace(first, update=u) for u in range(40)]
     column = from_runs.column_of(Shown("A", "a", TUNED, often), model)
-    assert [run.update for run in column.runs][:: from_runs.MAX_EPISODES - 1] == [0, 39]
-    assert len(column.runs) == from_runs.MAX_EPISODES
-    assert {run.update for run in column.runs} <= set(column.chain.updates)
+    assert [run.update for run in column.episodes][:: from_runs.MAX_EPISODES - 1] == [0, 39]
+    assert len(column.episodes) == from_runs.MAX_EPISODES
+    assert {run.update for run in column.episodes} <= set(column.chain.updates)
 
 
 def test_a_prompt_that_nothing_denoised_is_shown_as_it_is(cheetah):
@@ -132,7 +132,7 @@ def test_what_acts_without_a_prompt_has_no_chain(cheetah):
     step = dataclasses.replace(step, snapshot=dataclasses.replace(step.snapshot, policy=policy))
     column = from_runs.column_of(Shown("A", "a", TUNED, [step]), model)
     assert column.chain is None
-    assert len(column.runs) == 1
+    assert len(column.episodes) == 1
 
 
 def test_every_column_of_a_prompt_is_named(cheetah):
@@ -142,7 +142,7 @@ def test_every_column_of_a_prompt_is_named(cheetah):
     assert (named.names[8], named.units[8]) == ("forward velocity", "m/s")
     assert [named.groups.count(g) for g in ("observation", "action", "reward")] == [20, 6, 1]
     assert named.names[20] == "back thigh torque"
-    assert (named.left_out, named.why) == (0, "")
+    assert (named.left_out, named.why_no_error) == (0, "")
 
 
 def test_what_pads_an_observation_is_left_out():
@@ -152,7 +152,7 @@ def test_what_pads_an_observation_is_left_out():
     assert named.left_out == 17
     assert len(named.names) == len(named.mean) == 39 + 4 + 1 - 17
     assert not any("unused" in name or "hidden" in name for name in named.names)
-    assert "leave out" in named.why
+    assert "leave out" in named.why_no_error
 
 
 def test_each_set_of_demonstrations_is_there_once(cheetah):
@@ -184,7 +184,7 @@ def test_the_payload_grows_with_what_is_known(cheetah):
         from_runs.payload_of([untuned, preview], task, model),
         from_runs.payload_of([untuned, tuned], task, model, autoplay=True, ghosts=True),
     ]
-    counts = [[len(c["runs"]) for c in p["columns"]] for p in payloads]
+    counts = [[len(c["episodes"]) for c in p["columns"]] for p in payloads]
     assert counts == [[0], [1, 0], [1, 3]]
     assert (
         [p["autoplay"] for p in payloads] == [p["ghosts"] for p in payloads] == [False, False, True]
@@ -220,17 +220,17 @@ def test_every_family_can_be_replayed(name):
         episode,
         **{c: getattr(episode, c)[:7] for c in ("observations", "actions", "rewards", "states")},
     )
-    runs = [from_runs.run_of(short), from_runs.run_of(episode, 50)]
+    runs = [from_runs.episode_of(short), from_runs.episode_of(episode, 50)]
     assert "after 7 steps" in runs[0].ending
     assert bool(runs[1].ending) == (len(episode) < family.horizon)
     columns = [
-        Column("AB"[i], "a", COLUMNS[i], [from_runs.run_of(e)])
+        PlayerColumn("AB"[i], "a", COLUMNS[i], [from_runs.episode_of(e)])
         for i, e in enumerate((short, episode))
     ]
     payload = component.payload(
-        id=name, scene=render.scene(task), columns=columns, chart=from_runs.chart_of(task)
+        id=name, scene=geometry.scene(task), columns=columns, chart=from_runs.chart_of(task)
     )
-    assert [c["runs"][0]["steps"] for c in payload["columns"]] == [7, len(episode)]
+    assert [c["episodes"][0]["steps"] for c in payload["columns"]] == [7, len(episode)]
     assert len(json.dumps(payload, allow_nan=False)) < 400_000
     assert payload["chart"]["title"][0].isupper()
     assert all(np.isfinite(run.measured).all() for run in runs)
@@ -240,7 +240,7 @@ def test_every_family_can_be_replayed(name):
 def test_a_replayed_episode_is_the_first_one(cheetah):
     *_, runs = cheetah
     episode = runs["tuned"][-1].evaluation.trajectories[0]
-    run = from_runs.run_of(episode, 6)
+    run = from_runs.episode_of(episode, 6)
     np.testing.assert_array_equal(run.rewards, episode.rewards)
     assert run.poses.shape[0] == len(episode) == 200
     moved = run.poses[:, :, 0].max(0) - run.poses[:, :, 0].min(0)

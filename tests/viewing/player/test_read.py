@@ -9,7 +9,7 @@ import pytest
 
 from tests.viewing.player.test_component import N, chain, packed, run, two, variables
 from workbench.viewing.player import component
-from workbench.viewing.player.realism import Plane
+from workbench.viewing.player.realism import PrincipalPlane
 
 READ = """
 const columns = payload.columns.map((column) => readColumn(column, payload));
@@ -25,14 +25,14 @@ console.log(JSON.stringify({
   noise: prompt(tuned.chain, 0, N, 50, false), guess: prompt(tuned.chain, 7, N, 10, true),
   done: prompt(tuned.chain, N, N, 50, true), half: prompt(tuned.chain, N, 2 * N, 0, false),
   plain: prompt(plain.chain, 3, N, 50, true),
-  runs: [0, 10, 49, 50].map((update) => runOf(tuned, update).update),
-  alone: runOf(plain, 50).update,
+  runs: [0, 10, 49, 50].map((update) => episodeOf(tuned, update).update),
+  alone: episodeOf(plain, 50).update,
   distance: measureOf(tuned.chain, "distance", N, 10, false),
   guessed: measureOf(tuned.chain, "distance", N, 10, true),
   error: measureOf(tuned.chain, "error", 2 * N, 50, false),
   still: measureOf(plain.chain, "error", N, 50, true),
-  total: list(tuned.runs[1].total), speed: list(tuned.runs[1].curve),
-  terms: Object.keys(tuned.runs[0].terms),
+  total: list(tuned.episodes[1].total), speed: list(tuned.episodes[1].curve),
+  terms: Object.keys(tuned.episodes[0].terms),
   distances: [[0, 0], [0.3, 0], [4, 0], [0, 4], [3, 3]].map((apart) => {
     const eye = camera(payload.scene.camera).seen(640, 320, [0, 0], apart);
     const seen = [1, -1].flatMap((sign) => [1, -1].map((other) =>
@@ -84,7 +84,7 @@ def test_the_prompt_of_a_frame_and_a_moment(read):
 
 def test_the_map_is_the_one_that_was_fitted_here(read):
     known = variables()
-    plane = Plane(known.centre, known.axes, known.share)
+    plane = PrincipalPlane(known.centre, known.axes, known.share)
     np.testing.assert_allclose(read["noise"]["map"], plane.project(chain().x[2, 0]), atol=1e-2)
 
 

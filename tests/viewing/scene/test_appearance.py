@@ -74,9 +74,9 @@ def test_the_distance_says_when_the_goal_of_reach_is_reached():
         rewards.append(reward)
     distance = appearance.curve_of(task, np.array(states), np.array(rewards))
     assert distance[0] > 0.25
-    assert distance[-1] < appearance.REACHED
+    assert distance[-1] < appearance.REACH_RADIUS
     np.testing.assert_array_equal(
-        distance[1:] < appearance.REACHED, np.array(rewards[:-1]) > 10 - 1e-5
+        distance[1:] < appearance.REACH_RADIUS, np.array(rewards[:-1]) > 10 - 1e-5
     )
 
 

@@ -82,6 +82,12 @@ def test_a_gif_lasts_as_long_as_its_film_and_plays_for_ever():
     assert first[0] > 1.5 * last[0] > 0
 
 
+def test_a_gif_has_no_more_pictures_than_people_see():
+    fast = film((200, 30, 0), 4, fps=50)
+    assert Image.open(io.BytesIO(clips.gif(fast, fps=25))).n_frames == 2
+    assert Image.open(io.BytesIO(clips.gif(fast, fps=60))).n_frames == 4
+
+
 def test_a_wide_film_is_made_smaller():
     made = Image.open(io.BytesIO(clips.gif(film((9, 99, 9), 2, size=(128, 64)), width=64)))
     assert made.size == (64, 32)

@@ -2,6 +2,9 @@
 
 By default the C library gives large blocks back to the system when they are freed, and fetches
 them anew, page by page, a moment later: a tuning update has thousands of such page faults.
+
+This is a setting of the whole process. So it is left to those who own one (the command line, the
+app, a sweep's workers, a notebook's first cell); importing the library changes nothing.
 """
 
 from __future__ import annotations
@@ -9,7 +12,7 @@ from __future__ import annotations
 import ctypes
 import os
 
-_TRIM_THRESHOLD, _MMAP_THRESHOLD = -1, -3  # mallopt's names for them
+_TRIM_THRESHOLD, _MMAP_THRESHOLD = -1, -3  # M_… of malloc.h
 _KEPT, _LARGEST = 256 << 20, 32 << 20  # bytes
 
 

@@ -9,6 +9,7 @@ import pandas as pd
 import plotly.graph_objects as go
 
 from workbench.viewing.figures.colours import INK, look
+from workbench.viewing.figures.parts import add_band, dressed, interval_bars
 
 PROJECTIONS = {
     "none": "none: plain sum",
@@ -17,8 +18,6 @@ PROJECTIONS = {
     "subspace": "subspace",
 }
 """What a reader calls the readings of Eq. 8 and 9."""
-
-
 _WITHIN = 0.16  # of the distance between two λ: how far apart the marks of one λ lie
 
 
@@ -29,7 +28,7 @@ def heat_map(table: pd.DataFrame, chosen: tuple[str, float] | None = None) -> go
     take clicks from. A cell without runs says so.
 
     Args:
-        table: Of ``ablation.folded``, one family and quality.
+        table: Of ``ablation.assemble``, one family and quality.
         chosen: Projection and λ of a cell to frame.
     """
     lams, rows = _axes(table)
@@ -61,8 +60,8 @@ def heat_map(table: pd.DataFrame, chosen: tuple[str, float] | None = None) -> go
         hovertext=[f"{PROJECTIONS[rows[y]]}, λ = {lams[x]:g}<br>{said[i][1]}" for i, (x, y) in
                    enumerate(at)],
         mode="markers+text",
-        textfont={"color": [_on(values[y, x], low, high) for x, y in at], "size": 13},
-        # invisible, and as large as a finger: this is what a click finds
+        textfont={"color": [_text_colour(values[y, x], low, high) for x, y in at], "size": 13},
+        # A heat map has no points to select: invisible marks, large as a finger, take the clicks.
         marker={"size": 56, "symbol": "square", "color": "rgba(0,0,0,0)"},
         hovertemplate="%{hovertext}<extra></extra>",
         showlegend=False,
@@ -112,7 +111,7 @@ def _cell(r: pd.Series | None) -> tuple[str, str]:
     )
 
 
-def _on(value: float, low: float, high: float) -> str:
+def _text_colour(value: float, low: float, high: float) -> str:
     """Return a colour of text that is legible on a cell of the map."""
     if not np.isfinite(value):
         return INK
@@ -123,17 +122,16 @@ def curves(table: pd.DataFrame) -> go.Figure:
     """Draw IQM over λ, a line and its 95 % band for each projection.
 
     Args:
-        table: Of ``ablation.folded``, one family and quality.
+        table: Of ``ablation.assemble``, one family and quality.
     """
-    figure = _over_lambda(table, "iqm", "Return over λ", "IQM of returns", bands=True)
-    return figure
+    return _over_lambda(table, "iqm", "Return over λ", "IQM of returns", bands=True)
 
 
 def helps(table: pd.DataFrame) -> go.Figure:
     """Draw for each λ the probability that a run with projection beats the plain sum's.
 
     Args:
-        table: Of ``ablation.folded``, one family and quality.
+        table: Of ``ablation.assemble``, one family and quality.
     """
     figure = _over_lambda(
         table, "helps", "Does the projection help?", "P(beats the plain sum)", bands=False
@@ -147,7 +145,7 @@ def gains(table: pd.DataFrame) -> go.Figure:
     """Draw for each λ the mean return above the plain sum's, paired by seed and task.
 
     Args:
-        table: Of ``ablation.folded``, one family and quality.
+        table: Of ``ablation.assemble``, one family and quality.
     """
     figure = _over_lambda(
         table, "gain", "… and by how much?", "return above the plain sum", bands=False
@@ -160,7 +158,7 @@ def conflicts(table: pd.DataFrame) -> go.Figure:
     """Draw the share of updates in which the two gradients conflict, over λ.
 
     Args:
-        table: Of ``ablation.folded``, one family and quality.
+        table: Of ``ablation.assemble``, one family and quality.
     """
     title = "How often do the two gradients conflict?"
     figure = _over_lambda(table, "conflict_share", title, "share of updates", bands=False)
@@ -171,7 +169,7 @@ def conflicts(table: pd.DataFrame) -> go.Figure:
 def _over_lambda(table: pd.DataFrame, name: str, title: str, y: str, *, bands: bool) -> go.Figure:
     """Draw one column of the table over λ, a line per projection, with its interval if it has one.
 
-    λ runs over its values in equal steps: 0 has no place on a logarithmic axis.
+    λ runs over its values in equal steps: a logarithmic axis has no place for 0.
     """
     lams, rows = _axes(table)
     figure = _figure(title, "weight λ of the downstream loss", 340)
@@ -189,16 +187,9 @@ def _over_lambda(table: pd.DataFrame, name: str, title: str, y: str, *, bands: b
             )
             said += " [%{customdata[1]:.3~f}, %{customdata[2]:.3~f}]"
             if lines:
-                _add_band(figure, as_drawn.band, row, x, low, high)
+                add_band(figure, x, low, high, as_drawn.band, row)
             else:
-                errors["error_y"] = {
-                    "array": high - values,
-                    "arrayminus": values - low,
-                    "symmetric": False,
-                    "thickness": 2,
-                    "width": 4,
-                    "color": as_drawn.colour,
-                }
+                errors["error_y"] = interval_bars(values, low, high, as_drawn.colour)
         else:
             low = high = np.full(len(values), np.nan)
         shown = np.array(lams)[known]
@@ -224,24 +215,6 @@ def _over_lambda(table: pd.DataFrame, name: str, title: str, y: str, *, bands: b
     return figure
 
 
-def _add_band(
-    figure: go.Figure, colour: str, row: str, x: np.ndarray, low: np.ndarray, high: np.ndarray
-) -> None:
-    known = np.isfinite(low)
-    if known.any():
-        figure.add_scatter(
-            x=np.concatenate([x[known], x[known][::-1]]),
-            y=np.concatenate([high[known], low[known][::-1]]),
-            fill="toself",
-            fillcolor=colour,
-            line={"width": 0},
-            mode="lines",
-            legendgroup=row,
-            showlegend=False,
-            hoverinfo="skip",
-        )
-
-
 def _series(table: pd.DataFrame, row: str, lams: Sequence[float], name: str) -> np.ndarray:
     part = table[table["projection"] == row].set_index("lam")[name]
     return part.reindex(lams).to_numpy(float)
@@ -253,85 +226,6 @@ def _axes(table: pd.DataFrame) -> tuple[list[float], list[str]]:
 
 
 def _figure(title: str, x: str, height: int) -> go.Figure:
-    figure = go.Figure()
-    figure.update_layout(
-        title={"text": title, "font": {"size": 15}, "x": 0, "xref": "paper"},
-        height=height,
-        margin={"l": 10, "r": 10, "t": 40, "b": 40},
-        hovermode="closest",
-        legend={"orientation": "h", "x": 0, "y": -0.28, "yanchor": "top"},
-        uirevision="keep",
-    )
-    figure.update_xaxes(title=x, automargin=True)
-    return figure
-
-
-AXES = {
-    "N": ("How long a chain?", "diffusion steps N"),
-    "K*": ("How long a prompt?", "rows of the prompt K*"),
-}
-"""Title and axis of each length."""
-
-
-_METHODS = {"Prompt Diffuser": "tuned", "Prompt-DT": "the demonstration itself"}
-
-
-def over_length(table: pd.DataFrame, axis: str, quality: str) -> go.Figure:
-    """Draw IQM over one of the two lengths with 95 % intervals, a line per method.
-
-    Args:
-        table: Of ``lengths.folded``.
-        axis: ``N`` or ``K*``.
-        quality: Of the few-shot data.
-    """
-    title, label = AXES[axis]
-    part = table[(table["axis"] == axis) & (table["quality"] == quality)]
-    values = sorted(set(part["value"]))
-    figure = go.Figure()
-    for method, said in _METHODS.items():
-        rows = part[(part["method"] == method) & part["iqm"].notna()].sort_values("value")
-        if rows.empty:
-            continue
-        as_drawn = look(method)
-        figure.add_scatter(
-            x=[values.index(v) for v in rows["value"]],
-            y=rows["iqm"],
-            customdata=np.stack(
-                [rows["value"], rows["iqm_low"], rows["iqm_high"], rows["seeds"]], 1
-            ),
-            name=f"{method}: {said}",
-            mode="lines+markers",
-            line={"color": as_drawn.colour, "dash": as_drawn.dash},
-            marker={"symbol": as_drawn.symbol, "size": 9},
-            error_y={
-                "array": rows["iqm_high"] - rows["iqm"],
-                "arrayminus": rows["iqm"] - rows["iqm_low"],
-                "symmetric": False,
-                "thickness": 2,
-                "width": 4,
-                "color": as_drawn.colour,
-            },
-            hovertemplate=(
-                f"{method}, {axis} = %{{customdata[0]}}: %{{y:.1f}} [%{{customdata[1]:.1f}}, "
-                "%{customdata[2]:.1f}], %{customdata[3]} seeds<extra></extra>"
-            ),
-        )
-    figure.update_layout(
-        title={"text": title, "font": {"size": 15}, "x": 0, "xref": "paper"},
-        height=340,
-        margin={"l": 10, "r": 10, "t": 40, "b": 40},
-        hovermode="closest",
-        showlegend=True,
-        legend={"orientation": "h", "x": 0, "y": -0.28, "yanchor": "top"},
-        uirevision="keep",
-    )
-    figure.update_xaxes(
-        title=label,
-        tickvals=list(range(len(values))),
-        ticktext=[str(v) for v in values],
-        range=[-0.4, len(values) - 0.6],
-        zeroline=False,
-        automargin=True,
-    )
-    figure.update_yaxes(title="IQM of returns", automargin=True, zeroline=False)
-    return figure
+    legend = {"orientation": "h", "x": 0, "y": -0.28, "yanchor": "top"}
+    figure = dressed(go.Figure(), title, height, legend=legend)
+    return figure.update_xaxes(title=x, automargin=True)

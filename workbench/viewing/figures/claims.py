@@ -1,4 +1,4 @@
-"""Judged claims, and what stands behind them → Plotly figures.
+"""Claims and their verdicts, and what stands behind them → Plotly figures.
 
 A verdict has a colour, a symbol and a word: nobody needs the colour to read it.
 """
@@ -15,8 +15,10 @@ from plotly.subplots import make_subplots
 
 from workbench.data.qualities import QUALITIES
 from workbench.viewing.figures.colours import INK, PALE
+from workbench.viewing.figures.parts import LEGEND_BELOW, heading, interval_bars
 
-# Okabe and Ito's colours, told apart by colour-blind readers.
+# Okabe and Ito's colours (https://jfly.uni-koeln.de/color/), which colour-blind readers
+# distinguish.
 VERDICTS = {
     "yes": ("#0072B2", "circle", "✓"),
     "no": ("#D55E00", "x", "✗"),
@@ -32,7 +34,7 @@ def glance(rows: pd.DataFrame) -> go.Figure:
     """Draw every claim as a row of squares, one per comparison, each with its verdict.
 
     Args:
-        rows: Of ``findings.findings``.
+        rows: Of ``claims.findings``.
     """
     names = list(dict.fromkeys(rows["claim"]))
     rows = rows.assign(place=rows.groupby("claim").cumcount() + 1)
@@ -69,7 +71,7 @@ def differences(rows: pd.DataFrame) -> go.Figure:
     Comparisons of one family share an axis of returns; 0 lies in the middle of every axis.
 
     Args:
-        rows: Of ``findings.findings``, of one claim.
+        rows: Of ``claims.findings``, of one claim.
     """
     parts = [part for _, part in rows.groupby("family", sort=False)]
     sizes = [len(part) for part in parts]
@@ -101,20 +103,14 @@ def _differences_of_a_family(figure: go.Figure, part: pd.DataFrame, row: int) ->
     far = np.nanmax(np.abs(marks)) if drawn else 1.0
     for y, (_, r) in zip(lines, part.iterrows(), strict=True):
         colour, symbol, _ = VERDICTS[r["verdict"]]
-        known = np.isfinite(r["low"])
         if np.isfinite(r["difference"]):
             figure.add_scatter(
                 x=[r["difference"]],
                 y=[y],
                 name=r["comparison"],
-                error_x={
-                    "array": [r["high"] - r["difference"] if known else 0.0],
-                    "arrayminus": [r["difference"] - r["low"] if known else 0.0],
-                    "symmetric": False,
-                    "thickness": 5,
-                    "width": 0,
-                    "color": colour,
-                },
+                error_x=interval_bars(
+                    [r["difference"]], [r["low"]], [r["high"]], colour, thickness=5, width=0
+                ),
                 mode="markers",
                 marker={
                     "color": colour,
@@ -164,7 +160,7 @@ def _said(r: pd.Series) -> str:
 
 
 def _legend_of_published(figure: go.Figure, rows: pd.DataFrame) -> None:
-    """Name the two marks that speak for themselves least."""
+    """Explain the two marks that a reader cannot guess."""
     if rows["published"].notna().any():
         _named(figure, "published difference", marker={"symbol": "diamond-open", "size": 10})
     if rows["limit"].notna().any():
@@ -186,7 +182,7 @@ def initial_prompts(table: pd.DataFrame, methods: Sequence[str]) -> go.Figure:
     """Draw mean returns over few-shot data and initial prompt, ours beside the published ones.
 
     Args:
-        table: Of ``assembled.assemble`` of table 2.
+        table: Of ``measured.assemble`` of table 2.
         methods: Columns of it.
     """
     sides = {"ours": "mean", "published": "published"}
@@ -255,7 +251,7 @@ def candidates(ranked: pd.DataFrame) -> go.Figure:
     """Draw what was tried of every method, best first: a mark per quality, and their mean.
 
     Args:
-        ranked: Of ``search.ranking``, of one family.
+        ranked: Of ``settings_search.ranking``, of one family.
     """
     parts = list(ranked.groupby("method", sort=False))
     inner = 22 * len(ranked) + 34 * (len(parts) - 1)
@@ -314,13 +310,13 @@ def _wrapped(text: str) -> str:
 
 
 def _dress(figure: go.Figure, title: str, height: int, *, top: int = _TOP, right: int = 10) -> None:
-    heading = {"text": title, "font": {"size": 15}, "x": 0, "xref": "paper"}
+    at_the_top = {"yref": "container", "y": 1, "yanchor": "top", "pad": {"t": 14}}
     figure.update_layout(
-        title={**heading, "yref": "container", "y": 1, "yanchor": "top", "pad": {"t": 14}},
+        title=heading(title) | at_the_top,
         template="plotly_white",
         height=height,
         margin={"l": 10, "r": right, "t": top, "b": _BOTTOM},
         hovermode="closest",
-        legend={"orientation": "h", "x": 0, "y": 0, "yref": "container", "yanchor": "bottom"},
+        legend=LEGEND_BELOW,
     )
     figure.update_xaxes(automargin=True)

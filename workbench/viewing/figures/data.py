@@ -1,4 +1,4 @@
-"""Sets of demonstrations → Plotly figure. Knows neither Streamlit nor files."""
+"""Sets of demonstrations → Plotly figures: returns, coverage, and the spread of a variable."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import plotly.graph_objects as go
 from workbench.data.coverage import Coverage
 from workbench.viewing.figures.colours import look
 
-_GOLDEN = 0.618034
+_GOLDEN = 0.618034  # multiples of the golden ratio, modulo 1, never come close to each other
 
 
 def return_strips(sets: Mapping[str, np.ndarray]) -> go.Figure:
@@ -22,7 +22,7 @@ def return_strips(sets: Mapping[str, np.ndarray]) -> go.Figure:
     figure = go.Figure()
     for row, (name, returns) in enumerate(sets.items()):
         colour = look(name).colour
-        # Spread over the row, the same each time, so that equal returns do not hide each other.
+        # Jitter that is the same each time, so that equal returns do not hide each other.
         spread = (np.arange(len(returns)) * _GOLDEN % 1 - 0.5) * 0.4
         figure.add_scatter(
             x=returns,

@@ -1,4 +1,7 @@
-"""Values → Plotly figures. Knows neither Streamlit nor files."""
+"""Tuning runs → Plotly figures: returns, losses, and how the two gradients meet.
+
+``gradients.py`` has the gradients in detail.
+"""
 
 from __future__ import annotations
 
@@ -10,8 +13,10 @@ import plotly.graph_objects as go
 
 from workbench.data.rollout import half_width
 from workbench.tuning.loop import TuneStep
+from workbench.viewing.figures.parts import dressed, running_mean
 
-# Okabe and Ito's colours, told apart by colour-blind readers; one meaning each, everywhere.
+# Okabe and Ito's colours (https://jfly.uni-koeln.de/color/), which colour-blind readers
+# distinguish. Each has one meaning, in all figures.
 UNTUNED = "#8c8c8c"
 TUNED = "#0072B2"
 DIFFUSION = "#E69F00"
@@ -20,8 +25,6 @@ CONFLICT = "#D55E00"
 AGREE = "#56B4E9"
 COLUMNS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7")
 """Of what a page puts side by side: A, B, and two more."""
-
-_WINDOW = 11
 
 
 def returns(steps: Sequence[TuneStep], untuned: TuneStep | None, updates: int) -> go.Figure:
@@ -34,28 +37,9 @@ def returns(steps: Sequence[TuneStep], untuned: TuneStep | None, updates: int) -
     """
     figure = _figure("Return after … updates", "updates", "return per episode", updates)
     if untuned is not None:
-        mean, half = _interval(untuned)
-        figure.add_hrect(mean - half, mean + half, fillcolor=UNTUNED, opacity=0.18, line_width=0)
-        figure.add_scatter(
-            x=[0, updates],
-            y=[mean, mean],
-            name="untuned prompt",
-            mode="lines",
-            line={"color": UNTUNED, "dash": "dash"},
-            hovertemplate=f"untuned: %{{y:.1f}} ± {half:.1f}<extra></extra>",
-        )
+        _level(figure, Line("untuned prompt", UNTUNED, [untuned]), updates, "dash")
     if steps:
-        x = [step.update for step in steps]
-        means, halves = np.array([_interval(step) for step in steps]).T
-        figure.add_scatter(
-            x=x,
-            y=means,
-            error_y={"array": halves, "color": TUNED, "thickness": 1.2, "width": 3},
-            name="tuned prompt",
-            mode="lines+markers",
-            line={"color": TUNED},
-            hovertemplate="after %{x} updates: %{y:.1f} ± %{error_y.array:.1f}<extra></extra>",
-        )
+        _curve(figure, Line("tuned prompt", TUNED, steps), steps)
     return figure
 
 
@@ -144,7 +128,7 @@ def losses(steps: Sequence[TuneStep], updates: int) -> go.Figure:
         )
         figure.add_scatter(
             x=x,
-            y=_smooth(y),
+            y=running_mean(y),
             name=label,
             mode="lines",
             line={"color": colour},
@@ -196,18 +180,15 @@ def gradients(steps: Sequence[TuneStep], updates: int) -> go.Figure:
 
 
 def _figure(title: str, x: str, y: str, updates: int) -> go.Figure:
-    figure = go.Figure()
-    figure.update_layout(
-        title={"text": title, "font": {"size": 15}, "x": 0, "xref": "paper"},
-        height=330,
+    figure = dressed(
+        go.Figure(),
+        title,
+        330,
         margin={"l": 10, "r": 10, "t": 40, "b": 80},
         legend={"orientation": "h", "y": -0.3, "x": 0, "yanchor": "top"},
-        uirevision="keep",
-        hovermode="closest",
     )
     figure.update_xaxes(title=x, range=[-0.02 * updates, 1.02 * updates], automargin=True)
-    figure.update_yaxes(title=y, automargin=True)
-    return figure
+    return figure.update_yaxes(title=y, automargin=True)
 
 
 def _interval(step: TuneStep) -> tuple[float, float]:
@@ -221,9 +202,3 @@ def _series(steps: Sequence[TuneStep], name: str) -> tuple[np.ndarray, np.ndarra
     pairs = [(step.update, step.metrics[name]) for step in steps if name in step.metrics]
     x, y = zip(*pairs, strict=True) if pairs else ((), ())
     return np.array(x), np.array(y, float)
-
-
-def _smooth(y: np.ndarray) -> np.ndarray:
-    """Return a centred running mean that shrinks at the ends."""
-    half = _WINDOW // 2
-    return np.array([y[max(0, i - half) : i + half + 1].mean() for i in range(len(y))])

@@ -1,4 +1,4 @@
-"""Assembled tables → Plotly figures."""
+"""Assembled tables → Plotly figures, in the three forms of rliable (arXiv 2108.13264)."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ import plotly.graph_objects as go
 from workbench.paper.measured import ALL
 from workbench.paper.scores import Estimate, profile
 from workbench.viewing.figures.colours import INK, look
+from workbench.viewing.figures.parts import LEGEND_BELOW, add_band, dressed, interval_bars
 
-_LOOKS_AT = 101
-_BELOW = {"orientation": "h", "x": 0, "y": 0, "yref": "container", "yanchor": "bottom"}
+_N_LEVELS = 101  # points of a performance profile
 
 
 def intervals(table: pd.DataFrame, column: str) -> go.Figure:
     """Draw one column of a table: IQM and interval per row, and the published means.
 
     Args:
-        table: Of ``assembled.assemble``.
+        table: Of ``measured.assemble``.
         column: One of its columns.
     """
     part = table[table["column"] == column]
@@ -43,7 +43,7 @@ def intervals(table: pd.DataFrame, column: str) -> go.Figure:
             hovertemplate="published for %{y}: %{x:.1f}<extra></extra>",
         )
     _order(figure, part["row"].tolist())
-    figure.update_layout(legend=_BELOW, margin_b=86)
+    figure.update_layout(legend=LEGEND_BELOW, margin_b=86)
     return figure
 
 
@@ -65,18 +65,7 @@ def profiles(
     for name in scores:
         as_drawn = look(name)
         if bands and name in bands:
-            low, high = bands[name]
-            figure.add_scatter(
-                x=np.concatenate([levels, levels[::-1]]),
-                y=np.concatenate([high, low[::-1]]),
-                fill="toself",
-                fillcolor=as_drawn.band,
-                line={"width": 0},
-                mode="lines",
-                legendgroup=name,
-                showlegend=False,
-                hoverinfo="skip",
-            )
+            add_band(figure, levels, *bands[name], as_drawn.band, name)
         figure.add_scatter(
             x=np.asarray(levels),
             y=profile(np.asarray(scores[name]), np.asarray(levels)),
@@ -93,7 +82,7 @@ def profiles(
 def levels_of(scores: Mapping[str, np.ndarray]) -> np.ndarray:
     """Return where to look at performance profiles: from the lowest to the highest score."""
     every = np.concatenate([np.ravel(s) for s in scores.values()])
-    return np.linspace(every.min(), every.max(), _LOOKS_AT)
+    return np.linspace(every.min(), every.max(), _N_LEVELS)
 
 
 def improvements(found: Mapping[str, Estimate], against: str) -> go.Figure:
@@ -115,18 +104,13 @@ def improvements(found: Mapping[str, Estimate], against: str) -> go.Figure:
 
 def _add_interval(figure: go.Figure, name: str, found: Estimate, said: str) -> None:
     """Draw a row of intervals: a mark, and a bar as long as its interval."""
-    as_drawn, known = look(name), np.isfinite(found.low)
+    as_drawn = look(name)
     figure.add_scatter(
         x=[found.value],
         y=[name],
-        error_x={
-            "array": [found.high - found.value if known else 0.0],
-            "arrayminus": [found.value - found.low if known else 0.0],
-            "symmetric": False,
-            "thickness": 6,
-            "width": 0,
-            "color": as_drawn.colour,
-        },
+        error_x=interval_bars(
+            [found.value], [found.low], [found.high], as_drawn.colour, thickness=6, width=0
+        ),
         name=name,
         mode="markers",
         marker={
@@ -156,12 +140,5 @@ def _order(figure: go.Figure, rows: list[str]) -> None:
 
 
 def _figure(title: str, x: str, height: int) -> go.Figure:
-    figure = go.Figure()
-    figure.update_layout(
-        title={"text": title, "font": {"size": 15}, "x": 0, "xref": "paper"},
-        height=height,
-        margin={"l": 10, "r": 10, "t": 40, "b": 40},
-        hovermode="closest",
-    )
-    figure.update_xaxes(title=x, automargin=True)
-    return figure
+    figure = dressed(go.Figure(), title, height, uirevision=None)
+    return figure.update_xaxes(title=x, automargin=True)

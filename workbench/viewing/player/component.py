@@ -1,8 +1,9 @@
 """The player: one clock over denoising chains, the replays they lead to, and their curves.
 
-The files of ``js/`` draw all of it in the browser. This side packs columns (``columns.py``)
-into one payload of plain JSON and mounts the module, in Streamlit (:func:`player`) or in a notebook
-(:func:`widget`). It knows neither files nor models.
+The files of ``js/`` draw all of it in the browser; ``js/player.js`` says which draws what. This
+side packs columns (``contents.py``) into one ``payload`` of plain JSON and mounts the module, in
+Streamlit (``player``) or in a notebook (``widget``). It knows neither files nor models;
+``from_runs.py`` does.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from typing import Any
 from workbench.viewing.player.contents import (
     MAX_COLUMNS,
     Chart,
-    Column,
+    PlayerColumn,
     Variables,
     moving_geoms,
     packed_column,
@@ -38,7 +39,7 @@ def payload(
     *,
     id: str,
     scene: Mapping[str, Any],
-    columns: Sequence[Column],
+    columns: Sequence[PlayerColumn],
     variables: Variables | None = None,
     chart: Chart | None = None,
     actions: Sequence[str] = (),
@@ -55,32 +56,34 @@ def payload(
     Args:
         id: Names this content. The playhead survives new data with the same id and returns to
             the start when the id changes.
-        scene: From ``render.scene``.
+        scene: From ``geometry.scene``.
         columns: Up to ``MAX_COLUMNS``, all in this scene; A first.
         variables: Names of a prompt's columns; needed where a column has a chain.
-        chart: What ``Run.measured`` of the runs is; without it, only the return is plotted.
+        chart: What ``EpisodeReplay.measured`` is; without it, only the return is plotted.
         actions: Names of the A actions.
         update: Where the tuning slider begins; at the newest update by default.
         ghosts: Begin with all robots in one scene.
         autoplay: Play once when this id first appears, unless the reader prefers less motion.
 
     Raises:
-        ValueError: if there is nothing to show, too much, or runs of another scene.
+        ValueError: if there is nothing to show, too much, or episodes of another scene.
     """
     columns = tuple(columns)
     chains = [column.chain for column in columns if column.chain is not None]
-    runs = [run for column in columns for run in column.runs]
-    if not runs and not chains:
-        raise ValueError("There is nothing to show: pass a column with `runs`, a `chain`, or both.")
+    episodes = [episode for column in columns for episode in column.episodes]
+    if not episodes and not chains:
+        raise ValueError(
+            "There is nothing to show: pass a column with `episodes`, a `chain`, or both."
+        )
     if len(columns) > MAX_COLUMNS:
         raise ValueError(f"`columns` must be at most {MAX_COLUMNS}: got {len(columns)}.")
     n_geoms = len(scene["geoms"])
     for column in columns:
-        for run in column.runs:
-            if run.poses.shape[1] != n_geoms:
+        for episode in column.episodes:
+            if episode.poses.shape[1] != n_geoms:
                 raise ValueError(
-                    f"Every run must have the scene's {n_geoms} geoms: one of {column.label!r} "
-                    f"has {run.poses.shape[1]}."
+                    f"Every episode must have the scene's {n_geoms} geoms: one of {column.label!r} "
+                    f"has {episode.poses.shape[1]}."
                 )
     if chains and variables is None:
         raise ValueError("`variables` must name the columns of a prompt: pass `Variables`.")
@@ -90,11 +93,11 @@ def payload(
             f"All prompts must have one length and the {len(variables.names)} columns of "
             f"`variables`: got {sorted(shapes)}."
         )
-    moving, still = moving_geoms(runs, scene)
-    every = steps_per_pose(runs, len(moving), scene["dt"])
+    moving, fixed_poses = moving_geoms(episodes, scene)
+    every = steps_per_pose(episodes, len(moving), scene["dt"])
     return {
         "id": str(id),
-        "scene": {**scene, "still": still},
+        "scene": {**scene, "fixed_poses": fixed_poses},
         "moving": moving,
         "columns": [packed_column(column, moving, every) for column in columns],
         "variables": packed_variables(variables) if chains else None,
@@ -131,9 +134,10 @@ def player(
         else:
             st.query_params.pop(link, None)
 
-    # The view that the link asked for is sent as it was: whatever changes is sent as a whole.
-    asked = st.session_state.setdefault(f"{key}-{link}", st.query_params.get(link, ""))
-    data = {**payload, "view": asked, "tells": True}
+    # The view of the link that was opened, also after the reader has changed it: other data would
+    # make Streamlit send the whole payload again.
+    opened = st.session_state.setdefault(f"{key}-{link}", st.query_params.get(link, ""))
+    data = {**payload, "view": opened, "reports_view": True}
     return _component()(key=key, data=data, height=height, on_view_change=keep)
 
 
@@ -157,7 +161,7 @@ def _component():
     """Declare the component once; Streamlit is imported here so that notebooks need not have it."""
     import streamlit as st
 
-    # The text itself, not a path: a string with a line break is taken for inline source.
+    # The text itself, not a path: Streamlit takes a string with a line break for inline source.
     js, css = source()
     return st.components.v2.component("workbench_player", css=css, js=js)
 

@@ -1,7 +1,8 @@
-"""What the player shows, as values, and how they travel to the browser.
+"""What the player shows, as values, and how they are packed for the browser.
 
-A column is one run: the denoising of its prompt, as it was after 0, 10, … updates, and the episodes
-that the prompts led to. All columns share one scene, one clock and the names of the variables.
+A column is one tuning run: the denoising of its prompt, as it was after 0, 10, … updates, and the
+episodes that the prompts led to. All columns share one scene, one clock and the names of the
+variables. ``js/read.js`` unpacks what is packed here.
 """
 
 from __future__ import annotations
@@ -20,11 +21,11 @@ MAX_POSES = 160_000
 
 
 @dataclass(frozen=True, eq=False)
-class Run:
+class EpisodeReplay:
     """One episode to replay.
 
     Attributes:
-        poses: (T, n_geoms, 7) from ``render.poses``: metres (3), unit quaternion wxyz (4).
+        poses: (T, n_geoms, 7) from ``geometry.poses``: metres (3), unit quaternion wxyz (4).
         rewards: Of each step, (T,) raw.
         measured: What the chart beside the return shows, per step, (T,) in its unit; or None.
         path: Where what moves is, (T, 3) metres, if its way is to be drawn; or None.
@@ -48,7 +49,7 @@ class Run:
         if self.poses.ndim != 3 or self.poses.shape[::2] != (steps, 7) or not steps:
             raise ValueError(
                 f"`poses` must be (T, n_geoms, 7) with one row per reward: got {self.poses.shape} "
-                f"with {steps} rewards. Use `render.poses(task, trajectory.states)`."
+                f"with {steps} rewards. Use `geometry.poses(task, trajectory.states)`."
             )
         wanted = {"measured": (steps,), "path": (steps, 3)}
         values = {name: getattr(self, name) for name in wanted}
@@ -115,21 +116,21 @@ class Chain:
 
 
 @dataclass(frozen=True, eq=False)
-class Column:
+class PlayerColumn:
     """One run beside others.
 
     Attributes:
         name: ``"A"``.
         label: What a reader calls it, such as ``"Prompt Diffuser, projection off"``.
         colour: ``"#rrggbb"``, the same in the replay and in every curve.
-        runs: Its episodes, by rising update; may be empty while there is none.
+        episodes: By rising update; may be empty while there is none.
         chain: Its prompt; None for what acts without one.
     """
 
     name: str
     label: str
     colour: str
-    runs: Sequence[Run] = ()
+    episodes: Sequence[EpisodeReplay] = ()
     chain: Chain | None = None
 
     def __post_init__(self):
@@ -139,7 +140,7 @@ class Column:
 
 @dataclass(frozen=True)
 class Chart:
-    """What ``Run.measured`` is, for the chart beside the return.
+    """What ``EpisodeReplay.measured`` is, for the chart beside the return.
 
     Attributes:
         title: Of the chart, without the unit.
@@ -169,16 +170,17 @@ class Demos:
         colour: ``"#rrggbb"`` of the first of them: where there are several sets, they have it.
         band: 5th, 50th and 95th percentile of its pieces of K* rows, (3, K*, D) normalised.
         points: Such pieces on the map, (M, 2); or None.
-        apart: 5th, 50th and 95th percentile of the distance between recorded rows; nan if unknown.
-        slip: One-step error of recorded rows; nan if unknown.
+        spacing: 5th, 50th and 95th percentile of the distance between recorded rows; nan where it
+            is not known.
+        recorded_error: One-step error of recorded rows; nan where it is not known.
     """
 
     columns: Sequence[str]
     colour: str
     band: np.ndarray
     points: np.ndarray | None
-    apart: Sequence[float]
-    slip: float
+    spacing: Sequence[float]
+    recorded_error: float
 
 
 @dataclass(frozen=True, eq=False)
@@ -191,10 +193,10 @@ class Variables:
         groups: For each variable the group it is shown under, such as ``"observation"``.
         mean: (D,) raw.
         scale: (D,) raw units per normalised unit: raw = mean + scale * normalised.
-        left_out: Variables that are not among the D because they never say anything.
+        left_out: How many variables are not among the D because they are always 0.
         demos: Each different set of demonstrations once.
-        centre, axes, share: The plane of the map, see ``chain.Plane``; or None.
-        why: Why there are no one-step errors, in words; "" where there are.
+        centre, axes, share: The plane of the map, see ``realism.PrincipalPlane``; or None.
+        why_no_error: Why there are no one-step errors, in words; "" where there are.
     """
 
     names: Sequence[str]
@@ -207,7 +209,7 @@ class Variables:
     centre: np.ndarray | None = None
     axes: np.ndarray | None = None
     share: np.ndarray | None = None
-    why: str = ""
+    why_no_error: str = ""
 
     def __post_init__(self):
         for name in ("units", "groups", "mean", "scale"):
@@ -218,26 +220,22 @@ class Variables:
                 )
 
 
-def packed_column(column: Column, moving: list[int], every: int) -> dict[str, Any]:
+def packed_column(column: PlayerColumn, moving: list[int], every: int) -> dict[str, Any]:
     """Return a column as plain JSON: poses of the geoms ``moving`` at each ``every``-th step."""
     return {
         "name": column.name,
         "label": column.label,
         "colour": column.colour,
-        "runs": [_packed_run(run, moving, every) for run in column.runs],
+        "episodes": [_packed_episode(e, moving, every) for e in column.episodes],
         "chain": None if column.chain is None else _packed_chain(column.chain),
     }
 
 
 def packed_variables(variables: Variables) -> dict[str, Any]:
     """Return the variables as plain JSON."""
-    words = {name: [str(word) for word in getattr(variables, name)] for name in _WORDS}
-    plain = {
-        name: _floats(getattr(variables, name)) for name in ("mean", "scale", "centre", "axes")
-    }
     return {
-        **words,
-        **plain,
+        **{name: [str(word) for word in getattr(variables, name)] for name in _WORDS},
+        **{name: _floats(getattr(variables, name)) for name in _NUMBERS},
         "left_out": int(variables.left_out),
         "share": None if variables.share is None else [float(x) for x in variables.share],
         "demos": [
@@ -246,12 +244,12 @@ def packed_variables(variables: Variables) -> dict[str, Any]:
                 "colour": demos.colour,
                 "band": _fixed(demos.band),
                 "points": None if demos.points is None else _fixed(demos.points),
-                "apart": _finite(demos.apart),
-                "slip": (_finite([demos.slip]) or [None])[0],
+                "spacing": _finite(demos.spacing),
+                "recorded_error": (_finite([demos.recorded_error]) or [None])[0],
             }
             for demos in variables.demos
         ],
-        "why": variables.why,
+        "why_no_error": variables.why_no_error,
     }
 
 
@@ -259,42 +257,45 @@ _WORDS, _NUMBERS = ("names", "units", "groups"), ("mean", "scale", "centre", "ax
 
 
 def moving_geoms(
-    runs: Sequence[Run], scene: Mapping[str, Any]
+    episodes: Sequence[EpisodeReplay], scene: Mapping[str, Any]
 ) -> tuple[list[int], dict[str, list[float]]]:
-    """Return the shown geoms that move in any run, and the pose of each that does not."""
-    if not runs:
+    """Return the shown geoms that move in any episode, and the pose of each that does not."""
+    if not episodes:
         return [], {}
     tracked = scene["camera"]["track"]
     shown = np.array([geom["visible"] for geom in scene["geoms"]])
     shown[[] if tracked is None else tracked] = True
-    first = runs[0].poses[0]
-    moves = np.any([(run.poses != first).any((0, 2)) for run in runs], 0)
-    still = {str(i): [float(v) for v in first[i]] for i in np.flatnonzero(shown & ~moves)}
-    return np.flatnonzero(shown & moves).tolist(), still
+    first = episodes[0].poses[0]
+    moves = np.any([(e.poses != first).any((0, 2)) for e in episodes], 0)
+    fixed = {str(i): [float(v) for v in first[i]] for i in np.flatnonzero(shown & ~moves)}
+    return np.flatnonzero(shown & moves).tolist(), fixed
 
 
-def steps_per_pose(runs: Sequence[Run], n_moving: int, dt: float) -> int:
+def steps_per_pose(episodes: Sequence[EpisodeReplay], n_moving: int, dt: float) -> int:
     """Return how many steps lie between two poses that travel: some 30 a second, if they fit."""
-    every, bytes_each = max(1, int(0.035 / dt)), 14 * n_moving
-    while bytes_each * sum(-(-len(r.rewards) // every) for r in runs) > MAX_POSES and every < 8:
+    every, bytes_each = max(1, int(0.035 / dt)), 14 * n_moving  # 7 numbers of 2 bytes
+    while every < 8:
+        n_poses = sum(-(-len(e.rewards) // every) for e in episodes)
+        if bytes_each * n_poses <= MAX_POSES:
+            break
         every += 1
     return every
 
 
-def _packed_run(run: Run, moving: list[int], every: int) -> dict[str, Any]:
-    poses = run.poses[::every, moving]
+def _packed_episode(episode: EpisodeReplay, moving: list[int], every: int) -> dict[str, Any]:
+    poses = episode.poses[::every, moving]
     return {
-        "update": int(run.update),
-        "steps": len(run.rewards),
-        "ending": run.ending,
+        "update": int(episode.update),
+        "steps": len(episode.rewards),
+        "ending": episode.ending,
         "every": every,  # steps from one pose to the next
         "position": _fixed(poses[..., :3]),
         "quaternion": _fixed(poses[..., 3:]),
-        "path": None if run.path is None else _fixed(run.path[::every]),
-        "rewards": _floats(run.rewards),
-        "measured": _floats(run.measured),
-        "terms": {str(name): _fixed(values) for name, values in run.terms.items()},
-        "actions": None if run.actions is None else _fixed(run.actions),
+        "path": None if episode.path is None else _fixed(episode.path[::every]),
+        "rewards": _floats(episode.rewards),
+        "measured": _floats(episode.measured),
+        "terms": {str(name): _fixed(values) for name, values in episode.terms.items()},
+        "actions": None if episode.actions is None else _fixed(episode.actions),
     }
 
 
@@ -312,7 +313,7 @@ def _packed_chain(chain: Chain) -> dict[str, Any]:
 
 
 def _fixed(array: np.ndarray) -> dict[str, Any]:
-    """Return numbers as whole multiples of one small number: half the size of float32."""
+    """Quantise numbers to 16 bits, as whole multiples of one small number: half of float32."""
     array = np.asarray(array, np.float64)
     by = float(np.abs(array).max(initial=0.0)) / 32767 or 1.0
     return {"by": by, "whole": _base64(np.rint(array / by), "<i2")}

@@ -1,4 +1,4 @@
-"""Values → what the browser's player draws: denoising chains and the episodes they led to."""
+"""Tuning runs → what the player draws: their denoising chains and the episodes these led to."""
 
 from __future__ import annotations
 
@@ -16,9 +16,16 @@ from workbench.networks.prompt_dt import PromptDT
 from workbench.tasks import Family, Task, find
 from workbench.tuning.loop import TuneStep
 from workbench.viewing.player.component import payload
-from workbench.viewing.player.contents import Chain, Chart, Column, Demos, Run, Variables
-from workbench.viewing.player.realism import DemoPlane, DemoReference, reward_terms
-from workbench.viewing.scene import render
+from workbench.viewing.player.contents import (
+    Chain,
+    Chart,
+    Demos,
+    EpisodeReplay,
+    PlayerColumn,
+    Variables,
+)
+from workbench.viewing.player.realism import DemoStatistics, PrincipalPlane, reward_terms
+from workbench.viewing.scene import geometry
 from workbench.viewing.scene.appearance import curve_of, ending_of, view_of
 
 MAX_MOMENTS = 12
@@ -27,7 +34,7 @@ MAX_EPISODES = 4
 """Episodes of one tuning that the player gets, at most."""
 _MEASURED_FRAMES = 11  # diffusion steps at which one-step errors are simulated
 _POINTS = 240  # windows of demonstrations on the map
-_SILENT = "always 0"  # the unit of a variable that pads an observation
+_PADDING = "always 0"  # the unit of a variable that pads an observation
 _NO_STATE = (
     "The simulator cannot check the prompts of this robot: its observations leave out part of the "
     "simulator's state, so that it cannot be put where a row says."
@@ -78,13 +85,13 @@ def payload_of(
         ValueError: if no column has anything to show.
     """
     made = [column_of(column, model) for column in shown]
-    columns = [column for column in made if column.runs or column.chain is not None]
+    columns = [column for column in made if column.episodes or column.chain is not None]
     length = next((c.chain.x.shape[2] for c in columns if c.chain is not None), 0)
     known = (str(task), *((c.key, c.name, c.label, c.update, len(c.demos)) for c in shown))
     updates = [column.update for column in shown if column.update is not None]
     return payload(
         id=hashlib.sha256(repr(known).encode()).hexdigest()[:16],
-        scene=render.scene(task),
+        scene=geometry.scene(task),
         columns=columns,
         variables=variables_of(model, shown, length),
         chart=chart_of(task),
@@ -95,11 +102,11 @@ def payload_of(
     )
 
 
-def column_of(shown: Shown, model: PromptDT) -> Column:
+def column_of(shown: Shown, model: PromptDT) -> PlayerColumn:
     """Return a run as the player shows it."""
     evaluated = _evenly([s for s in shown.steps if s.evaluation is not None], MAX_EPISODES)
-    runs = [run_of(step.evaluation.trajectories[0], step.update) for step in evaluated]
-    return Column(shown.name, shown.label, shown.colour, runs, chain_of(shown, model))
+    episodes = [episode_of(step.evaluation.trajectories[0], step.update) for step in evaluated]
+    return PlayerColumn(shown.name, shown.label, shown.colour, episodes, chain_of(shown, model))
 
 
 def chain_of(shown: Shown, model: PromptDT) -> Chain | None:
@@ -111,21 +118,21 @@ def chain_of(shown: Shown, model: PromptDT) -> Chain | None:
     keep = _spread(shown.steps)
     if keep:
         prompts = [(update, *_first(trace)) for update, trace in keep]
-        distances = [_distances_of(trace, _reference(shown, model, trace)) for _, trace in keep]
+        measured = [_measures(trace, _recorded(shown, model, trace)) for _, trace in keep]
     else:
         plain = {s.update: _plain(s, model) for s in shown.steps if s.snapshot is not None}
         plain = [(update, x) for update, x in plain.items() if x.size]
         if not plain:
             return None
         prompts = [(update, x[None], x[None][:0]) for update, x in plain]
-        reference = _reference_of(tuple(shown.demos), model, plain[0][1].shape[0])
-        distances = [_distances(x, guess, reference) for _, x, guess in prompts]
+        recorded = _recorded_of(tuple(shown.demos), model, plain[0][1].shape[0])
+        measured = [_measured(x, guess, recorded) for _, x, guess in prompts]
     updates, x, x0_hat = zip(*prompts, strict=True)
-    x, x0_hat = (np.stack(values)[..., _loud(model.family)] for values in (x, x0_hat))
+    x, x0_hat = (np.stack(values)[..., _varying(model.family)] for values in (x, x0_hat))
     names = ("distance", "guess_distance", "error", "guess_error")
     each = {
         name: None if values[0] is None else np.stack(values)
-        for name, values in zip(names, zip(*distances, strict=True), strict=True)
+        for name, values in zip(names, zip(*measured, strict=True), strict=True)
     }
     frames = _frames(x0_hat.shape[1]) if each["error"] is not None else ()
     return Chain(updates, x, x0_hat, frames=frames, **each)
@@ -139,45 +146,45 @@ def variables_of(model: PromptDT, shown: Sequence[Shown], length: int) -> Variab
         shown: The columns, with their demonstrations.
         length: K*; 0 leaves the demonstrations out.
     """
-    family, statistics, loud = model.family, model.normalizer, _loud(model.family)
+    family, statistics, varying = model.family, model.normalizer, _varying(model.family)
     named = [(v.name, v.unit, "observation") for v in family.observations]
     named += [(v.name, v.unit, "action") for v in family.actions]
     named += [("reward of the step", "per step", "reward")]
-    names, units, groups = zip(*(named[i] for i in loud), strict=True)
-    sets: dict[DemoReference, list[Shown]] = {}
+    names, units, groups = zip(*(named[i] for i in varying), strict=True)
+    sets: dict[DemoStatistics, list[Shown]] = {}
     for column in shown if length else ():
         if column.demos:
-            own = _reference_of(tuple(column.demos), model, length)
+            own = _recorded_of(tuple(column.demos), model, length)
             same = (known for known in sets if np.array_equal(known.rows, own.rows))
             sets.setdefault(next(same, own), []).append(column)
-    windows = [reference.windows[..., loud] for reference in sets]
-    plane = DemoPlane.of(np.concatenate(windows)) if sets else None
+    windows = [recorded.windows[..., varying] for recorded in sets]
+    plane = PrincipalPlane.of(np.concatenate(windows)) if sets else None
     demos = [
         Demos(
             columns=[column.name for column in columns],
             colour=columns[0].colour,
-            band=reference.band[..., loud],
+            band=recorded.band[..., varying],
             points=None if plane is None else plane.project(pieces[:: -(-len(pieces) // _POINTS)]),
-            apart=reference.apart,
-            slip=reference.slip,
+            spacing=recorded.spacing,
+            recorded_error=recorded.recorded_error,
         )
-        for (reference, columns), pieces in zip(sets.items(), windows, strict=True)
+        for (recorded, columns), pieces in zip(sets.items(), windows, strict=True)
     ]
     return Variables(
         names=names,
         units=units,
         groups=groups,
-        mean=statistics.mean.numpy()[loud],
-        scale=statistics.scale.numpy()[loud],
-        left_out=len(named) - len(loud),
+        mean=statistics.mean.numpy()[varying],
+        scale=statistics.scale.numpy()[varying],
+        left_out=len(named) - len(varying),
         demos=demos,
-        why="" if family.state_of is not None else _NO_STATE,
+        why_no_error="" if family.state_of is not None else _NO_STATE,
         **({} if plane is None else vars(plane)),
     )
 
 
 @functools.lru_cache(maxsize=64)
-def run_of(trajectory: Trajectory, update: int = 0) -> Run:
+def episode_of(trajectory: Trajectory, update: int = 0) -> EpisodeReplay:
     """Return an episode as the player replays it.
 
     Args:
@@ -185,8 +192,8 @@ def run_of(trajectory: Trajectory, update: int = 0) -> Run:
         update: Updates of the tuning after which it was recorded.
     """
     task, states = trajectory.task, trajectory.states
-    return Run(
-        poses=render.poses(task, states),
+    return EpisodeReplay(
+        poses=geometry.poses(task, states),
         rewards=trajectory.rewards,
         measured=curve_of(task, states, trajectory.rewards),
         path=find(task.family).position_of(states) if view_of(task.family).trail else None,
@@ -211,11 +218,11 @@ def chart_of(task: Task) -> Chart:
     )
 
 
-def _loud(family: Family) -> list[int]:
-    """Return which columns of a prompt ever say anything: not what pads an observation."""
+def _varying(family: Family) -> list[int]:
+    """Return which columns of a prompt ever vary: all but the padding of an observation."""
     n = len(family.observations)
     named = [*family.observations, *family.actions]
-    return [i for i, v in enumerate(named) if i >= n or v.unit != _SILENT] + [len(named)]
+    return [i for i, v in enumerate(named) if i >= n or v.unit != _PADDING] + [len(named)]
 
 
 def _trace(step: TuneStep) -> DenoisingTrace | None:
@@ -256,34 +263,34 @@ def _frames(n: int) -> list[int]:
     return sorted({round(i) for i in np.linspace(0, n, min(n + 1, _MEASURED_FRAMES))})
 
 
-def _reference(shown: Shown, model: PromptDT, trace: DenoisingTrace) -> DemoReference | None:
-    return _reference_of(tuple(shown.demos), model, trace.x.shape[2])
+def _recorded(shown: Shown, model: PromptDT, trace: DenoisingTrace) -> DemoStatistics | None:
+    return _recorded_of(tuple(shown.demos), model, trace.x.shape[2])
 
 
 @functools.lru_cache(maxsize=16)
-def _reference_of(
+def _recorded_of(
     demos: tuple[Trajectory, ...], model: PromptDT, length: int
-) -> DemoReference | None:
-    return DemoReference.of(demos, model.normalizer, length) if demos else None
+) -> DemoStatistics | None:
+    return DemoStatistics.of(demos, model.normalizer, length) if demos else None
 
 
 @functools.lru_cache(maxsize=256)
-def _distances_of(trace: DenoisingTrace, reference: DemoReference | None):
-    return _distances(*_first(trace), reference)
+def _measures(trace: DenoisingTrace, recorded: DemoStatistics | None):
+    return _measured(*_first(trace), recorded)
 
 
-def _distances(x: np.ndarray, x0_hat: np.ndarray, reference: DemoReference | None):
+def _measured(x: np.ndarray, x0_hat: np.ndarray, recorded: DemoStatistics | None):
     """Return distances and one-step errors of a chain (N+1, K*, D) and its guesses (N, K*, D)."""
-    if reference is None:
+    if recorded is None:
         return None, None, None, None
     frames = _frames(len(x0_hat))
     inner = [i for i in frames if i < len(x0_hat)]
-    errors = reference.one_step_errors(np.concatenate([x[frames], x0_hat[inner]]))
+    errors = recorded.one_step_errors(np.concatenate([x[frames], x0_hat[inner]]))
     if errors is None:
-        return reference.distances(x), reference.distances(x0_hat), None, None
+        return recorded.distances(x), recorded.distances(x0_hat), None, None
     return (
-        reference.distances(x),
-        reference.distances(x0_hat),
+        recorded.distances(x),
+        recorded.distances(x0_hat),
         errors[: len(frames)],
         errors[len(frames) :],
     )

@@ -6,22 +6,22 @@ deviation over its training tasks. A distance is a root mean square over the var
 
 from __future__ import annotations
 
-import contextlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
+from workbench.data.rollout import step_from
 from workbench.data.trajectory import Normalizer, Trajectory
-from workbench.tasks import Family, Task, find, make
+from workbench.tasks import Family, find
 
 PERCENTILES = (5, 50, 95)
 _PAIRS = 40  # real transitions that say how exact the simulator is, at most
 
 
 @dataclass(frozen=True, eq=False)
-class DemoReference:
-    """What the demonstrations of one task look like, to hold a prompt of K* rows against.
+class DemoStatistics:
+    """Statistics of the demonstrations of one task, to compare prompts of K* rows with.
 
     Attributes:
         family: Of the task.
@@ -30,10 +30,10 @@ class DemoReference:
         rows: Every recorded transition, (R, D) normalised.
         windows: Every K* consecutive ones, (M, K*, D) normalised.
         band: The windows' ``PERCENTILES``, (3, K*, D) normalised.
-        apart: ``PERCENTILES`` of the distance from a recorded transition to the nearest of another
-            demonstration, (3,); nan where there is only one demonstration.
-        slip: Median one-step error of recorded transitions, see ``one_step_errors``; nan where
-            the observations do not determine the state.
+        spacing: ``PERCENTILES`` of the distance from a recorded transition to the nearest of
+            another demonstration, (3,); nan where there is only one demonstration.
+        recorded_error: Median one-step error of recorded transitions, see ``one_step_errors``; nan
+            where the observations do not determine the state.
     """
 
     family: Family
@@ -42,11 +42,11 @@ class DemoReference:
     rows: np.ndarray
     windows: np.ndarray
     band: np.ndarray
-    apart: np.ndarray
-    slip: float
+    spacing: np.ndarray
+    recorded_error: float
 
     @classmethod
-    def of(cls, demos: Sequence[Trajectory], normalizer: Normalizer, length: int) -> DemoReference:
+    def of(cls, demos: Sequence[Trajectory], normalizer: Normalizer, length: int) -> DemoStatistics:
         """Measure demonstrations of one task.
 
         Args:
@@ -66,12 +66,12 @@ class DemoReference:
         family = find(demos[0].task.family)
         mean, scale = (x.numpy().astype(np.float64) for x in (normalizer.mean, normalizer.scale))
         parts = [(_transitions(t) - mean) / scale for t in demos]
-        rows, apart = np.concatenate(parts), np.full(3, np.nan)
+        rows, spacing = np.concatenate(parts), np.full(3, np.nan)
         windows = np.concatenate([_windows(part, length) for part in parts if len(part) >= length])
         if len(parts) > 1:
             others = (np.concatenate(parts[:i] + parts[i + 1 :]) for i in range(len(parts)))
             gaps = [nearest(part, other) for part, other in zip(parts, others, strict=True)]
-            apart = np.percentile(np.concatenate(gaps), PERCENTILES)
+            spacing = np.percentile(np.concatenate(gaps), PERCENTILES)
         pairs = windows[:: -(-len(windows) // _PAIRS), :2]
         errors = one_step_errors(family, mean, scale, pairs)
         return cls(
@@ -81,8 +81,8 @@ class DemoReference:
             rows=rows,
             windows=windows,
             band=np.percentile(windows, PERCENTILES, axis=0),
-            apart=apart,
-            slip=float("nan") if errors is None else float(np.median(errors)),
+            spacing=spacing,
+            recorded_error=float("nan") if errors is None else float(np.median(errors)),
         )
 
     def distances(self, prompts: np.ndarray) -> np.ndarray:
@@ -99,7 +99,7 @@ class DemoReference:
 
 
 @dataclass(frozen=True, eq=False)
-class DemoPlane:
+class PrincipalPlane:
     """The two directions in which windows of demonstrations differ most (principal components).
 
     Attributes:
@@ -113,7 +113,7 @@ class DemoPlane:
     share: np.ndarray
 
     @classmethod
-    def of(cls, windows: np.ndarray) -> DemoPlane | None:
+    def of(cls, windows: np.ndarray) -> PrincipalPlane | None:
         """Fit windows (M, K*, D); None where they do not span a plane."""
         flat = windows.reshape(len(windows), -1)
         centre = flat.mean(0)
@@ -121,7 +121,8 @@ class DemoPlane:
         variance = np.square(spread)
         if len(variance) < 2 or variance[1] <= 1e-12 * max(variance[0], 1e-12):
             return None
-        # An axis has no sign of its own: the largest entry counts as positive, on every machine.
+        # An axis's sign is arbitrary: the largest entry is made positive, so that the map does not
+        # flip from one machine to the next.
         largest = np.abs(axes[:2]).argmax(1)
         signs = np.sign(axes[[0, 1], largest])
         return cls(centre, axes[:2] * signs[:, None], variance[:2] / variance.sum())
@@ -135,7 +136,10 @@ class DemoPlane:
 def nearest(rows: np.ndarray, real: np.ndarray) -> np.ndarray:
     """Return the distance from each of the rows (N, D) to the nearest of ``real`` (R, D), (N,)."""
     squares = np.square(rows).sum(1)[:, None] - 2 * rows @ real.T + np.square(real).sum(1)
-    closest = squares.argmin(1)  # and the distance itself without the cancellation above
+    # ‖a - b‖² = ‖a‖² - 2 ab + ‖b‖² finds the nearest row by one matrix product, but loses the
+    # digits of small distances: that of the nearest row is computed again, by the difference
+    # itself.
+    closest = squares.argmin(1)
     return np.sqrt(np.square(rows - real[closest]).mean(1))
 
 
@@ -163,8 +167,8 @@ def one_step_errors(
     raw = mean + scale * np.asarray(prompts, np.float64)
     states = family.state_of(raw[:, :-1, :o])
     actions = raw[:, :-1, o : o + a].clip(-1, 1).reshape(-1, a)
-    steps = step_each(family.task(0), states.reshape(-1, states.shape[-1]), actions)
-    after = np.array([observed for observed, _ in steps])
+    steps = step_from(family.task(0), states.reshape(-1, states.shape[-1]), actions)
+    after = np.array([step.observation for step in steps])
     wanted = raw[:, 1:, :o].reshape(-1, o)
     errors = np.sqrt(np.square((after.reshape(-1, o) - wanted) / scale[:o]).mean(1))
     errors = np.where(np.isfinite(errors), errors, np.nan).reshape(len(prompts), -1)
@@ -193,22 +197,10 @@ def reward_terms(trajectory: Trajectory) -> dict[str, np.ndarray]:
             "Record it with `rollout`, which keeps them."
         )
     actions = np.asarray(trajectory.actions, np.float64)
-    steps = step_each(trajectory.task, np.asarray(trajectory.states, np.float64), actions)
-    measured = np.array([measured for _, measured in steps])
+    steps = step_from(trajectory.task, np.asarray(trajectory.states, np.float64), actions)
+    measured = np.array([step.measured for step in steps])
     terms = family.reward_terms(measured, actions, trajectory.task.goal)
     return {name: np.broadcast_to(values, len(actions)) for name, values in terms.items()}
-
-
-def step_each(
-    task: Task, states: np.ndarray, actions: np.ndarray
-) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    """Yield what is observed (O,) and measured (M,) after one step from each state (N, S)."""
-    with contextlib.closing(make(task)) as env:
-        env.reset(seed=0)
-        for state, action in zip(states, actions, strict=True):
-            env.put(state)
-            observed, *_, info = env.step(action)
-            yield observed, info["measured"]
 
 
 def _transitions(trajectory: Trajectory) -> np.ndarray:

@@ -1,4 +1,4 @@
-"""How each family likes to be looked at: its camera, the marks of its goal, the curve to plot.
+"""How each family is shown: its camera, the marks of its goal, the curve to plot.
 
 A family that is not in ``VIEWS`` gets a camera that follows what moves and its reward as the curve.
 """
@@ -13,6 +13,7 @@ from typing import Any, Literal
 import numpy as np
 
 from workbench.tasks import Family, Task, find
+from workbench.tasks.rewards import REACH_RADIUS
 
 Goal = tuple[float, ...]
 
@@ -107,7 +108,7 @@ class View:
         camera: Where it is looked at from.
         marks: What shows the goal, ``goal -> marks``.
         curve: What is plotted beside the return.
-        trail: Where the way of what moves is drawn: on the floor, in space, or not at all ("").
+        trail: Where the path of what moves is drawn: on the floor, in space, or not at all ("").
         ruler: Whether every metre of x is written on the floor.
         ground: Height of what shadows fall on; None for the floor.
         words: What the goal asks for; None for label, number and unit.
@@ -196,14 +197,15 @@ def _distance(positions, rewards, goal, dt):
 
 
 def _ant_ended(states: np.ndarray, dt: float) -> str:
-    """Tell a fall from a jump by where the torso was going: height qpos 2, its rate qvel 2."""
+    """Tell a fall from a jump by where the torso was going: its height is qpos 2, its rate qvel 2.
+
+    An ant's episode ends below 0.2 m and above 1.0 m; 0.6 lies between the two.
+    """
     low = states[-1, 2] + dt * states[-1, 15 + 2] < 0.6
     return f"{'fell' if low else 'jumped too high'} after {len(states)} steps"
 
 
 _CHEETAH = Camera(at=(0.0, 0.0, 0.5), distance=2.9, beside=1.0)
-REACHED = 0.05
-"""Meta-World calls a goal reached within this distance, in metres."""
 VIEWS: Mapping[str, View] = {
     "cheetah-vel": View(
         camera=_CHEETAH,
@@ -258,14 +260,14 @@ VIEWS: Mapping[str, View] = {
             beside=0.6,
             follows=False,
         ),
-        marks=lambda goal: (Mark("ball", goal, REACHED, "target"),),
+        marks=lambda goal: (Mark("ball", goal, REACH_RADIUS, "target"),),
         curve=Curve(
             title="Distance to the target",
             name="distance",
             unit="m",
             values=_distance,
-            target=lambda goal: REACHED,
-            target_words=lambda goal: f"reached within {REACHED:g} m",
+            target=lambda goal: REACH_RADIUS,
+            target_words=lambda goal: f"reached within {REACH_RADIUS:g} m",
             seconds=0.0,
             digits=3,
         ),

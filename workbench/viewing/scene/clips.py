@@ -1,4 +1,4 @@
-"""Finished films → a GIF, or several films beside each other."""
+"""Films as files: how an mp4 is written, made into a GIF, and put beside others."""
 
 from __future__ import annotations
 
@@ -11,6 +11,25 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
 _BAND = 28  # pixels above each film, for its label
+
+
+def mp4_writer(path: Path, fps: float):
+    """Open an mp4 that every browser plays while it loads: H.264, yuv420p, its index in front.
+
+    One thread is enough for pictures this small, and leaves the other cores free. Sizes are even.
+
+    Args:
+        path: The file.
+        fps: Pictures per second.
+    """
+    return imageio.get_writer(
+        path,
+        fps=fps,
+        codec="libx264",
+        pixelformat="yuv420p",
+        macro_block_size=2,
+        output_params=["-movflags", "+faststart", "-threads", "1"],
+    )
 
 
 def gif(film: bytes, *, fps: float = 10, width: int = 480) -> bytes:
@@ -32,7 +51,7 @@ def gif(film: bytes, *, fps: float = 10, width: int = 480) -> bytes:
         kept = [_shrunk(picture, width) for i, picture in enumerate(pictures) if i % every == 0]
         if not kept:
             raise ValueError("The film holds no pictures: render it again.")
-        # one palette for all pictures, so that still things do not flicker
+        # One palette for all pictures, so that the colours of what does not move do not flicker.
         some = kept[:: max(1, len(kept) // 6)]
         palette = Image.fromarray(np.concatenate([np.asarray(p) for p in some])).quantize(128)
         first, *others = (picture.quantize(palette=palette, dither=0) for picture in kept)
@@ -71,14 +90,7 @@ def beside(films: Sequence[bytes], labels: Sequence[str]) -> bytes:
         if len(rates) > 1:
             raise ValueError(f"Films must have one pace: got {sorted(rates)} pictures a second.")
         made = Path(name) / "film.mp4"
-        with imageio.get_writer(
-            made,
-            fps=opened[0][0],
-            codec="libx264",
-            pixelformat="yuv420p",
-            macro_block_size=2,
-            output_params=["-movflags", "+faststart", "-threads", "1"],
-        ) as writer:
+        with mp4_writer(made, opened[0][0]) as writer:
             for row in _together([pictures for _, pictures in opened]):
                 writer.append_data(row)
         return made.read_bytes()

@@ -1,6 +1,7 @@
-"""Draws one film in a process of its own, started by ``render.video``.
+"""The program of the child process that draws one film, started by ``render.video``.
 
-A broken graphics driver takes its process along, and MuJoCo fixes its renderer when it is imported.
+A process of its own, since a broken graphics driver takes its process along, and since MuJoCo
+chooses its renderer once, when it is imported.
 """
 
 from __future__ import annotations
@@ -11,11 +12,11 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import imageio.v2 as imageio
 import mujoco
 import numpy as np
 
 from workbench.viewing.scene import marks, raycast
+from workbench.viewing.scene.clips import mp4_writer
 
 
 class Frame(NamedTuple):
@@ -35,11 +36,12 @@ def frames(
         model: What to draw.
         states: (T, S) raw simulator states, ``qpos`` first.
         path: (T, 3) where what moves is, metres.
-        job: ``camera`` as in ``render.scene``, ``described`` for ``marks.shapes``, ``dt`` seconds
+        job: ``camera`` as in ``geometry.scene``, ``described`` for ``marks.shapes``, ``dt`` seconds
             from one state to the next.
     """
     data, camera, at = mujoco.MjData(model), job["camera"], None
-    part = 1 - 0.5 ** (job["dt"] / 0.05)  # of the way to the robot that the camera makes good
+    # The camera follows smoothly: its distance to where it should be halves every 0.05 s.
+    part = 1 - 0.5 ** (job["dt"] / 0.05)
     for step, state in enumerate(states):
         data.qpos[:] = state[: model.nq]
         mujoco.mj_forward(model, data)
@@ -53,16 +55,17 @@ def frames(
 
 def gl_pictures(model, frames, size, view, colours) -> Iterator[np.ndarray]:
     """Draw frames with MuJoCo's renderer; the arguments are those of ``raycast.pictures``."""
-    # Together these cost ten times as much as all the rest of the picture.
+    # Without a graphics card, shadow maps, multisampling and reflections together cost ten times as
+    # much as all the rest of the picture.
     model.vis.quality.shadowsize = model.vis.quality.offsamples = 0
     model.mat_reflectance[:] = 0
     model.vis.global_.fovy = view["fovy"]
     model.vis.global_.offwidth, model.vis.global_.offheight = size
-    model.tex_data[:] = (160 + 0.3 * model.tex_data).astype(np.uint8)  # a calmer floor
+    model.tex_data[:] = (160 + 0.3 * model.tex_data).astype(np.uint8)  # paler, see colours_of
     moving = model.body_weldid[model.geom_bodyid] > 0
     model.geom_rgba[moving], model.geom_matid[moving] = colours[moving], -1
     options, camera = mujoco.MjvOption(), mujoco.MjvCamera()
-    options.sitegroup[:] = 0  # the marks show the goal
+    options.sitegroup[:] = 0  # no sites of the model: our marks show the goal
     camera.azimuth, camera.elevation = view["azimuth"], view["elevation"]
     camera.distance = view["distance"]
     with mujoco.Renderer(model, size[1], size[0]) as renderer:
@@ -91,15 +94,6 @@ def _add(scene: mujoco.MjvScene, shape: marks.Shape) -> None:
         scene.ngeom += 1
 
 
-def gif(film: bytes, most: float = 25.0) -> bytes:
-    """Return an mp4 as a GIF that repeats, at no more than ``most`` pictures per second."""
-    with imageio.get_reader(film, format="mp4") as reader:
-        fps = reader.get_meta_data()["fps"]
-        every = max(1, round(fps / most))
-        pictures = [picture for i, picture in enumerate(reader) if i % every == 0]
-    return imageio.mimwrite("<bytes>", pictures, format="gif", duration=1000 * every / fps, loop=0)
-
-
 def _main(folder: Path) -> None:
     """Draw the job in ``folder``, one line of progress per picture."""
     job = json.loads((folder / "job.json").read_text())
@@ -108,14 +102,7 @@ def _main(folder: Path) -> None:
     draw = raycast.pictures if job["backend"] == "ray" else gl_pictures
     size = job["width"], job["height"]
     pictures = draw(model, frames(model, states, path, job), size, job["camera"], colours)
-    with imageio.get_writer(
-        folder / "film.mp4",
-        fps=job["fps"],
-        codec="libx264",
-        pixelformat="yuv420p",
-        macro_block_size=2,
-        output_params=["-movflags", "+faststart", "-threads", "1"],
-    ) as film:
+    with mp4_writer(folder / "film.mp4", job["fps"]) as film:
         for i, picture in enumerate(pictures):
             film.append_data(picture)
             sys.stdout.write(f"{(i + 1) / len(states)}\n")

@@ -1,6 +1,6 @@
 """The marks of a goal as plain shapes in the world, for the renderers that make pictures here.
 
-The browser draws the same marks in its own way (``player_marks.js``).
+The browser draws the same marks in its own way (``player/js/marks.js``).
 """
 
 from __future__ import annotations
@@ -12,13 +12,14 @@ from typing import Any
 import numpy as np
 
 GOAL = (0.80, 0.20, 0.55)
-"""Colour of what marks a goal: apart from robots, floors and tables in each common vision."""
+"""Colour of what marks a goal. Whatever the colour blindness, it differs from robots, floors and
+tables."""
 REACHED = (0.0, 0.62, 0.42)
 PACE = (0.15, 0.18, 0.22)
 TRAIL = (0.08, 0.30, 0.58)
 _RADIUS = {"floor": 0.03, "space": 0.005}  # of a trail, metres
 _POINTS = 120  # of a trail, at most
-_FAR = 9  # metres: beyond, ticks are not drawn
+_FAR = 9  # metres from the robot: ticks beyond are not drawn
 
 
 @dataclass(frozen=True, eq=False)

@@ -1,4 +1,9 @@
-"""Meshes small enough to travel to a browser: vertices clustered on a grid, numbers quantised."""
+"""Meshes small enough to travel to a browser: vertices clustered on a grid, numbers quantised.
+
+Meta-World's arm and table have 67,000 faces, exported from CAD: a quarter of the edges belong to
+one face only. Edge collapse (Garland and Heckbert, 1997) keeps shapes better, but needs clean,
+connected meshes. Vertex clustering needs nothing of a mesh and is fifteen lines of NumPy.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +20,9 @@ _CELL, _COARSER = 0.004, 1.4  # metres; each further try is coarser by this fact
 def clustered(
     vertices: np.ndarray, faces: np.ndarray, cell: float
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Merge all vertices within a cell of a grid into their mean (Rossignac and Borrel, 1993).
+    """Merge all vertices within a cell of a grid into their mean.
+
+    Vertex clustering, Rossignac and Borrel, 1993, doi:10.1007/978-3-642-78114-8_29.
 
     Args:
         vertices: (V, 3) metres.

@@ -1,4 +1,7 @@
-"""Pictures by casting rays: for machines without any graphics library."""
+"""Pictures by casting rays: for machines without any graphics library.
+
+MuJoCo finds what each pixel's ray meets (``mj_multiRay``); the rest is shading in NumPy.
+"""
 
 from __future__ import annotations
 
@@ -55,11 +58,12 @@ def pictures(
     above = np.cross(right, ahead)
     rays = ahead + x[None, :, None] * right + y[:, None, None] * above
     rays = (rays / np.linalg.norm(rays, axis=-1, keepdims=True)).reshape(-1, 3)
-    groups = np.array([1, 1, 1, 0, 0, 0], np.uint8)
+    groups = np.array([1, 1, 1, 0, 0, 0], np.uint8)  # geoms of group 0 to 2 are shown, as ever
 
     def cast(data, origin, rays):
         """Return the geom each ray meets, or -1, and how far away."""
         hit, distance = np.empty(len(rays), np.int32), np.empty(len(rays))
+        # 1: also what is welded to the world; -1: no body is left out; 60: metres, at most
         mujoco.mj_multiRay(
             model, data, origin, rays.ravel(), groups, 1, -1, hit, distance, len(rays), 60.0
         )
@@ -78,6 +82,7 @@ def pictures(
         faceted = np.isin(model.geom_type[hit], _FACETED)
         normals[faceted] = _facing(size, met, hit, points, -rays[met])[faceted]
         bright = 0.5 + 0.55 * np.clip((normals * lit).sum(-1) / reach, 0, 1)
+        # Shadows near the robot only: each costs a second ray, from the lamp.
         near = np.flatnonzero(np.linalg.norm(points - at, axis=-1) < 1.6)
         blocked = cast(data, lamp, -lit[near] / reach[near, None])[1]
         bright[near[(blocked >= 0) & (blocked < reach[near] - 0.02)]] *= 0.72
@@ -124,7 +129,11 @@ def _normals(model, data, hit, points, towards_eye) -> np.ndarray:
 
 
 def _facing(size, met, hit, points, towards_eye) -> np.ndarray:
-    """Return unit normals (n, 3) out of the neighbouring pixels that show the same geom."""
+    """Return unit normals (n, 3) from neighbouring pixels that show the same geom.
+
+    MuJoCo says which geom a ray meets, not which face. So the normal is the cross product of the
+    steps from one pixel's point to the next, to the right and downwards.
+    """
     width, height = size
     place, geom = np.full((height * width, 3), np.nan), np.full(height * width, -1)
     place[met], geom[met] = points, hit
@@ -170,7 +179,7 @@ def _blend_line(picture, depth, size, focal, points, shape) -> None:
         ends = np.array([a[:2] / a[2], b[:2] / b[2]]) * focal
         n = int(min(np.abs(ends[1] - ends[0]).max(), 4 * width)) + 1
         part = np.linspace(0, 1, n + 1)[:, None]
-        # equal steps in the picture are equal steps of 1 / depth
+        # Equal steps in the picture are equal steps of 1 / depth ("perspective-correct").
         ahead = 1 / ((1 - part) / a[2] + part / b[2])
         dots.append(np.hstack([(1 - part) * ends[0] + part * ends[1], ahead]))
     if not dots:

@@ -1,5 +1,6 @@
-// How the prompts come out of noise: two sliders, and four ways of looking at where they are.
-// Part of the player; player.py joins the player*.js files into one module.
+// The panel of the prompts: two sliders, and tabs for the four ways of looking at a prompt on its way
+// out of noise (heat.js, curves.js, map.js, and the charts "How real" below).
+// One of the player's files (player.js lists them); component.py joins all into one module.
 
 import { number } from "./math.js";
 import { badge, h, setRange, tabs } from "./dom.js";
@@ -11,8 +12,8 @@ import { mapView } from "./map.js";
 
 /** The panel on the left. `n` is the length of the longest chain, `moments` those of the tuning. */
 export function chainPanel(columns, variables, n, moments, shared) {
-  const told = columns.filter(({ chain }) => chain);
-  const denoised = told.some(({ chain }) => chain.n);
+  const prompted = columns.filter(({ chain }) => chain);
+  const denoised = prompted.some(({ chain }) => chain.n);
   const shown = (column, now) => {
     const one = promptOf(column.chain, now.frame, n, shared.update, shared.guess);
     const k = column.chain.n - one.frame;
@@ -21,17 +22,17 @@ export function chainPanel(columns, variables, n, moments, shared) {
   };
   const frames = (column) => Array.from({ length: column.chain.n + 1 }, (_, f) =>
     promptOf(column.chain, f, column.chain.n, shared.update, shared.guess).values);
-  const parts = [heatView(told, variables, shown, shared), curvesView(told, variables, shown, shared)];
+  const parts = [heatView(prompted, variables, shown, shared), curvesView(prompted, variables, shown, shared)];
   const views = [
     { name: "Heat map", help: "Every number of the prompt as a colour.", element: parts[0].element },
     { name: "Curves", help: "Every variable over the rows of the prompt, in front of the demonstrations.", element: parts[1].element },
   ];
   if (variables.axes) {
-    parts.push(mapView(told, variables, shown, frames, shared));
+    parts.push(mapView(prompted, variables, shown, frames, shared));
     views.push({ name: "Map", help: "The way from noise to the data, in two dimensions.", element: parts[2].element });
   }
-  if (told.some(({ chain }) => chain.distance)) {
-    const charts = realCharts(told, variables, n, shared);
+  if (prompted.some(({ chain }) => chain.distance)) {
+    const charts = realCharts(prompted, variables, n, shared);
     parts.push(...charts.parts);
     views.push({ name: "How real", help: "How far the prompt is from what was recorded, and from what the simulator does.", element: charts.element });
   }
@@ -49,15 +50,15 @@ export function chainPanel(columns, variables, n, moments, shared) {
     shared.redraw();
   });
   const tuning = tuningSlider(moments, shared);
-  const badges = told.length > 1 ? told.map((column) => badge(column, shared)) : [];
+  const badges = prompted.length > 1 ? prompted.map((column) => badge(column, shared)) : [];
   const element = h("section", { className: "pdw-chain" },
     h("h3", { textContent: denoised ? "Noise becomes a prompt" : "The prompt" }),
-    h("p", { textContent: `A prompt is ${told[0].chain.length} rows of an episode that tell the frozen model how to act.${denoised ? " The diffuser makes it out of noise." : ""}` }));
+    h("p", { textContent: `A prompt is ${prompted[0].chain.length} rows of an episode that tell the frozen model how to act.${denoised ? " The diffuser makes it out of noise." : ""}` }));
   if (denoised) element.append(title, h("div", { className: "pdw-slider" }, "noise", slider, "prompt"));
   if (tuning) element.append(tuning.element);
   if (badges.length) {
     element.append(h("div", { className: "pdw-columns" }, ...badges.map((one, i) =>
-      h("span", { title: told[i].label }, one.node, ` ${told[i].label}`, told[i].chain.n || !denoised ? "" : h("em", { textContent: " not denoised" })))));
+      h("span", { title: prompted[i].label }, one.node, ` ${prompted[i].label}`, prompted[i].chain.n || !denoised ? "" : h("em", { textContent: " not denoised" })))));
   }
   element.append(tabs(views, "chain", "Ways to look at the prompt", shared));
   if (denoised) {
@@ -104,7 +105,10 @@ function tuningSlider(moments, shared) {
   return { element, draw };
 }
 
-/** Two curves over the denoising: how far from recorded transitions, and from the simulator's. */
+/**
+ * "How real": two charts over the denoising, how far a prompt is from recorded transitions, and how far
+ * its rows are from what the simulator makes of the rows before (realism.py measures both).
+ */
 function realCharts(columns, variables, n, shared) {
   const axis = chainAxis(n, shared);
   const curvesOf = (name) => columns.map((column) => ({
@@ -113,25 +117,25 @@ function realCharts(columns, variables, n, shared) {
   }));
   const all = (name, guess) => () => columns.flatMap(({ chain }) => [...((shared.guess && chain.n ? chain[guess] : chain[name]) ?? [])]);
   // One band, even for several sets of demonstrations: how far apart recorded rows are, or less.
-  const aparts = variables.demos.map(({ apart }) => apart).filter(Boolean);
-  const slips = variables.demos.map(({ slip }) => slip).filter((slip) => slip !== null);
-  const slip = slips.length ? Math.max(...slips) : null;
+  const spacings = variables.demos.map(({ spacing }) => spacing).filter(Boolean);
+  const errors = variables.demos.map((set) => set.recorded_error).filter((error) => error !== null);
+  const recorded = errors.length ? Math.max(...errors) : null;
   const parts = [chartView({
     title: "Distance to the nearest recorded row (sd)", unit: "sd", height: 200, steady: true,
     all: all("distance", "guessDistance"), curves: curvesOf("distance"),
-    band: aparts.length ? [Math.min(...aparts.map(([low]) => low)), Math.max(...aparts.map(([, , high]) => high)), "between recorded rows"] : null,
+    band: spacings.length ? [Math.min(...spacings.map(([low]) => low)), Math.max(...spacings.map(([, , high]) => high)), "between recorded rows"] : null,
   }, axis, shared)];
   const element = h("div", { className: "pdw-real" }, parts[0].element);
   if (columns.some(({ chain }) => chain.error)) {
     parts.push(chartView({
       title: "One-step error in the simulator (sd)", unit: "sd", height: 200, steady: true,
-      all: all("error", "guessError"), target: slip, curves: curvesOf("error"), targetLeft: true,
-      targetLabel: slip === null ? "" : `recorded rows: ${slip < 0.001 ? "under 0.001" : number(slip, 3)}`,
+      all: all("error", "guessError"), target: recorded, curves: curvesOf("error"), targetLeft: true,
+      targetLabel: recorded === null ? "" : `recorded rows: ${recorded < 0.001 ? "under 0.001" : number(recorded, 3)}`,
     }, axis, shared));
     element.append(parts[1].element);
   }
   element.append(h("p", {
-    textContent: `From noise on the left to the finished prompt on the right, by diffusion step. ${variables.why
+    textContent: `From noise on the left to the finished prompt on the right, by diffusion step. ${variables.why_no_error
       || "One-step error: the simulator is put where a row says, does the row\u2019s action, and should arrive at the next row."}`,
   }));
   return { element, parts };

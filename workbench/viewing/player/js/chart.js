@@ -1,4 +1,5 @@
-// Curves under the one playhead. Part of the player; player.py joins the player*.js files.
+// A chart of curves under the one playhead, over time or over the diffusion steps.
+// One of the player's files (player.js lists them); component.py joins all into one module.
 
 import { clamp, number } from "./math.js";
 import { fit, h } from "./dom.js";

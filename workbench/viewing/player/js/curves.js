@@ -1,5 +1,5 @@
-// Every variable of the prompt as a curve over its rows, in front of the demonstrations.
-// Part of the player; player.py joins the player*.js files into one module.
+// The tab "Curves": each variable of a prompt over its rows, in front of the demonstrations.
+// One of the player's files (player.js lists them); component.py joins all into one module.
 
 import { clamp, number } from "./math.js";
 import { rim } from "./chart.js";

@@ -1,4 +1,5 @@
-// Elements, colours and canvases. Part of the player; player.py joins the player*.js files.
+// What all parts of the player are made of: elements, canvases, tabs, and the colours of the theme.
+// One of the player's files (player.js lists them); component.py joins all into one module.
 
 import { clamp, css, dot, mix, rgb } from "./math.js";
 

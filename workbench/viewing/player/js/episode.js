@@ -1,10 +1,10 @@
-// What the robots do: the replays, and every curve of an episode under the same playhead.
-// Part of the player; player.py joins the player*.js files into one module.
+// The panel of the episodes: the replays, and tabs of charts of return, rewards and actions.
+// One of the player's files (player.js lists them); component.py joins all into one module.
 
 import { h, tabs } from "./dom.js";
 import { chartView, timeAxis } from "./chart.js";
 import { painter } from "./painter.js";
-import { runOf } from "./read.js";
+import { episodeOf } from "./read.js";
 import { replayView, sceneView } from "./replay.js";
 
 /** The panel on the right: `columns` that have episodes, `steps` of the longest one. */
@@ -47,18 +47,18 @@ export function episodePanel(columns, data, steps, afterChain, shared) {
   return { element, draw, restyle };
 }
 
-/** One curve a column: of(run) gives its values, whatever run the tuning slider has chosen. */
+/** One curve a column: of(episode) gives its values, whatever episode the tuning slider has chosen. */
 const curvesOf = (columns, shared, of) => columns.map((column) => ({
-  label: column.name, colour: column.colour, read: () => ({ ys: of(runOf(column, shared.update)) ?? [] }),
+  label: column.name, colour: column.colour, read: () => ({ ys: of(episodeOf(column, shared.update)) ?? [] }),
 }));
-const allOf = (columns, shared, of) => columns.flatMap((column) => [...(of(runOf(column, shared.update)) ?? [])]);
+const allOf = (columns, shared, of) => columns.flatMap((column) => [...(of(episodeOf(column, shared.update)) ?? [])]);
 
 /** What was earned so far, and the family's own measure against its target. */
 function returnView(columns, axis, shared) {
-  const total = (run) => run.total;
+  const total = (episode) => episode.total;
   const charts = [chartView({ title: "Return so far", curves: curvesOf(columns, shared, total), all: () => allOf(columns, shared, total) }, axis, shared)];
-  const curve = (run) => run.curve;
-  if (columns.some(({ runs }) => runs.some(curve))) {
+  const curve = (episode) => episode.curve;
+  if (columns.some(({ episodes }) => episodes.some(curve))) {
     const { title, unit, digits, note, target, target_label: targetLabel } = shared.chart;
     charts.push(chartView({
       title: unit ? `${title} (${unit})` : title, note, unit, digits, target, targetLabel,
@@ -71,9 +71,9 @@ function returnView(columns, axis, shared) {
 
 /** The reward of each step and the terms that it is the sum of. */
 function rewardView(columns, axis, shared) {
-  const terms = [...new Set(columns.flatMap(({ runs }) => runs.flatMap((run) => Object.keys(run.terms))))];
-  const wanted = [["Reward of each step", (run) => run.rewards]];
-  if (terms.length > 1) for (const name of terms) wanted.push([`Its term “${name}”`, (run) => run.terms[name]]);
+  const terms = [...new Set(columns.flatMap(({ episodes }) => episodes.flatMap((episode) => Object.keys(episode.terms))))];
+  const wanted = [["Reward of each step", (episode) => episode.rewards]];
+  if (terms.length > 1) for (const name of terms) wanted.push([`Its term “${name}”`, (episode) => episode.terms[name]]);
   const charts = wanted.map(([title, of]) => chartView({
     title, thin: true, height: 150, curves: curvesOf(columns, shared, of), all: () => allOf(columns, shared, of),
   }, axis, shared));
@@ -82,9 +82,9 @@ function rewardView(columns, axis, shared) {
 
 /** Each action over the episode. */
 function actionView(columns, names, axis, shared) {
-  const known = columns.some(({ runs }) => runs.some((run) => run.actions)) ? names : [];
+  const known = columns.some(({ episodes }) => episodes.some((episode) => episode.actions)) ? names : [];
   const charts = known.map((name, i) => {
-    const of = (run) => run.actions && strided(run.actions, i, names.length);
+    const of = (episode) => episode.actions && strided(episode.actions, i, names.length);
     return chartView({
       title: name, thin: true, height: 104, curves: curvesOf(columns, shared, of), all: () => [-1, 1],
     }, axis, shared);

@@ -1,4 +1,5 @@
-// The prompt as a heat map, one block a column. Part of the player; player.py joins the files.
+// The tab "Heat map": every number of a prompt as a colour, one block for each column.
+// One of the player's files (player.js lists them); component.py joins all into one module.
 
 import { number } from "./math.js";
 import { LIMIT, SCALE, fit, h } from "./dom.js";

@@ -1,4 +1,5 @@
-// The map in which a prompt walks from noise to the data. Part of the player; player.py joins the files.
+// The tab "Map": demonstrations as dots on a plane, and the path of each prompt from noise to them.
+// One of the player's files (player.js lists them); component.py joins all into one module.
 
 import { number } from "./math.js";
 import { rim } from "./chart.js";
@@ -62,11 +63,11 @@ export function mapView(columns, variables, shown, frames, shared) {
     ctx.rotate(-Math.PI / 2);
     ctx.fillText(`second direction, ${share(1)} \u2192`, 0, 0);
     ctx.restore();
-    const told = columns.map((column, i) => walk(ctx, column, now, place, look, rim(i, columns.length)));
+    const walks = columns.map((column, i) => walk(ctx, column, now, place, look, rim(i, columns.length)));
     const taken = [];
-    columns.forEach((column, i) => letter(ctx, column, told[i].here, taken, look));
+    columns.forEach((column, i) => letter(ctx, column, walks[i].here, taken, look));
     if (final) {
-      canvas.setAttribute("aria-label", `Map of ${total} pieces of the demonstrations and of the prompts. ${told.map(({ words }) => words).join("; ")}.`);
+      canvas.setAttribute("aria-label", `Map of ${total} pieces of the demonstrations and of the prompts. ${walks.map(({ words }) => words).join("; ")}.`);
     }
   }
 

@@ -1,5 +1,5 @@
-// The marks of a goal and the way that was gone, drawn into the scene.
-// Part of the player; player.py joins the player*.js files into one module.
+// The marks of a goal and the path so far, drawn into the scene (scene/marks.py does it for films).
+// One of the player's files (player.js lists them); component.py joins all into one module.
 
 import { clamp, number, rgb, sum } from "./math.js";
 import { packed } from "./raster.js";
@@ -9,11 +9,11 @@ const FAR = 9; // metres from the robot
 const ARROW = [[0, 0.04], [0.6, 0.04], [0.6, 0.16], [0.9, 0], [0.6, -0.16], [0.6, -0.04], [0, -0.04]];
 
 /** Where what moves has been, up to a step that may lie between two recorded ones. */
-export function wayOf(run, step) {
-  if (!run.path) return [];
-  const last = run.path.length / 3 - 1;
-  const at = clamp(step / run.every, 0, last);
-  const point = (i) => [0, 1, 2].map((k) => run.path[3 * Math.min(i, last) + k]);
+export function wayOf(episode, step) {
+  if (!episode.path) return [];
+  const last = episode.path.length / 3 - 1;
+  const at = clamp(step / episode.every, 0, last);
+  const point = (i) => [0, 1, 2].map((k) => episode.path[3 * Math.min(i, last) + k]);
   const way = Array.from({ length: Math.floor(at) + 1 }, (_, i) => point(i));
   if (at > Math.floor(at)) {
     const f = at - Math.floor(at);
@@ -23,19 +23,19 @@ export function wayOf(run, step) {
 }
 
 /** What lies on the floor, under a robot; the goal itself is drawn for the first one. */
-export function paintFloorMarks(ctx, view, scene, run, step, look, goal) {
+export function paintFloorMarks(ctx, view, scene, episode, step, look, goal) {
   const floor = (scene.floor ?? 0) + 0.01;
   ctx.lineJoin = ctx.lineCap = "round";
   for (const mark of goal ? scene.marks : []) {
     const right = [mark.vector[1], -mark.vector[0], 0];
-    if (mark.kind === "line") paintLine(ctx, view, mark, right, [run.start[0], run.start[1], floor], look);
+    if (mark.kind === "line") paintLine(ctx, view, mark, right, [episode.start[0], episode.start[1], floor], look);
     if (mark.kind !== "arrow") continue;
     const tail = sum([1, [view.robot[0], view.robot[1], floor]], [mark.size, mark.vector], [mark.aside, right]);
     paintArrow(ctx, view, mark, right, tail, look);
   }
   if (scene.trail !== "floor") return;
-  const way = wayOf(run, step).map(([x, y]) => [x, y, floor]);
-  for (const [wide, colour] of [[6, look.back], [3, look.ink(run.colour)]]) {
+  const way = wayOf(episode, step).map(([x, y]) => [x, y, floor]);
+  for (const [wide, colour] of [[6, look.back], [3, look.ink(episode.colour)]]) {
     [ctx.lineWidth, ctx.strokeStyle] = [wide, colour];
     strokes(ctx, view, [way]);
   }
@@ -111,8 +111,8 @@ function write(ctx, text, x, y, colour, look) {
 }
 
 /** A post that keeps the wanted speed; where it is out of sight, a note at the edge. */
-export function paintPace(ctx, view, mark, floor, run, look) {
-  const [x, y] = [run.start[0] + mark.vector[0] * look.seconds, view.centre[1] + 0.3];
+export function paintPace(ctx, view, mark, floor, episode, look) {
+  const [x, y] = [episode.start[0] + mark.vector[0] * look.seconds, view.centre[1] + 0.3];
   const [foot, top] = [view.project([x, y, floor]), view.project([x, y, floor + mark.size])];
   const { width } = view;
   ctx.strokeStyle = ctx.fillStyle = look.strong;
@@ -142,11 +142,11 @@ export function paintPace(ctx, view, mark, floor, run, look) {
 const inside = (mark, way) => way.length > 0 && Math.hypot(...sum([1, way[way.length - 1]], [-1, mark.vector])) <= mark.size;
 
 /** What floats among solids: the way that was gone and balls, hidden by what stands before them. */
-export function floatMarks(target, project, dots, scene, run, step, look, goal) {
-  const way = wayOf(run, step);
+export function floatMarks(target, project, dots, scene, episode, step, look, goal) {
+  const way = wayOf(episode, step);
   if (scene.trail === "space") {
     const ends = way.map(project);
-    for (const [wide, colour] of [[2.4, look.casing], [1.3, look.tint(run.colour)]]) {
+    for (const [wide, colour] of [[2.4, look.casing], [1.3, look.tint(episode.colour)]]) {
       for (let i = 1; i < ends.length; i++) {
         const [a, b] = [ends[i - 1], ends[i]];
         const n = Math.ceil(Math.hypot(b.x - a.x, b.y - a.y)) || 1;
@@ -163,10 +163,10 @@ export function floatMarks(target, project, dots, scene, run, step, look, goal) 
 }
 
 /** Balls where there are no solids to hide them, and what to call them in either case. */
-export function paintBalls(ctx, view, scene, run, step, look, filled) {
+export function paintBalls(ctx, view, scene, episode, step, look, filled) {
   for (const mark of scene.marks.filter(({ kind }) => kind === "ball")) {
     const p = view.project(mark.vector);
-    const reached = inside(mark, wayOf(run, step));
+    const reached = inside(mark, wayOf(episode, step));
     const [radius, colour] = [mark.size * p.scale, reached ? look.reached : look.goal];
     if (!filled) {
       ctx.beginPath();

@@ -1,4 +1,5 @@
-// Numbers, vectors and colours. Part of the player; player.py joins the player*.js files.
+// Numbers, vectors, colours and the camera. Knows no page.
+// One of the player's files (player.js lists them); component.py joins all into one module.
 
 export const clamp = (x, low, high) => Math.min(Math.max(x, low), high);
 export const css = ([r, g, b], alpha = 1) => `rgba(${r | 0},${g | 0},${b | 0},${alpha})`;

@@ -1,6 +1,6 @@
-// The painter: floor, robots as depth-sorted, shaded shapes, and marks, on a 2-D canvas. Scenes with
-// meshes leave their solids to raster.js.
-// Part of the player; player.py joins the player*.js files into one module.
+// One picture of a scene: floor, robots as depth-sorted, shaded shapes, and marks, on a 2-D canvas.
+// Scenes with meshes leave their solids to raster.js.
+// One of the player's files (player.js lists them); component.py joins all into one module.
 
 import { axes, camera, clamp, cross, css, dot, mix, number, rgb, sum, unit } from "./math.js";
 import { floatMarks, paintBalls, paintFloorMarks, paintPace } from "./marks.js";
@@ -31,25 +31,26 @@ function solid(type, [a, b, c]) {
 }
 
 /** Follow the robot without shaking: its track, averaged over half a second each way. */
-export function smoothTrack(run, moving, scene) {
+export function smoothTrack(episode, moving, scene) {
   const { track, at } = scene.camera;
-  const rows = run.position.length / 3 / (moving.length || 1);
+  const rows = episode.position.length / 3 / (moving.length || 1);
   const column = moving.indexOf(track);
-  const reach = Math.round(0.25 / scene.dt / run.every);
+  const reach = Math.round(0.25 / scene.dt / episode.every);
   return Array.from({ length: Math.max(rows, 1) }, (_, t) => {
     if (column < 0) return at.slice(0, 2);
     const total = [0, 0];
     const [from, to] = [Math.max(0, t - reach), Math.min(rows - 1, t + reach)];
     for (let i = from; i <= to; i++) {
-      for (const axis of [0, 1]) total[axis] += run.position[(i * moving.length + column) * 3 + axis];
+      for (const axis of [0, 1]) total[axis] += episode.position[(i * moving.length + column) * 3 + axis];
     }
     return total.map((x) => x / (to - from + 1));
   });
 }
 
 /**
- * Return paint(ctx, width, height, runs, step, look): `step` may lie between two recorded ones. One
- * run has the robot's own colours; several share the scene, each tinted with its column's colour.
+ * Return paint(ctx, width, height, episodes, step, look): `step` may lie between two recorded ones.
+ * One episode has the robot's own colours; several share the scene, each tinted with the colour of its
+ * column.
  */
 export function painter(scene, moving) {
   const seen = camera(scene.camera);
@@ -60,24 +61,24 @@ export function painter(scene, moving) {
   }));
   const columnOf = new Map(moving.map((geom, column) => [geom, column]));
   const paintSolids = geoms.some((geom) => geom.visible && geom.type === "mesh")
-    ? solidPainter(scene, geoms, seen, (index) => !columnOf.has(index)) : null;
+    ? solidPainter(scene, geoms, seen, (index) => !columnOf.has(index)) : null; // drawn by raster.js
   const backdrop = { canvas: null, key: "" };
 
   /** Where a geom is, at a row of the recording that may lie between two. */
-  function poseOf(run, index, row) {
+  function poseOf(episode, index, row) {
     if (!columnOf.has(index)) {
-      const still = scene.still[index];
-      return { at: still.slice(0, 3), turn: still.slice(3) };
+      const pose = scene.fixed_poses[index];
+      return { at: pose.slice(0, 3), turn: pose.slice(3) };
     }
-    const last = run.position.length / 3 / moving.length - 1;
+    const last = episode.position.length / 3 / moving.length - 1;
     const low = clamp(Math.floor(row), 0, last);
     const high = Math.min(low + 1, last);
     const f = clamp(row - low, 0, 1);
     const a = low * moving.length + columnOf.get(index);
     const b = high * moving.length + columnOf.get(index);
-    const at = [0, 1, 2].map((i) => run.position[a * 3 + i] * (1 - f) + run.position[b * 3 + i] * f);
-    const q = [0, 1, 2, 3].map((i) => run.quaternion[a * 4 + i]);
-    const p = [0, 1, 2, 3].map((i) => run.quaternion[b * 4 + i]);
+    const at = [0, 1, 2].map((i) => episode.position[a * 3 + i] * (1 - f) + episode.position[b * 3 + i] * f);
+    const q = [0, 1, 2, 3].map((i) => episode.quaternion[a * 4 + i]);
+    const p = [0, 1, 2, 3].map((i) => episode.quaternion[b * 4 + i]);
     const sign = q.reduce((total, x, i) => total + x * p[i], 0) < 0 ? -1 : 1; // q and -q are one turn
     const turn = q.map((x, i) => x * (1 - f) + sign * p[i] * f);
     const length = Math.hypot(...turn) || 1;
@@ -109,19 +110,19 @@ export function painter(scene, moving) {
     return tinted.get(colour);
   }
 
-  /** Where the camera looks for one run: its track between two rows. */
-  function centreOf(run, row) {
-    const [prev, next] = [Math.floor(row), Math.ceil(row)].map((i) => run.track[clamp(i, 0, run.track.length - 1)]);
+  /** Where the camera looks in one episode: its track between two rows. */
+  function centreOf(episode, row) {
+    const [prev, next] = [Math.floor(row), Math.ceil(row)].map((i) => episode.track[clamp(i, 0, episode.track.length - 1)]);
     return [0, 1].map((i) => prev[i] + (next[i] - prev[i]) * clamp(row - Math.floor(row), 0, 1));
   }
 
-  return function paint(ctx, width, height, runs, step, look) {
-    const several = runs.length > 1;
-    const actors = runs.map((run) => {
-      const row = Math.min(step, run.steps - 1) / run.every;
+  return function paint(ctx, width, height, episodes, step, look) {
+    const several = episodes.length > 1;
+    const actors = episodes.map((episode) => {
+      const row = Math.min(step, episode.steps - 1) / episode.every;
       return {
-        run, poseOf: (index) => poseOf(run, index, row), centre: centreOf(run, row),
-        step: Math.min(step, run.steps - 1), geoms: several ? tint(run.colour) : geoms,
+        episode, poseOf: (index) => poseOf(episode, index, row), centre: centreOf(episode, row),
+        step: Math.min(step, episode.steps - 1), geoms: several ? tint(episode.colour) : geoms,
       };
     });
     const [low, high] = [Math.min, Math.max].map((f) => [0, 1].map((i) => f(...actors.map(({ centre }) => centre[i]))));
@@ -133,16 +134,16 @@ export function painter(scene, moving) {
     ctx.font = `11px ${look.font}`;
     if (scene.ruler) paintRuler(ctx, view, scene.floor ?? 0, look);
     for (const mark of scene.marks) {
-      if (mark.kind === "pace" && look.seconds !== null) paintPace(ctx, view, mark, scene.floor ?? 0, first.run, look);
+      if (mark.kind === "pace" && look.seconds !== null) paintPace(ctx, view, mark, scene.floor ?? 0, first.episode, look);
     }
-    actors.forEach(({ run, step: now }, i) => paintFloorMarks(ctx, view, scene, run, now, look, i === 0));
+    actors.forEach(({ episode, step: now }, i) => paintFloorMarks(ctx, view, scene, episode, now, look, i === 0));
     if (paintSolids) {
-      paintSolids(ctx, view, actors.map(({ poseOf: at, run }) => ({ poseOf: at, colour: several ? rgb(run.colour) : null })), look,
+      paintSolids(ctx, view, actors.map(({ poseOf: at, episode }) => ({ poseOf: at, colour: several ? rgb(episode.colour) : null })), look,
         (target, project, dots) => {
-          actors.forEach(({ run, step: now }, i) => floatMarks(target, project, dots, scene, run, now, look, i === 0));
+          actors.forEach(({ episode, step: now }, i) => floatMarks(target, project, dots, scene, episode, now, look, i === 0));
         });
     } else paintShapes(ctx, view, seen, actors, scene.ground, look, (index) => !columnOf.has(index));
-    paintBalls(ctx, view, scene, first.run, first.step, look, paintSolids !== null);
+    paintBalls(ctx, view, scene, first.episode, first.step, look, paintSolids !== null);
   };
 }
 
@@ -204,13 +205,13 @@ function paintRuler(ctx, { width, centre, distance, project }, floor, look) {
 
 /**
  * Capsules, spheres, boxes, cylinders and ellipsoids of all actors, far ones first, over their
- * shadows. What stands still is the first actor's alone.
+ * shadows. What never moves is drawn once, with the first actor.
  */
-function paintShapes(ctx, view, seen, actors, ground, look, isStill) {
+function paintShapes(ctx, view, seen, actors, ground, look, isFixed) {
   const { project, eye } = view;
   const shapes = [];
   actors.forEach(({ geoms, poseOf }, actor) => geoms.forEach((geom, index) => {
-    if (!geom.visible || geom.type === "plane" || (actor && isStill(index))) return;
+    if (!geom.visible || geom.type === "plane" || (actor && isFixed(index))) return;
     const { at, turn } = poseOf(index);
     const frame = axes(turn);
     const half = geom.type === "capsule" ? geom.size[1] : 0;

@@ -1,23 +1,30 @@
 // The player: the denoising chains of prompts, the episodes they lead to and their curves, drawn
-// from ONE playhead. No dependencies, no build step, no requests. Python's side: player.py.
+// from ONE playhead. No dependencies, no build step, no requests. Which file draws what:
 //
+//   player.js   the bar with the clock (play, timeline, speed); puts the two panels beside each other
+//   chain.js    the left panel, prompts: its sliders, its tabs, and the tab "How real"
+//   heat.js       its tab "Heat map"
+//   curves.js     its tab "Curves"
+//   map.js        its tab "Map"
+//   episode.js  the right panel, episodes: its tabs of charts
+//   replay.js     its pictures of robots, with caption and return
+//   painter.js      the scene in a picture: floor, robots, camera
+//   raster.js       robots made of meshes: triangles with a depth buffer
+//   marks.js        the goal and the path so far
+//   chart.js    any chart of curves under the playhead, in both panels
+//
+//   read.js     unpacks the payload (Python's side: contents.py)
+//   dom.js      elements, canvases, tabs, the theme's colours
 //   math.js     numbers, vectors, colours, the camera
-//   dom.js      elements, canvases, tabs
-//   raster.js   triangles with a depth buffer, for scenes with meshes
-//   marks.js    the goal and the way that was gone
-//   painter.js  the floor and the robots
-//   read.js     what the payload says
-//   chart.js    curves under the playhead
-//   replay.js   the robots, one picture a column or all in one
-//   heat.js, curves.js, map.js   three ways of looking at a prompt
-//   chain.js    the panel of the prompts: sliders and views
-//   episode.js  the panel of the episodes: replays and charts
-//   player.js          the clock:  mount(element, data) -> { update(data), destroy() },
-//                      and thin adapters for Streamlit components v2 and anywidget
 //
-// A part is { element, draw(now, final), restyle() }; `final` is set when the clock stands still, the
-// moment to bring the alternative texts up to date. Nothing from `data` is ever parsed as HTML: text
-// goes through textContent.
+// component.py joins the files into one module without imports and exports, which both Streamlit and
+// anywidget take: so names at the top of a file must differ from those of all other files. The imports
+// are for editors and readers.
+//
+// mount(element, data) returns { update(data), destroy() }; the adapters at the end fit it to
+// Streamlit's components v2 and to anywidget. A part of the player is { element, draw(now, final),
+// restyle() }; `final` is set when the clock does not run, the moment to bring the alternative texts up
+// to date. Nothing from `data` is ever parsed as HTML: text goes through textContent.
 
 import { clamp, number } from "./math.js";
 import { SCALE, colourScale, h, lookOf, setRange } from "./dom.js";
@@ -28,15 +35,18 @@ import { momentOf, readColumn, readVariables } from "./read.js";
 const CHAIN = { lead: 0.3, move: 3, hold: 0.7 }; // seconds of the first stretch of the timeline
 const MOMENT = 0.35; // seconds of each moment while the tuning plays
 
-/** What a reader chose, from a link such as "c2u50t6.1": broken parts mean nothing. */
+/**
+ * What a reader chose, from a link such as "c2u50t6.1"; broken parts are ignored. c, e: tab of chain and
+ * episode; u: update; t: seconds on the clock; g: guess shown; s: one scene.
+ */
 function readView(words) {
   const known = {};
   for (const [, name, value] of `${words ?? ""}`.matchAll(/([ceutgs])(\d+(?:\.\d+)?)/g)) known[name] = +value;
   return known;
 }
 
-/** tell(words) is called when a reader has chosen another view and it stands still. */
-export function mount(element, data, tell = null) {
+/** report(words) is called once a reader has chosen another view and the clock does not run. */
+export function mount(element, data, report = null) {
   const root = h("div", { className: "pdw", tabIndex: 0, role: "group" });
   root.setAttribute("aria-label", "Player. Space plays and pauses, arrow keys step.");
   element.append(root);
@@ -45,7 +55,7 @@ export function mount(element, data, tell = null) {
   const shared = { guess: false, ghosts: false, tab: {}, update: 0, look: null, redraw: () => schedule(), tip: showTip };
   let parts = [], controls = {}, current = "", id = null, n = 0, steps = 0, moments = [0];
   let request = 0, last = 0, painted = 0, cost = 8, visible = true, tip, held = false, waiting = null;
-  let told = data.view ?? "", soon = 0;
+  let reported = data.view ?? "", reportSoon = 0;
 
   // -- time
   const frameOf = (t) => Math.round(clamp((t - CHAIN.lead) / CHAIN.move, 0, 1) * n);
@@ -144,14 +154,14 @@ export function mount(element, data, tell = null) {
   // -- content
   function build(data) {
     const columns = data.columns.map((column) => readColumn(column, data));
-    const [prompted, acting] = [columns.filter(({ chain }) => chain), columns.filter(({ runs }) => runs.length)];
+    const [prompted, acting] = [columns.filter(({ chain }) => chain), columns.filter(({ episodes }) => episodes.length)];
     const { chart } = data;
     shared.dt = data.scene.dt;
     shared.chart = chart && { ...chart, note: chart.seconds ? `mean of last ${chart.seconds} s` : "" };
     n = Math.max(0, ...prompted.map(({ chain }) => chain.n));
-    steps = Math.max(0, ...acting.flatMap(({ runs }) => runs.map((run) => run.steps)));
+    steps = Math.max(0, ...acting.flatMap(({ episodes }) => episodes.map((episode) => episode.steps)));
     const atEnd = shared.update >= moments[moments.length - 1];
-    moments = [...new Set(columns.flatMap(({ chain, runs }) => [...(chain?.updates ?? []), ...runs.map(({ update }) => update)]))]
+    moments = [...new Set(columns.flatMap(({ chain, episodes }) => [...(chain?.updates ?? []), ...episodes.map(({ update }) => update)]))]
       .sort((a, b) => a - b);
     if (data.id !== id) shared.update = data.update ?? moments[moments.length - 1];
     else if (atEnd) shared.update = moments[moments.length - 1]; // follow a tuning that goes on
@@ -220,7 +230,7 @@ export function mount(element, data, tell = null) {
     shared.look = null; // the theme may have changed
     schedule();
   }
-  /** The present view in words, leaving out what is so by itself. */
+  /** The present view as readView reads it, leaving out what is the default. */
   function words() {
     const { chain, episode } = shared.tab;
     const parts = { c: chain, e: episode, g: shared.guess ? 1 : 0, s: shared.ghosts ? 1 : 0 };
@@ -229,12 +239,12 @@ export function mount(element, data, tell = null) {
     return Object.entries(parts).filter(([name, value]) => +value || (name === "u")).map((part) => part.join("")).join("");
   }
   function touched() {
-    if (!tell) return;
-    clearTimeout(soon);
-    soon = setTimeout(() => {
-      if (clock.playing || clock.tuning !== null || words() === told) return;
-      told = words();
-      tell(told);
+    if (!report) return;
+    clearTimeout(reportSoon);
+    reportSoon = setTimeout(() => {
+      if (clock.playing || clock.tuning !== null || words() === reported) return;
+      reported = words();
+      report(reported);
     }, 600);
   }
   const hold = () => (held = true);
@@ -281,7 +291,7 @@ export function mount(element, data, tell = null) {
     update,
     destroy() {
       cancelAnimationFrame(request);
-      clearTimeout(soon);
+      clearTimeout(reportSoon);
       visible = false;
       seen.disconnect();
       sized.disconnect();
@@ -315,9 +325,9 @@ export default function adapter(component) {
   if (!component) return { render: widget };
   const { data, parentElement, setStateValue } = component;
   if (!data) return undefined;
-  const tell = data.tells ? (words) => setStateValue("view", words) : null;
+  const report = data.reports_view ? (words) => setStateValue("view", words) : null;
   if (mounted.has(parentElement)) mounted.get(parentElement).update(data);
-  else mounted.set(parentElement, mount(parentElement, data, tell));
+  else mounted.set(parentElement, mount(parentElement, data, report));
   return () => {
     mounted.get(parentElement)?.destroy();
     mounted.delete(parentElement);

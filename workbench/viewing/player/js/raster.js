@@ -1,13 +1,14 @@
 // The rasteriser: lit triangles with a depth buffer, for scenes with meshes. Thousands of faces would
-// take a 2-D canvas ten times as long, and tables and arms would hide each other the wrong way.
-// Part of the player; player.py joins the player*.js files into one module.
+// take a 2-D canvas ten times as long, and sorting by depth would let tables and arms hide each other
+// the wrong way.
+// One of the player's files (player.js lists them); component.py joins all into one module.
 
 import { axes, clamp, dot, mix, sum, unpack } from "./math.js";
 
 const SHADES = 63;
 const CREASE = Math.cos((50 * Math.PI) / 180); // sharper edges than this are not smoothed
 const NEAR = 0.05; // metres
-const DUSK = [38, 44, 56]; // what stands still recedes into it in a dark theme
+const DUSK = [38, 44, 56]; // what never moves recedes into it in a dark theme
 
 /** Points and faces (counter-clockwise from outside) of a geom in its own frame. */
 export function triangles(geom, meshes) {
@@ -224,16 +225,16 @@ const paletteOf = (colour) =>
 /**
  * Return paint(ctx, view, actors, look, float): all solids of actors { poseOf, colour }, tinted with
  * the colour unless it is null, and what float(raster, project, dots) draws among them, `dots` being
- * the raster's per pixel of the picture. Geoms of which isStill(index)
- * are drawn again only when the camera, the size or the theme changes.
+ * the raster's per pixel of the picture. Geoms of which isFixed(index) holds are drawn again only
+ * when the camera, the size or the theme changes.
  */
-export function solidPainter(scene, geoms, seen, isStill) {
+export function solidPainter(scene, geoms, seen, isFixed) {
   const solids = geoms.map((geom) => (geom.visible && geom.type !== "plane" ? triangles(geom, scene.meshes) : null));
   const palettes = geoms.map((geom) => paletteOf(geom.colour.slice(0, 3)));
   const all = [...solids.keys()].filter((index) => solids[index]);
-  const [still, moving] = [all.filter(isStill), all.filter((index) => !isStill(index))];
+  const [fixedGeoms, moving] = [all.filter(isFixed), all.filter((index) => !isFixed(index))];
   const rows = [seen.right, seen.upward, seen.ahead];
-  // The lamp of the shadows hangs higher, so that a shadow tells what is above it.
+  // The lamp of the shadows hangs higher, so that a shadow lies below what casts it.
   const lamp = sum([0.35, seen.light], [0.65, [0, 0, 1]]);
   const fall = (vector, height) => sum([1, vector], [(height - vector[2]) / lamp[2], lamp]);
   const boards = new Map();
@@ -244,7 +245,7 @@ export function solidPainter(scene, geoms, seen, isStill) {
       if (boards.size > 2) boards.clear();
       const target = raster(width, height);
       boards.set(key, {
-        target, still: "", canvas: Object.assign(document.createElement("canvas"), { width, height }),
+        target, drawnFor: "", canvas: Object.assign(document.createElement("canvas"), { width, height }),
         image: new ImageData(new Uint8ClampedArray(target.pixels.buffer), width, height),
       });
     }
@@ -277,18 +278,18 @@ export function solidPainter(scene, geoms, seen, isStill) {
       target.draw(solids[index], columns.map((column) => dot(column, seen.light)), palette);
     };
     const key = [...view.eye, look.sky].join();
-    if (board.still === key) {
+    if (board.drawnFor === key) {
       target.pixels.set(board.pixels);
       target.depth.set(board.depth);
     } else {
       target.pixels.fill(0);
       target.depth.fill(0);
-      for (const index of still) {
+      for (const index of fixedGeoms) {
         draw(index, look.dark ? paletteOf(mix(geoms[index].colour.slice(0, 3), DUSK, 0.5)) : palettes[index]);
       }
       const keep = look.dark ? 0.62 : 0.76;
       Object.assign(board, {
-        still: key, pixels: target.pixels.slice(), depth: target.depth.slice(),
+        drawnFor: key, pixels: target.pixels.slice(), depth: target.depth.slice(),
         darker: target.pixels.map((p) => (p
           ? packed([p & 255, (p >> 8) & 255, (p >> 16) & 255].map((x) => x * keep), p >>> 24)
           : packed([10, 15, 25], look.dark ? 90 : 50))),

@@ -1,4 +1,5 @@
-// What the payload says, as numbers. Part of the player; player.py joins the player*.js files.
+// From the payload to numbers: unpacks what contents.py packed, and looks things up in it.
+// One of the player's files (player.js lists them); component.py joins all into one module.
 
 import { clamp, unpack } from "./math.js";
 import { smoothTrack } from "./painter.js";
@@ -13,16 +14,16 @@ export function momentOf(updates, update) {
   return later < 0 ? updates.length - 1 : Math.max(later - 1, 0);
 }
 
-function readRun(run, moving, scene, chart, colour) {
-  const rewards = unpack(run.rewards, Float32Array);
-  const total = new Float64Array(run.steps + 1); // earned before step i
+function readEpisode(episode, moving, scene, chart, colour) {
+  const rewards = unpack(episode.rewards, Float32Array);
+  const total = new Float64Array(episode.steps + 1); // earned before step i
   rewards.forEach((r, i) => (total[i + 1] = total[i] + r));
-  const position = fixed(run.position);
-  const path = fixed(run.path);
-  const out = { ...run, colour, total, rewards, position, path, quaternion: fixed(run.quaternion) };
-  out.terms = Object.fromEntries(Object.entries(run.terms).map(([name, values]) => [name, fixed(values)]));
-  out.actions = fixed(run.actions);
-  out.curve = chart && run.measured && curveOf(floats(run.measured), total, Math.round(chart.seconds / scene.dt));
+  const position = fixed(episode.position);
+  const path = fixed(episode.path);
+  const out = { ...episode, colour, total, rewards, position, path, quaternion: fixed(episode.quaternion) };
+  out.terms = Object.fromEntries(Object.entries(episode.terms).map(([name, values]) => [name, fixed(values)]));
+  out.actions = fixed(episode.actions);
+  out.curve = chart && episode.measured && curveOf(floats(episode.measured), total, Math.round(chart.seconds / scene.dt));
   out.track = smoothTrack(out, moving, scene);
   out.start = path ? path.slice(0, 3) : [...out.track[0], 0];
   return out;
@@ -58,11 +59,11 @@ export function readVariables(packed) {
 export const readColumn = (column, { moving, scene, chart }) => ({
   ...column,
   chain: column.chain && readChain(column.chain),
-  runs: column.runs.map((run) => readRun(run, moving, scene, chart, column.colour)),
+  episodes: column.episodes.map((episode) => readEpisode(episode, moving, scene, chart, column.colour)),
 });
 
 /** The episode of a column at one moment of the tuning; undefined while it has none. */
-export const runOf = (column, update) => column.runs[momentOf(column.runs.map((run) => run.update), update)];
+export const episodeOf = (column, update) => column.episodes[momentOf(column.episodes.map((episode) => episode.update), update)];
 
 /**
  * The prompt of a chain at a frame of the longest of all chains (0 is noise, `frames` the finished

@@ -1,27 +1,27 @@
-// The robots: one picture a column, or all of them in one scene.
-// Part of the player; player.py joins the player*.js files into one module.
+// The replays: one picture a column or all robots in one scene, with what they have earned so far.
+// One of the player's files (player.js lists them); component.py joins all into one module.
 
 import { clamp, number } from "./math.js";
 import { badge, fit, h } from "./dom.js";
-import { runOf } from "./read.js";
+import { episodeOf } from "./read.js";
 
 /** What a column has earned so far, in words under its picture. */
 function readoutOf(column, shared) {
   const [earned, measured] = [h("b", { className: "pdw-number" }), h("b", { className: "pdw-number" })];
   const { chart } = shared;
   const element = h("div", { className: "pdw-readout" }, h("span", {}, "return so far ", earned));
-  if (column.runs.some((run) => run.curve)) element.append(h("span", { title: chart.note }, `${chart.name} `, measured));
+  if (column.episodes.some((episode) => episode.curve)) element.append(h("span", { title: chart.note }, `${chart.name} `, measured));
 
-  /** Bring it up to date; returns the same as one sentence. */
-  function tell(run, now) {
-    const i = Math.min(Math.floor(now.step + 1e-6), run.steps);
-    earned.textContent = number(run.total[i], 1);
-    if (run.curve) measured.textContent = `${number(run.curve[i], chart.digits)} ${chart.unit}`;
-    const ended = i >= run.steps && run.ending ? `, ${run.ending}` : "";
-    const speed = run.curve ? `, ${chart.name} ${measured.textContent}` : "";
+  /** Bring the numbers up to date; return them as a sentence, for screen readers. */
+  function update(episode, now) {
+    const i = Math.min(Math.floor(now.step + 1e-6), episode.steps);
+    earned.textContent = number(episode.total[i], 1);
+    if (episode.curve) measured.textContent = `${number(episode.curve[i], chart.digits)} ${chart.unit}`;
+    const ended = i >= episode.steps && episode.ending ? `, ${episode.ending}` : "";
+    const speed = episode.curve ? `, ${chart.name} ${measured.textContent}` : "";
     return `${column.label} at ${number(i * shared.dt, 1)} s: return so far ${earned.textContent}${speed}${ended}.`;
   }
-  return { element, tell };
+  return { element, update };
 }
 
 /** Letter, label and moment of the tuning over a picture. */
@@ -30,10 +30,10 @@ function captionOf(column, shared) {
   const when = h("span");
   const element = h("figcaption", {}, chip.node,
     h("div", {}, h("b", { textContent: column.label, title: column.label }), when));
-  const tell = (run) => {
-    when.textContent = column.runs.length > 1 ? (run.update ? `after ${run.update} updates` : "before any update") : "";
+  const update = (episode) => {
+    when.textContent = column.episodes.length > 1 ? (episode.update ? `after ${episode.update} updates` : "before any update") : "";
   };
-  return { element, tell, restyle: chip.restyle };
+  return { element, update, restyle: chip.restyle };
 }
 
 /** A line of text on a veil, in the corner of a picture. */
@@ -58,16 +58,16 @@ export function replayView(column, paint, shared) {
   const element = h("figure", { className: "pdw-replay" }, caption.element, canvas, readout.element);
 
   function draw(now, final) {
-    const run = runOf(column, shared.update);
-    const sentence = readout.tell(run, now);
-    caption.tell(run);
+    const episode = episodeOf(column, shared.update);
+    const sentence = readout.update(episode, now);
+    caption.update(episode);
     const width = canvas.clientWidth;
     const board = fit(canvas, Math.round(clamp(width * 0.68, 170, 310)));
     if (!board) return;
     const { look } = shared;
     const seconds = now.waiting ? null : now.step * shared.dt;
-    paint(board.ctx, board.width, board.height, [run], now.step, { ...look, seconds, sharp: final });
-    const over = now.step >= run.steps - 1e-6 ? run.ending || "end of the episode" : "";
+    paint(board.ctx, board.width, board.height, [episode], now.step, { ...look, seconds, sharp: final });
+    const over = now.step >= episode.steps - 1e-6 ? episode.ending || "end of the episode" : "";
     if (now.waiting || over) noteOn(board, now.waiting ? WAITING : over, look);
     if (final) canvas.setAttribute("aria-label", `Replay of ${sentence}`);
   }
@@ -77,22 +77,22 @@ export function replayView(column, paint, shared) {
 /** All robots in one scene, each tinted with its column's colour. */
 export function sceneView(columns, paint, shared) {
   const canvas = h("canvas", { role: "img" });
-  const acting = columns.filter((column) => column.runs.length);
+  const acting = columns.filter((column) => column.episodes.length);
   const parts = acting.map((column) => [column, captionOf(column, shared), readoutOf(column, shared)]);
   const legend = parts.map(([, caption, readout]) => h("div", {}, caption.element, readout.element));
   const element = h("figure", { className: "pdw-replay" },
     canvas, h("div", { className: "pdw-legends" }, ...legend));
 
   function draw(now, final) {
-    const runs = acting.map((column) => runOf(column, shared.update));
+    const episodes = acting.map((column) => episodeOf(column, shared.update));
     const sentences = parts.map(([, caption, readout], i) => {
-      caption.tell(runs[i]);
-      return readout.tell(runs[i], now);
+      caption.update(episodes[i]);
+      return readout.update(episodes[i], now);
     });
     const board = fit(canvas, Math.round(clamp(canvas.clientWidth * 0.5, 200, 340)));
     if (!board) return;
     const seconds = now.waiting ? null : now.step * shared.dt;
-    paint(board.ctx, board.width, board.height, runs, now.step, { ...shared.look, seconds, sharp: final });
+    paint(board.ctx, board.width, board.height, episodes, now.step, { ...shared.look, seconds, sharp: final });
     if (now.waiting) noteOn(board, WAITING, shared.look);
     if (final) canvas.setAttribute("aria-label", `All robots in one scene. ${sentences.join(" ")}`);
   }

@@ -1,4 +1,4 @@
-"""The verb that writes the measured tables of the README, so that none is typed by hand."""
+"""The verb that writes the measured tables of the documentation, so that none is typed by hand."""
 
 from __future__ import annotations
 
@@ -16,37 +16,47 @@ from workbench.data.atomic_files import whole_file
 from workbench.data.qualities import QUALITIES
 from workbench.paper import ablation, lengths
 from workbench.paper.claims import findings
-from workbench.paper.measured import Runs, assemble
+from workbench.paper.measured import CAUTION, Runs, assemble
 from workbench.paper.tables import TableName, cells
 from workbench.runs.run_table import COLUMNS, load_results, results_path, shipped
 from workbench.shipped import assets
 from workbench.tasks import FAMILIES
 from workbench.tuning.presets import LAMBDAS
 
-README = assets.ROOT.parent / "README.md"
+ROOT = assets.ROOT.parent
 _BLOCK = re.compile(r"(<!-- measured: (.+?) -->\n).*?(<!-- end -->)", re.S)
 
 
-def readme(
+def pages() -> tuple[Path, ...]:
+    """Return the files of the repository that may hold measured tables."""
+    return (ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")))
+
+
+def results(
     write: Annotated[bool, arg(help="Write them; without it, only say which are old.")] = False,
-    file: Annotated[Path, arg(help="The file whose marked blocks are meant.")] = README,
+    files: Annotated[
+        tuple[Path, ...], arg(help="Whose marked blocks; the README and the site by default.")
+    ] = (),
     as_json: Json = False,
 ) -> None:
-    """Write the tables of the README anew from the runs that ship.
+    """Write the measured tables of README and site anew from the runs that ship.
 
     A block stands between `<!-- measured: NAME -->` and `<!-- end -->`. Exit status 1: some block
     is old and was not written.
     """
-    try:
-        text = file.read_text()
-    except OSError as error:
-        raise ValueError(f"{file} cannot be read: {error}. Name another with --file.") from error
-    fresh, old = refreshed(text)
-    if write:
-        with whole_file(file) as partial:
-            partial.write_text(fresh)
-    result = {"blocks": len(_BLOCK.findall(text)), "old": old, "written": write}
-    print_result(result, as_json)
+    blocks, old = 0, []
+    for path in files or pages():
+        try:
+            text = path.read_text(encoding="utf-8")
+        except OSError as error:
+            raise ValueError(f"{path} cannot be read: {error}. Name others by --files.") from error
+        fresh, names = refreshed(text)
+        blocks += len(_BLOCK.findall(text))
+        old += [f"{path.name}: {name}" for name in names]
+        if write and names:
+            with whole_file(path) as partial:
+                partial.write_text(fresh, encoding="utf-8")
+    print_result({"blocks": blocks, "old": old, "written": write}, as_json)
     if old and not write:
         raise SystemExit(1)
 
@@ -87,8 +97,13 @@ def _assembled(name: TableName) -> pd.DataFrame:
     return assemble(name, chosen, _runs(name)).set_index(["row", "column"])
 
 
-def _cell(r: pd.Series, digits: int = 1) -> str:
-    return interval(r["iqm"], r["iqm_low"], r["iqm_high"], digits)
+def _interval(value: float, low: float, high: float, digits: int = 1) -> str:
+    """Return a number and its interval, with no line break inside the interval."""
+    return interval(value, low, high, digits).replace(", ", ",\u00a0")
+
+
+def _cell(r: pd.Series) -> str:
+    return _interval(r["iqm"], r["iqm_low"], r["iqm_high"])
 
 
 def _published(r: pd.Series) -> str:
@@ -100,7 +115,7 @@ def _published(r: pd.Series) -> str:
 def _trainable(r: pd.Series) -> str:
     if pd.isna(r["trainable"]) or not r["trainable"]:
         return "–"
-    return f"{r['trainable']:,.0f} ({100 * r['share']:.3g} %)"
+    return f"{r['trainable']:,.0f} ({100 * r['share']:.3g}\u00a0%)"
 
 
 def _table_1() -> str:
@@ -118,6 +133,31 @@ def _table_1() -> str:
             for row in rows
         ],
     )
+
+
+_HEADLINES = (
+    "Prompt-DT, expert prompt",
+    "Soft Prompt",
+    "Prompt-Tuning DT",
+    "Prompt Diffuser",
+    "Prompt Diffuser, informed",
+)
+
+
+def _table_1_in_short() -> str:
+    table = _assembled("1")
+    lines = [
+        [
+            row,
+            *(number(table.loc[(row, f), "iqm"], 1) + _beside(table.loc[row, f]) for f in FAMILIES),
+        ]
+        for row in _HEADLINES
+    ]
+    return _markdown(["", *(FAMILIES[f].label for f in FAMILIES)], lines)
+
+
+def _beside(r: pd.Series) -> str:
+    return "" if pd.isna(r["published"]) else f" *({number(r['published'], 1)})*"
 
 
 def _table_2() -> str:
@@ -166,7 +206,7 @@ def _findings() -> str:
 def _of(part: pd.DataFrame, verdict: str) -> list[str]:
     """Return the comparisons with a verdict, in words: raw difference and its interval."""
     return [
-        f"{r['comparison']} {interval(r['difference'], r['low'], r['high'], 1)}"
+        f"{r['comparison']} {_interval(r['difference'], r['low'], r['high'])}"
         for _, r in part[part["verdict"] == verdict].iterrows()
     ]
 
@@ -180,8 +220,8 @@ def _gains() -> str:
     """Return what projection adds to the plain sum, one line per family, quality and projection."""
 
     def say(r: pd.Series) -> str:
-        gain = interval(r["gain"], r["gain_low"], r["gain_high"], 1)
-        return f"{gain}; {100 * r['conflict_share']:.0f} %"
+        gain = _interval(r["gain"], r["gain_low"], r["gain_high"])
+        return f"{gain}; {100 * r['conflict_share']:.0f}\u00a0%"
 
     return _by_lambda("gain", [lam for lam in LAMBDAS if lam], say)
 
@@ -189,7 +229,7 @@ def _gains() -> str:
 def _by_lambda(name: str, lams: Sequence[float], say: Callable[[pd.Series], str]) -> str:
     """Return the cells of the ablation that have a column ``name``, as ``say`` says them."""
     place = ["family", "quality", "projection"]
-    table = ablation.folded(_runs(ablation.NAME), ablation.WHOLE)
+    table = ablation.assemble(_runs(ablation.NAME), ablation.WHOLE)
     lines = []
     for (family, *rest), part in table[table[name].notna()].groupby(place, sort=False):
         cells = {r["lam"]: say(r) for _, r in part.iterrows()}
@@ -200,7 +240,7 @@ def _by_lambda(name: str, lams: Sequence[float], say: Callable[[pd.Series], str]
 def _lengths() -> str:
     """Return IQM by N and by K*, one line per quality and method."""
     runs = Runs.of(shipped())
-    table = lengths.folded(runs)
+    table = lengths.assemble(runs)
     head = ["data", "", *(f"{n.axis} = {n.value}" for n in lengths.LENGTHS)]
     lines = []
     for (quality, method), part in table.groupby(["quality", "method"], sort=False):
@@ -211,7 +251,7 @@ def _lengths() -> str:
 
 def _speed() -> str:
     """Return what `make bench` measured last, beside what was to be reached."""
-    kept = json.loads((README.parent / "docs" / "bench.json").read_text())
+    kept = json.loads((ROOT / "docs" / "bench.json").read_text())
     lines = []
     for part in kept["parts"].values():
         for r in part:
@@ -227,7 +267,13 @@ def _speed() -> str:
     return _markdown([f"{kept['machine']}, {kept['repeats']} repeats", "", "goal", "met"], lines)
 
 
+def _caution() -> str:
+    return f"> **Caution.** {CAUTION}"
+
+
 BLOCKS: dict[str, Callable[[], str]] = {
+    "caution": _caution,
+    "table 1, in short": _table_1_in_short,
     "table 1": _table_1,
     "table 2": _table_2,
     "table 2, other methods": _by_quality,

@@ -1,0 +1,171 @@
+"""Doubles: the plain way runs unless the fast one was seen to give the same in less time."""
+
+import threading
+import time
+
+import pytest
+import torch
+
+from workbench.networks.fast import checked
+from workbench.networks.fast.checked import Double, plain_only, verdicts
+
+
+@pytest.fixture(autouse=True)
+def _untried(monkeypatch):
+    monkeypatch.setattr(checked, "_verdicts", {})
+
+
+def slow(x):
+    return x.double().expand(50, *x.shape).sin().mean(0).float()
+
+
+def fast(x):
+    return x.sin()
+
+
+def trial(way, rng, n=4000):
+    x = torch.randn(n, generator=rng, requires_grad=True)
+    return lambda: (way(x).detach(), *torch.autograd.grad(way(x).sum(), x))
+
+
+def double(fast=fast, plain=slow, trial=trial, tolerance=1e-5):
+    return Double("sine", plain, fast, trial, tolerance)
+
+
+def test_what_is_equal_and_faster_is_used():
+    assert double().choose("any") is fast
+    (verdict,) = verdicts()
+    assert (verdict.double, verdict.case, verdict.used) == ("sine", "any", True)
+    assert "times as fast as the plain way" in verdict.why
+
+
+def wrong(x):
+    return fast(x) + 2e-5
+
+
+def wrong_gradient(x):
+    return fast(x).detach() + 0 * x
+
+
+def not_a_number(x):
+    return fast(x).masked_fill(x == x.max(), torch.nan)
+
+
+def another_shape(x):
+    return fast(x)[:-1]
+
+
+def raises(x):
+    raise NotImplementedError("Could not run 'mkldnn::_linear_pointwise'\nwith arguments")
+
+
+def waits(x):
+    time.sleep(0.2)
+    return fast(x)
+
+
+@pytest.mark.parametrize(
+    ("broken", "why"),
+    [
+        (wrong, "its numbers differ by 2e-05, 1e-05 is allowed"),
+        (wrong_gradient, "its numbers differ by 1, 1e-05 is allowed"),
+        (not_a_number, "its numbers differ by nan, 1e-05 is allowed"),
+        (another_shape, "ValueError: its shape is (3999,), the plain one (4000,)"),
+        (raises, "NotImplementedError: Could not run 'mkldnn::_linear_pointwise'"),
+        (waits, "times as fast as the plain way"),
+    ],
+)
+def test_whatever_is_wrong_the_plain_way_runs(broken, why, monkeypatch):
+    monkeypatch.setattr(checked, "_ROUNDS", 1)
+    assert double(broken).choose("any") is slow
+    (verdict,) = verdicts()
+    assert not verdict.used
+    assert why in verdict.why
+
+
+def test_what_is_slower_is_not_used():
+    assert double(fast=slow, plain=fast).choose("any") is fast
+    assert not verdicts()[0].used
+
+
+def test_a_double_is_tried_once_for_each_case():
+    tried = []
+
+    def counted(way, rng, *given):
+        tried.append(given)
+        return trial(way, rng)
+
+    one = double(trial=counted)
+    for case in ("a", "b", "a"):
+        one.choose(case, case.upper())
+    assert set(tried) == {("A",), ("B",)}
+    before = len(tried)
+    one.choose("a")
+    assert len(tried) == before
+    assert [v.case for v in verdicts()] == ["a", "b"]
+
+
+def test_both_are_tried_on_the_same_batch_and_no_generator_is_touched():
+    seen = []
+
+    def noted(way, rng):
+        x = torch.randn(4000, generator=rng)
+        seen.append(x)
+        return lambda: [way(x)]
+
+    before = torch.get_rng_state()
+    double(trial=noted).choose("any")
+    assert torch.equal(torch.get_rng_state(), before)
+    assert len(seen) >= 4
+    assert all(torch.equal(x, seen[0]) for x in seen)
+
+
+def test_a_trial_takes_gradients_whatever_its_caller_does():
+    with torch.inference_mode(), torch.autocast("cpu", torch.bfloat16):
+        assert double().choose("any") is fast
+        assert torch.is_inference_mode_enabled()
+        assert torch.is_autocast_enabled("cpu")
+
+
+def test_within_a_trial_and_on_request_there_is_the_plain_way_alone():
+    inner = double()
+    chosen = []
+
+    def outer(way, rng):
+        chosen.append(inner.choose("any"))
+        return trial(way, rng)
+
+    double(trial=outer).choose("other")
+    assert set(chosen) == {slow}
+    with plain_only():
+        assert inner.choose("third") is slow
+    assert [v.case for v in verdicts()] == ["other"]
+    assert inner.choose("third") is fast
+
+
+def test_threads_share_one_trial():
+    running, most, chosen = [], [], []
+
+    def watched(way, rng):
+        running.append(1)
+        most.append(len(running))
+        run = trial(way, rng)
+
+        def watched_run():
+            try:
+                return run()
+            finally:
+                running.pop()
+
+        return watched_run
+
+    def choose():
+        chosen.append(double(trial=watched).choose("any"))
+
+    threads = [threading.Thread(target=choose) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert chosen == [fast] * 4
+    assert max(most) <= 2, "a plain and a fast one, of one trial"

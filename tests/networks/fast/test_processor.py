@@ -1,0 +1,87 @@
+"""bfloat16 counts only where the processor has instructions for it."""
+
+import os
+import subprocess
+import sys
+
+import pytest
+import torch
+
+from workbench.networks.fast import processor
+from workbench.networks.fast.processor import bf16_instructions, has_bf16
+
+
+@pytest.mark.parametrize(
+    ("flags", "names"),
+    [
+        ({"avx2", "avx512_f", "avx512_bw", "avx512_vnni"}, ()),
+        ({"avx512_f", "avx512_bf16"}, ("avx512_bf16",)),
+        ({"avx512_bf16", "amx_bf16", "amx_tile"}, ("amx_bf16", "avx512_bf16")),
+        ({"neon", "sve", "bf16"}, ("bf16",)),
+        ({"neon"}, ()),
+        (set(), ()),
+    ],
+)
+def test_only_instructions_count(monkeypatch, flags, names):
+    monkeypatch.setattr(torch.ops.mkldnn, "_is_mkldnn_bf16_supported", lambda: True, raising=False)
+    monkeypatch.setattr(processor, "has_onednn", lambda: True)
+    monkeypatch.setattr(processor, "_flags", lambda: flags)
+    monkeypatch.delenv("ONEDNN_MAX_CPU_ISA", raising=False)
+    assert bf16_instructions.__wrapped__() == names
+    for ceiling, reaches in (("AVX512_CORE", False), ("avx2", False), ("AVX512_CORE_AMX", True)):
+        monkeypatch.setenv("ONEDNN_MAX_CPU_ISA", ceiling)
+        assert bf16_instructions.__wrapped__() == (names if reaches else ())
+    monkeypatch.delenv("ONEDNN_MAX_CPU_ISA")
+    monkeypatch.setattr(torch.ops.mkldnn, "_is_mkldnn_bf16_supported", lambda: False, raising=False)
+    assert bf16_instructions.__wrapped__() == ()
+
+
+def test_where_torch_does_not_tell_linux_does(monkeypatch, tmp_path):
+    named = processor._flags() & processor._BF16
+    assert bool(named) >= has_bf16()
+    monkeypatch.delattr(torch.cpu, "get_capabilities", raising=False)
+    if sys.platform == "linux":
+        assert bool(processor._flags() & processor._BF16) == bool(named)
+    monkeypatch.setattr(processor, "Path", lambda _: tmp_path / "missing")
+    assert processor._flags() == set()
+
+
+UPDATES = """
+import time, torch
+torch.set_num_threads(1)
+from workbench.methods import METHODS
+from workbench.networks.fast.processor import has_bf16
+from workbench.shipped import assets
+from workbench.shipped.networks import load_diffuser, load_model
+from workbench.tasks import find
+from workbench.tuning.spec import RunSpec
+
+assert not has_bf16()
+spec = RunSpec("cheetah-vel", 2)
+assert spec.precision == "bf16"
+model, demos = load_model(spec.family), assets.demos(find(spec.family).task(2), "medium")
+best = {}
+learners = {
+    precision: METHODS[spec.method](diffuser=load_diffuser(spec.family)).start(
+        model.computing(precision), demos, torch.Generator().manual_seed(0)
+    )
+    for precision in ("fp32", "bf16")
+}
+for _ in range(8):
+    for precision, learner in learners.items():
+        began = time.thread_time()
+        learner.update()
+        spent = time.thread_time() - began
+        best[precision] = min(best.get(precision, spent), spent)
+print(best["bf16"] / best["fp32"])
+"""
+
+
+def test_without_instructions_an_update_by_default_takes_no_longer_than_in_float32():
+    """Emulated by oneDNN, bfloat16 took twenty times as long."""
+    environment = {**os.environ, "ONEDNN_MAX_CPU_ISA": "AVX2"}
+    done = subprocess.run(
+        [sys.executable, "-c", UPDATES], env=environment, capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr
+    assert float(done.stdout) < 1.2

@@ -1,0 +1,49 @@
+"""What this processor and this build of torch can do."""
+
+from __future__ import annotations
+
+import functools
+import os
+from pathlib import Path
+
+import torch
+
+onednn = getattr(torch.ops.mkldnn, "_linear_pointwise", None)
+"""oneDNN's x Wᵀ + b, which adds a tensor or a ReLU in the same pass; None in a build without."""
+
+_BF16 = {"avx512_bf16", "amx_bf16", "bf16", "sve_bf16"}  # the last two are Arm's
+_CEILINGS = ("ALL", "DEFAULT", "BF16", "FP16", "AMX", "AVX10")  # of oneDNN, with bf16 below them
+
+
+def has_onednn() -> bool:
+    """Return whether float32 products can be given to oneDNN."""
+    return onednn is not None and torch.backends.mkldnn.is_available()
+
+
+def has_bf16() -> bool:
+    """Return whether bfloat16 is faster than float32 here; no, where that is unknown."""
+    return bool(bf16_instructions())
+
+
+@functools.cache
+def bf16_instructions() -> tuple[str, ...]:
+    """Return which bfloat16 instructions this processor has and torch uses, by name.
+
+    torch's own test (`_is_mkldnn_bf16_supported`) is also true on AVX-512 without them, where
+    oneDNN emulates: 2 to 20 times the time of float32. `ONEDNN_MAX_CPU_ISA` limits oneDNN to older
+    instructions, https://uxlfoundation.github.io/oneDNN/dev_guide_cpu_dispatcher_control.html.
+    """
+    if not has_onednn() or not torch.ops.mkldnn._is_mkldnn_bf16_supported():
+        return ()
+    ceiling = os.environ.get("ONEDNN_MAX_CPU_ISA", "ALL").upper()
+    if not any(name in ceiling for name in _CEILINGS):
+        return ()
+    return tuple(sorted(_BF16 & _flags()))
+
+
+def _flags() -> set[str]:
+    """Return the processor's features; an older torch does not tell them, but Linux does."""
+    if hasattr(torch.cpu, "get_capabilities"):
+        return {name for name, there in torch.cpu.get_capabilities().items() if there is True}
+    cpuinfo = Path("/proc/cpuinfo")
+    return set(cpuinfo.read_text().split()) if cpuinfo.exists() else set()
