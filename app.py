@@ -1,4 +1,4 @@
-"""Prompt Diffuser Workbench: `streamlit run app.py`. The server; `workbench/pages` are its pages.
+"""Prompt Diffuser Workbench: `streamlit run app.py`. The server; its pages are in `workbench/app`.
 
 It answers only when everything is loaded that a first visitor would otherwise wait for.
 """

@@ -23,7 +23,7 @@ from workbench.networks.hyper_network import HyperConfig, HyperNetwork
 from workbench.networks.informed_diffusion import InformedConfig
 from workbench.networks.prompt_dt import ModelConfig, PromptDT
 from workbench.networks.vae_gan import GENERATORS, GANConfig, VAEConfig
-from workbench.shipped import files as assets
+from workbench.shipped import assets
 from workbench.tasks import FAMILIES, Environment, Family, Variable
 
 tuning = importlib.import_module("workbench.tuning.loop")

@@ -25,7 +25,7 @@ from workbench.data.trajectory import Trajectories
 from workbench.methods import METHODS, N_PROMPTS, PromptDiffusion
 from workbench.methods.projection import MODES
 from workbench.networks.prompt_dt import action_loss
-from workbench.shipped import files as assets
+from workbench.shipped import assets
 from workbench.tasks import find
 from workbench.tuning.loop import EVALUATION_SEED, tune
 from workbench.tuning.spec import RunSpec

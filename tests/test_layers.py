@@ -86,12 +86,12 @@ def test_no_modules_import_each_other():
 def test_an_upward_import_is_seen():
     tree = ast.parse(
         "def f():\n"
-        "    from workbench.shipped import files\n"
+        "    from workbench.shipped import assets\n"
         "    from workbench.tasks import rewards, find\n"
         "    import workbench.tuning.loop\n"
         "    import numpy, json"
     )
-    assert imported(tree) == {"shipped.files", "tasks.rewards", "tasks", "tuning.loop"}
+    assert imported(tree) == {"shipped.assets", "tasks.rewards", "tasks", "tuning.loop"}
     assert imported(ast.parse("from workbench import RunStore")) == {"workbench"}
 
 

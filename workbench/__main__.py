@@ -9,25 +9,34 @@ import sys
 import torch
 import tyro
 
-from workbench.commands import app, assets, data, evaluate, make, notebooks, results, sweep, table
-from workbench.commands import listing as methods
-from workbench.commands import listing as tasks
-from workbench.commands import replay as play
+from workbench.commands import (
+    app,
+    assets,
+    data,
+    evaluate,
+    listing,
+    make,
+    notebooks,
+    replay,
+    results,
+    sweep,
+    table,
+)
 from workbench.networks.fast.memory import keep_freed_memory
 
 GROUPS = {
     "See what there is": {
-        "tasks": tasks.tasks,
-        "methods": methods.methods,
+        "tasks": listing.tasks,
+        "methods": listing.methods,
         "runs": evaluate.runs,
         "doctor": assets.doctor,
         "app": app.app,
     },
     "Adapt and evaluate": {
         "tune": evaluate.tune,
-        "evaluate": play.evaluate_,
+        "evaluate": replay.evaluate_,
         "prompts": evaluate.prompts,
-        "render": play.render_,
+        "render": replay.render_,
     },
     "Many runs, and what they say": {
         "sweep": sweep.sweep,

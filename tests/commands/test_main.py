@@ -20,7 +20,7 @@ from workbench.data.trajectory_files import load_trajectories
 from workbench.methods import METHODS
 from workbench.networks.prompt_dt import PromptDT
 from workbench.runs.store import RunStore
-from workbench.shipped import files as assets
+from workbench.shipped import assets
 from workbench.shipped.networks import load_network
 from workbench.tasks import FAMILIES, find, make
 from workbench.tuning.loop import run

@@ -12,7 +12,7 @@ import torch
 from tests.conftest import TOY_DIFFUSER, record
 from workbench.data.trajectory_files import save_trajectories
 from workbench.methods import METHODS
-from workbench.shipped import files as assets
+from workbench.shipped import assets
 from workbench.shipped.networks import load_diffuser, load_model
 from workbench.tuning.loop import run, tune
 from workbench.tuning.spec import RunSpec, acting_model

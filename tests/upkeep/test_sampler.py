@@ -9,7 +9,7 @@ import torch
 from tests.conftest import TOY_DIFFUSER, TOY_INFORMED
 from workbench.networks.diffusion import PromptDiffuser
 from workbench.networks.informed_diffusion import InformedDiffuser
-from workbench.shipped import files as assets
+from workbench.shipped import assets
 from workbench.shipped.networks import load_model, load_network
 from workbench.tasks import FAMILIES
 from workbench.upkeep.sampler import examine_sampler

@@ -12,7 +12,7 @@ from workbench.commands.output import Json, print_result
 from workbench.data.qualities import QUALITIES
 from workbench.methods import METHODS
 from workbench.paper.settings_search import CANDIDATES
-from workbench.shipped import files as assets
+from workbench.shipped import assets
 from workbench.shipped.networks import NETWORKS, load_model, load_network
 from workbench.tasks import FAMILIES, Family, Task, find
 from workbench.tuning.presets import CHOSEN

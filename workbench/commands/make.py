@@ -42,11 +42,11 @@ from workbench.pretraining.prompt_dt import pretrain as pretrain_steps
 from workbench.pretraining.resumable import Checkpoint, TrainingStep
 from workbench.runs.compare import compare
 from workbench.runs.store import RunStore
-from workbench.shipped import files as assets
+from workbench.shipped import assets
 from workbench.shipped.networks import load_model
 from workbench.tasks import find
 from workbench.tasks.splits import TEST
-from workbench.tuning.presets import RECORDED
+from workbench.tuning.presets import SHIPPED_SPECS
 from workbench.upkeep import making
 
 Out = Annotated[Path | None, arg(help="Checkpoint to write; the shipped one if left out.")]
@@ -301,7 +301,7 @@ def record(family: Positional[FamilyName], as_json: Json = False) -> None:
     """Record the runs that ship, each with its untuned baseline, below assets/runs/."""
     find(family)
     store, made_by, rows = RunStore(assets.ROOT / "runs"), command(), []
-    wanted = RECORDED.get(family, ())
+    wanted = SHIPPED_SPECS.get(family, ())
     keep = {run_id for spec in wanted for run_id in (spec.id, spec.untuned.id)}
     for folder in store.root.glob("*/"):
         if folder.name not in keep and store.spec(folder.name).family == family:

@@ -12,7 +12,7 @@ from tyro.conf import Positional, arg
 
 from workbench.commands.output import Json, Seed, print_result
 from workbench.methods import METHODS
-from workbench.shipped import files as assets
+from workbench.shipped import assets
 from workbench.shipped.networks import load_model, load_network
 from workbench.tasks import FAMILIES, find
 from workbench.upkeep.sampler import examine_sampler

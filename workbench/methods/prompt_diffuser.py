@@ -26,7 +26,7 @@ from workbench.methods.method import (
     numpy_rng,
 )
 from workbench.methods.projection import Combined, Mode, Projection
-from workbench.networks.checkpoint import Stored
+from workbench.networks.checkpoint import SavedNetwork
 from workbench.networks.diffusion import DenoisingTrace, DiffuserConfig, PromptDiffuser
 from workbench.networks.informed_diffusion import all_transitions
 from workbench.networks.prompt_dt import PromptDT, PromptedPolicy, action_loss
@@ -183,7 +183,7 @@ class GeneratorTuning:
     memory: int = 5
     refresh: int = 10
 
-    kind: ClassVar[type[Stored]]
+    kind: ClassVar[type[SavedNetwork]]
     """The generator; each method has a field for a pretrained one and ``config``, its size."""
     data: ClassVar[str] = "few-shot"
     guided: ClassVar[bool] = True

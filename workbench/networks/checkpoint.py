@@ -57,7 +57,7 @@ def read_checkpoint(path: Path) -> tuple[dict, dict[str, Tensor]]:
         raise ValueError(f"{path} is no checkpoint of this workbench: {error}.") from error
 
 
-class Stored(nn.Module):
+class SavedNetwork(nn.Module):
     """A network that is built from a configuration and a task family, and kept in one file.
 
     Attributes:

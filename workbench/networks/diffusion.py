@@ -19,7 +19,7 @@ from typing import Any, Literal, get_args
 import torch
 from torch import Tensor, nn
 
-from workbench.networks.checkpoint import Stored
+from workbench.networks.checkpoint import SavedNetwork
 from workbench.networks.fast.chain_gradient import sample_with_gradient
 from workbench.tasks import Family
 
@@ -264,7 +264,7 @@ class DiffuserConfig:
                 raise ValueError(f"`{name}` must be positive: got {getattr(self, name)}.")
 
 
-class PromptDiffuser(Stored):
+class PromptDiffuser(SavedNetwork):
     """ε_θ(x_k, y, k): an MLP over the flattened prompt, its condition and the diffusion step."""
 
     kind, sizes = "diffuser", DiffuserConfig

@@ -18,7 +18,7 @@ import numpy as np
 import pandas as pd
 from scipy.stats import t as student
 
-from workbench.shipped import files as assets
+from workbench.shipped import assets
 
 RESAMPLES = 2_000
 _SEED = 0  # of the bootstrap: the same runs give the same interval everywhere

@@ -18,7 +18,7 @@ from workbench.data.qualities import Quality
 from workbench.data.trajectory import Normalizer
 from workbench.methods.projection import Mode, Projection
 from workbench.methods.prompt_diffuser import guided_update
-from workbench.networks.checkpoint import Stored
+from workbench.networks.checkpoint import SavedNetwork
 from workbench.networks.informed_diffusion import (
     InformedConfig,
     transitions,
@@ -113,7 +113,7 @@ class GeneratorPretrainStep:
 
     step: int
     loss: float
-    generator: Stored
+    generator: SavedNetwork
     state: Callable[[], TrainingState]
     measured: Mapping[str, float] = field(default_factory=dict)
 

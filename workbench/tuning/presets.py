@@ -141,7 +141,7 @@ PAIRS: dict[str, tuple[Side, Side]] = {
 """What a page compares in one click."""
 
 
-def recorded(family: str) -> tuple[RunSpec, ...]:
+def shipped_specs(family: str) -> tuple[RunSpec, ...]:
     """Return the runs that ship of a family: every quality, and what ``PAIRS`` need besides."""
     task = first_task(family)
     runs = [first_look(family, task, quality) for quality in QUALITIES]
@@ -152,5 +152,5 @@ def recorded(family: str) -> tuple[RunSpec, ...]:
     return tuple(runs)
 
 
-RECORDED: dict[str, tuple[RunSpec, ...]] = {name: recorded(name) for name in FAMILIES}
+SHIPPED_SPECS: dict[str, tuple[RunSpec, ...]] = {name: shipped_specs(name) for name in FAMILIES}
 """Runs that ship with their baselines, so that no page is ever empty."""

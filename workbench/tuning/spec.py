@@ -21,7 +21,7 @@ from workbench.data.trajectory import Trajectory
 from workbench.methods import METHODS, Learner, Method
 from workbench.networks.prompt_dt import Precision, PromptDT
 from workbench.networks.variants import variant_of
-from workbench.shipped import files as assets
+from workbench.shipped import assets
 from workbench.shipped.full_data import full_data
 from workbench.shipped.networks import network_at
 from workbench.tasks import Family, Task, did_you_mean, find

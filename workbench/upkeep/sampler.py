@@ -17,7 +17,7 @@ from workbench.data.trajectory import Trajectories
 from workbench.networks.diffusion import PromptDiffuser
 from workbench.networks.informed_diffusion import all_transitions
 from workbench.networks.prompt_dt import PromptDT
-from workbench.shipped import files as assets
+from workbench.shipped import assets
 from workbench.tasks import find
 from workbench.viewing.player.realism import nearest
 

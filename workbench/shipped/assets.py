@@ -10,7 +10,7 @@ import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
-from workbench.data import own_sets as own
+from workbench.data import own_sets
 from workbench.data.atomic_files import write_json
 from workbench.data.behaviour import BehaviourPolicy
 from workbench.data.qualities import QUALITIES, Quality
@@ -66,9 +66,11 @@ def check_quality(quality: str) -> None:
     Raises:
         ValueError: if it is neither a quality that ships, nor ``own:<name>`` or ``other:<task>``.
     """
-    if own.name_of(quality) is None and other_task(quality) is None and quality not in QUALITIES:
+    if quality.startswith(own_sets.PREFIX):
+        own_sets.name_of(quality)  # says what is wrong with the name
+    elif other_task(quality) is None and quality not in QUALITIES:
         raise ValueError(
-            f"`quality` must be one of {', '.join(QUALITIES)}, {own.PREFIX}NAME for a set of "
+            f"`quality` must be one of {', '.join(QUALITIES)}, {own_sets.PREFIX}NAME for a set of "
             f"your own, or {OTHER}TASK for the expert set of another task: got {quality!r}."
         )
 
@@ -81,8 +83,8 @@ def other_task(quality: str) -> int | None:
 
 def demos_path(task: Task, quality: str, split: str = TEST) -> Path:
     """Where the few-shot set of a task and quality ships, or is kept if it is ``own:<name>``."""
-    if (name := own.name_of(quality)) is not None:
-        return own.path_of(task, name)
+    if quality.startswith(own_sets.PREFIX):
+        return own_sets.path_of(task, own_sets.name_of(quality))
     if (index := other_task(quality)) is not None:
         task, quality = find(task.family).task(index), "expert"
     return root_of(split) / task.family / "demos" / f"{task.index}-{quality}.safetensors"
@@ -118,8 +120,8 @@ def demos_at(path: Path, task: Task, quality: str, split: str = TEST) -> tuple[T
     Raises:
         ValueError: if it is not there, with the command that makes it.
     """
-    if (name := own.name_of(quality)) is not None:
-        return own.load(task, name)
+    if quality.startswith(own_sets.PREFIX):
+        return own_sets.load(task, own_sets.name_of(quality))
     if not path.exists():
         raise ValueError(
             f"No {quality} few-shot set ships for {task}: few-shot sets exist for test tasks. "
