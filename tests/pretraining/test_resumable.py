@@ -46,7 +46,7 @@ def test_a_state_comes_back_exactly(tmp_path):
 
 
 def test_what_was_measured_is_kept_and_averaged_in_bins(tmp_path, monkeypatch):
-    monkeypatch.setattr(training, "BIN", 4)
+    monkeypatch.setattr(resumable, "BIN", 4)
     list(Checkpoint(tmp_path, MADE_FROM).keep(steps(5, []), 99, every=0))
     resumed = Checkpoint(tmp_path, MADE_FROM)
     assert resumed.measured == {"loss_dt": [(3, 3.0), (4, 4.0), (5, 5.0)]}
