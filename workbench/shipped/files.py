@@ -9,15 +9,17 @@ import os
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from workbench.data import own_sets as own
-from workbench.data.behaviour import BehaviourPolicy
 from workbench.data.qualities import QUALITIES, Quality
-from workbench.data.trajectory import Trajectory
-from workbench.data.trajectory_files import load_trajectories
 from workbench.networks.variants import variant_of
 from workbench.tasks import Task, find
 from workbench.tasks.splits import TEST
+
+if TYPE_CHECKING:  # loading needs torch, which takes seconds; saying what ships does not
+    from workbench.data.behaviour import BehaviourPolicy
+    from workbench.data.trajectory import Trajectory
 
 _CODE = Path(__file__).resolve().parents[2]
 ROOT = Path(os.environ.get("WORKBENCH_ASSETS") or _CODE / "assets").resolve()
@@ -93,6 +95,8 @@ def behaviour(family: str, quality: Quality) -> BehaviourPolicy:
     Raises:
         ValueError: if the family ships none.
     """
+    from workbench.data.behaviour import BehaviourPolicy
+
     path = policy_path(family, quality)
     if not path.exists():
         raise ValueError(
@@ -108,6 +112,8 @@ def demos(task: Task, quality: str, split: str = TEST) -> tuple[Trajectory, ...]
     Raises:
         ValueError: if it does not ship, or was not imported.
     """
+    from workbench.data.trajectory_files import load_trajectories
+
     if (name := own.name_of(quality)) is not None:
         return own.load(task, name)
     path = demos_path(task, quality, split)
