@@ -140,7 +140,7 @@ def test_help_answers_at_once(tmp_path):
 def test_the_tasks_are_listed_without_torch(tmp_path):
     large, _ = loaded_by("tasks", cwd=tmp_path)
     assert "torch" not in large
-    assert listed.NETWORKS == tuple(NETWORKS)
+    assert tuple(NETWORKS) == listed.NETWORKS
 
 
 @pytest.mark.parametrize("verb", command.VERBS)

@@ -22,6 +22,7 @@ from PIL import Image
 from tqdm import tqdm
 from tyro.conf import arg
 
+from workbench.commands.app import PAGES
 from workbench.commands.output import Json, print_result
 from workbench.teaching.stills import NAMES
 
@@ -35,9 +36,6 @@ FLAGS = [
     "--disable-background-networking",
     "--disable-component-update",
 ]
-
-
-APP = Path(__file__).resolve().parents[2] / "app.py"
 
 
 _LINKS = "[data-testid=stTopNavLink], [data-testid=stSidebarNavLink]"
@@ -76,7 +74,7 @@ def served() -> Iterator[str]:
         port = free.getsockname()[1]
     words = ["--server.port", str(port), "--server.headless", "true"]
     server = subprocess.Popen(
-        [sys.executable, "-m", "streamlit", "run", str(APP), *words],
+        [sys.executable, "-m", "streamlit", "run", str(PAGES), *words],
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
         env={**os.environ, "OMP_NUM_THREADS": "1"},

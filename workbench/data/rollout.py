@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 from scipy import special
@@ -170,7 +170,7 @@ def evaluate(
     return Evaluation(task, seeds, returns, trajectories)
 
 
-def _variant(policy: Policy, **wanted: str | None) -> Policy:
+def _variant(policy: Any, **wanted: str | None) -> Policy:
     wanted = {name: value for name, value in wanted.items() if value is not None}
     lacking = [name for name in wanted if not hasattr(policy, name)]
     if lacking:

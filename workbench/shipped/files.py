@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 from workbench.data import own_sets as own
 from workbench.data.qualities import QUALITIES, Quality
 from workbench.networks.variants import variant_of
+from workbench.shipped.checkout import CLONE, RUNNING
 from workbench.tasks import Task, find
 from workbench.tasks.splits import TEST
 
@@ -21,10 +22,27 @@ if TYPE_CHECKING:  # loading needs torch, which takes seconds; saying what ships
     from workbench.data.behaviour import BehaviourPolicy
     from workbench.data.trajectory import Trajectory
 
-_CODE = Path(__file__).resolve().parents[2]
-ROOT = Path(os.environ.get("WORKBENCH_ASSETS") or _CODE / "assets").resolve()
+
+def _root() -> Path:
+    """Return the folder of the shipped files.
+
+    Raises:
+        FileNotFoundError: from a wheel, if nothing says where it is.
+    """
+    if named := os.environ.get("WORKBENCH_ASSETS"):
+        return Path(named).resolve()
+    if CLONE is None:
+        raise FileNotFoundError(
+            "The shipped files are not here: a wheel does not hold them. Name the folder `assets` "
+            "of a clone of the repository, `export WORKBENCH_ASSETS=CLONE/assets`, or install "
+            "from a clone, `python -m pip install CLONE`, and leave it in its place."
+        )
+    return CLONE / "assets"
+
+
+ROOT = _root()
 """The folder of the shipped files; ``WORKBENCH_ASSETS`` names another one."""
-ON_DEMAND = _CODE / "data"
+ON_DEMAND = (CLONE or Path.cwd()) / "data"
 """The folder of networks that are made on demand and do not ship."""
 MANIFEST = ROOT / "manifest.json"
 OTHER = "other:"
@@ -220,7 +238,9 @@ def sha256(path: Path) -> str:
 
 def commit() -> str:
     """Return the commit of the code, ``+`` appended when files of the package differ from it."""
-    git = ["git", "-C", str(_CODE)]
+    if RUNNING is None:
+        return "unknown"
+    git = ["git", "-C", str(RUNNING)]
     try:
         head = subprocess.run(
             [*git, "rev-parse", "--short=12", "HEAD"], capture_output=True, text=True, check=True

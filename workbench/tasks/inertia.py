@@ -15,11 +15,12 @@ from typing import Self
 
 import mujoco
 import numpy as np
+from gymnasium.envs.mujoco import MujocoEnv
 
 from workbench.tasks.family import Environment
 
 
-class PublishedBody(Environment):
+class PublishedBody(Environment, MujocoEnv):
     """What a robot of gymnasium needs to move as the published one; mixed in before its class.
 
     Python between two ``mj_step`` finds cold caches, so that what follows the simulation is done
@@ -54,14 +55,16 @@ class PublishedBody(Environment):
         observed, ended = cls._observe(envs, qpos, qvel)
         return observed, sum(terms.values()), ended, measured
 
-    @staticmethod
+    @classmethod
     @abstractmethod
-    def _measure(envs: Sequence[PublishedBody], velocities: np.ndarray) -> np.ndarray:
+    def _measure(cls, envs: Sequence[Self], velocities: np.ndarray) -> np.ndarray:
         """Return what rewards are a function of, (B, M), from mean rates of qpos, (B, nq)."""
 
-    @staticmethod
+    @classmethod
     @abstractmethod
-    def _observe(envs: Sequence[PublishedBody], qpos: np.ndarray, qvel: np.ndarray):
+    def _observe(
+        cls, envs: Sequence[Self], qpos: np.ndarray, qvel: np.ndarray
+    ) -> tuple[np.ndarray, np.ndarray]:
         """Return what is observed, (B, O), and which robots have fallen, (B,) bool."""
 
     def _get_obs(self) -> np.ndarray:

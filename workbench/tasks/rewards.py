@@ -93,7 +93,7 @@ def reach(measured: np.ndarray, actions: np.ndarray, goal: tuple[float, ...]):
     return {"near": 10 * (1 / ((outside * np.sqrt(1 / 0.1 - 1)) ** 2 + 1))}
 
 
-def reach_at(tip: np.ndarray, goal: tuple[float, float, float], span: float) -> float:
+def reach_at(tip: np.ndarray, goal: tuple[float, ...], span: float) -> float:
     """Return ``reach`` of one step in plain floats: every bit is the same, at less cost.
 
     Args:

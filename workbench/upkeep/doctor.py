@@ -19,6 +19,7 @@ from safetensors import SafetensorError, safe_open
 from workbench.data.qualities import QUALITIES
 from workbench.runs.store import RunStore
 from workbench.shipped import files as assets
+from workbench.shipped.checkout import CLONE
 from workbench.tasks import FAMILIES, Family
 from workbench.tuning.presets import RECORDED
 from workbench.upkeep.making import data_path
@@ -27,7 +28,7 @@ from workbench.viewing.scene import render
 
 Level = Literal["ok", "warning", "problem"]
 
-CONSTRAINTS = Path(__file__).resolve().parents[2] / "constraints.txt"
+CONSTRAINTS = (CLONE or Path.cwd()) / "constraints.txt"
 PYTHON = (3, 11)
 PACKAGES: Mapping[str, str] = {
     "torch": "",
