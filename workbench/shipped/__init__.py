@@ -2,7 +2,7 @@
 
 Later rooms ask for a family's network or few-shot set here, and never build a path themselves.
 What makes the files is in ``workbench.upkeep``.
-Begin with ``files``: paths, few-shot sets and the manifest. ``networks`` loads what was
+Begin with ``assets``: paths, few-shot sets and the manifest. ``networks`` loads what was
 pretrained, ``full_data`` collects all data of one task, ``checkout`` knows the clone that holds
 the files.
 """
