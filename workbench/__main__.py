@@ -26,6 +26,7 @@ GROUPS = {
         "evaluate": "replay.evaluate_",
         "prompts": "evaluate.prompts",
         "render": "replay.render_",
+        "sampler": "sampler.sampler",
     },
     "Many runs, and what they say": {
         "sweep": "sweep.sweep",

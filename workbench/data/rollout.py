@@ -133,7 +133,7 @@ def step_from(task: Task, states: np.ndarray, actions: np.ndarray) -> Iterator[A
             warning = getattr(getattr(env, "data", None), "warning", None)
             bad = warning is not None and any(warning[kind].number for kind in _UNSTABLE)
             stable = not bad and bool(np.isfinite(after).all())
-            yield After(observation, reward, terminated, info["measured"], after, stable)
+            yield After(observation, float(reward), terminated, info["measured"], after, stable)
 
 
 def trajectories_of(transitions: Iterable[Transition], task: Task) -> tuple[Trajectory, ...]:

@@ -279,7 +279,7 @@ class Projection:
             elif self.mode == "tensor":
                 seen = dm_dm > 0  # the square of a tiny gradient may be none
                 shares[seen] = np.minimum(dm_dt, 0.0)[seen] / dm_dm[seen]
-            return {i: g_dm[i] * float(shares[i]) for i in np.flatnonzero(shares)}
+            return {i: g_dm[i] * share for i, share in enumerate(shares.tolist()) if share}
         self._remember(g_dm)
         by_tensor = self.mode == "subspace"
         groups = [[i] for i in range(len(g_dm))] if by_tensor else [list(range(len(g_dm)))]
