@@ -6,9 +6,12 @@ import os
 
 import imageio_ffmpeg
 import pytest
+import torch
 
 from workbench.commands import assets as verbs
 from workbench.data.qualities import QUALITIES
+from workbench.networks.fast import checked
+from workbench.networks.fast.processor import has_bf16
 from workbench.runs.store import RunStore
 from workbench.shipped import assets
 from workbench.tasks import FAMILIES
@@ -220,6 +223,21 @@ def test_without_pins_nothing_is_compared(monkeypatch, tmp_path):
     found = by_name(doctor.versions())
     assert found["constraints.txt"].level == "warning"
     assert not problems(found.values())
+
+
+# ---- the processor ----
+
+
+def test_every_double_is_tried_at_the_size_that_ships(monkeypatch):
+    monkeypatch.setattr(checked, "_verdicts", {})
+    state = torch.get_rng_state()
+    found = by_name(doctor.doubles())
+    assert torch.equal(torch.get_rng_state(), state)
+    named = {"acting, exact fp32", "acting, block fp32", "chain gradient"}
+    if has_bf16():
+        named |= {"acting, exact bf16", "acting, block bf16", "prompt gradient, bf16"}
+    assert set(found) == named
+    assert all("numbers differ by" in f.text for f in found.values())
 
 
 # ---- graphics and film ----
