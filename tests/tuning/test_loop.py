@@ -166,7 +166,7 @@ def test_the_command_reproduces_the_run(shipped, monkeypatch, spec):
         got.append(RunSpec(*args, **fields))
         raise Caught
 
-    monkeypatch.setattr(main.evaluate, "RunSpec", catch)
+    monkeypatch.setattr("workbench.commands.evaluate.RunSpec", catch)
     words = wanted.command.split()
     assert words[:3] == ["python", "-m", "workbench"]
     monkeypatch.setattr(sys, "argv", ["workbench", *words[3:]])

@@ -223,6 +223,10 @@ class Normalizer(nn.Module):
     vary (Cheetah's torso y) keeps scale 1.
     """
 
+    mean: Tensor
+    scale: Tensor
+    return_scale: Tensor
+
     def __init__(self, n_observations: int, n_actions: int, return_scale: float, horizon: int):
         super().__init__()
         self.n_observations, self.n_actions, self.horizon = n_observations, n_actions, horizon

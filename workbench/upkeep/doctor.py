@@ -22,6 +22,7 @@ from workbench.networks.fast.processor import bf16_instructions, has_bf16
 from workbench.networks.prompt_dt import Mode, ModelConfig, Precision, PromptDT, PromptedPolicy
 from workbench.runs.store import RunStore
 from workbench.shipped import assets
+from workbench.shipped.checkout import CLONE
 from workbench.tasks import FAMILIES, Family
 from workbench.tuning.presets import SHIPPED_SPECS
 from workbench.upkeep.making import data_path
@@ -30,7 +31,7 @@ from workbench.viewing.scene import render
 
 Level = Literal["ok", "warning", "problem"]
 
-CONSTRAINTS = Path(__file__).resolve().parents[2] / "constraints.txt"
+CONSTRAINTS = (CLONE or Path.cwd()) / "constraints.txt"
 PYTHON = (3, 11)
 PACKAGES: Mapping[str, str] = {
     "torch": "",
