@@ -8,7 +8,7 @@ import imageio_ffmpeg
 import pytest
 import torch
 
-from workbench.commands import assets as verbs
+from workbench.commands import upkeep
 from workbench.data.qualities import QUALITIES
 from workbench.networks.fast import checked
 from workbench.networks.fast.processor import has_bf16
@@ -357,9 +357,9 @@ def test_recorded_runs_of_other_assets_do_not_count(entered, toy, tmp_path, monk
 @pytest.mark.parametrize("as_json", [False, True])
 def test_the_verb_ends_with_1_only_for_problems(monkeypatch, capsys, level, status, as_json):
     found = [Finding("a", "good", "ok", "fine"), Finding("b", "thing", level, "so so", "do this")]
-    monkeypatch.setattr(verbs, "examine", lambda data: iter(found))
+    monkeypatch.setattr(upkeep, "examine", lambda data: iter(found))
     try:
-        verbs.doctor(as_json=as_json)
+        upkeep.doctor(as_json=as_json)
         ended = 0
     except SystemExit as end:
         ended = end.code
