@@ -33,6 +33,7 @@ templates_path = ["templates"]
 html_static_path = ["static"]
 html_css_files = ["site.css"]
 html_theme = "furo"
+html_favicon = "static/icon.png"
 html_copy_source = False
 html_show_copyright = False
 
@@ -84,14 +85,10 @@ napoleon_use_ivar = True
 napoleon_use_rtype = False
 
 nitpick_ignore_regex = [
-    # other packages: their pages are not at hand without a network
-    (
-        "py:.*",
-        r"(abc|collections|gymnasium|metaworld|mujoco|numpy|pandas|pathlib|torch|typing)\..*",
-    ),
-    # private names, type variables and aliases of types
+    # names that are not ours: other packages' pages are not at hand without a network
+    ("py:.*", r"(?!workbench\.).*"),
+    # private names and type variables
     ("py:.*", r"workbench\..*\.(_\w+|T)"),
-    ("py:class", "Guidance|Mode"),
 ]
 
 suppress_warnings = ["config.cache"]

@@ -133,7 +133,8 @@ def test_equations_are_drawn_in_a_browser(address):
         assert page.locator("mjx-container").count() > 10
 
 
-FIGURE = """<!doctype html><body data-theme="light" style="color: rgb(10, 20, 30)">
+FIGURE = """<!doctype html><link rel="icon" href="data:,">
+<body data-theme="light" style="color: rgb(10, 20, 30)">
 <div class="figure"><script type="application/json">
 {"data": [{"x": [0, 1], "y": [0, 1]}], "layout": {"xaxis": {}, "height": 300}}
 </script></div>

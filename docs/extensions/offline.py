@@ -18,7 +18,7 @@ FETCHED = re.compile(
     r"<(?:script|img|iframe|source|video|audio|embed)\b[^>]*?\bsrc=[\"']?([^\"'\s>]+)"
     r"|<link\b(?![^>]*\brel=[\"']?(?:canonical|prev|next|index|search|author|license))[^>]*?"
     r"\bhref=[\"']?([^\"'\s>]+)"
-    r"|\b(?:url\(|@import )\s*[\"']?([^\"')\s]+)",
+    r"|(?:\burl\(|@import )\s*[\"']?([^\"')\s]+)",
     re.IGNORECASE,
 )
 """What a browser fetches by itself; a link that a reader clicks is none of it."""

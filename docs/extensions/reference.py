@@ -8,12 +8,16 @@ import re
 
 from docutils import nodes
 from docutils.statemachine import StringList
+from sphinx import addnodes
 from sphinx.errors import ExtensionError
+from sphinx.ext import autosummary
 from sphinx.ext.napoleon.docstring import GoogleDocstring
 from sphinx.pycode import ModuleAnalyzer
 from sphinx.util.docutils import SphinxDirective
 
 import workbench
+
+_LONGEST = 60  # characters of a value that is shown
 
 
 class PublicNames(SphinxDirective):
@@ -47,7 +51,7 @@ def entry(name: str) -> tuple[str, str]:
 def first_sentence(text: str) -> str:
     """Return the first sentence of a docstring; one that a list would end is left open."""
     paragraph = " ".join(text.strip().partition("\n\n")[0].split())
-    end = re.search(r"\.(?=\s|$)", paragraph)
+    end = re.search(r"(?<!\bEq)\.(?=\s|$)", paragraph)
     return paragraph[: end.end()] if end else f"{paragraph} …"
 
 
@@ -66,8 +70,19 @@ def several_names(app, what, name, obj, options, lines: list[str]) -> None:
             lines[i] = line.replace(found[1], found[1].replace(", ", ",\u200b"), 1)
 
 
+def short_values(app, domain, objtype, contentnode) -> None:
+    """Leave out the value of plain data where it would fill lines."""
+    signature = contentnode.parent.next_node(addnodes.desc_signature)
+    for part in list(signature.findall(addnodes.desc_annotation)):
+        if part.astext().startswith(" = ") and len(part.astext()) > _LONGEST:
+            signature.remove(part)
+
+
 def setup(app):
     """Register with Sphinx."""
+    # else the summary of a module would end at "Eq."
+    autosummary.WELL_KNOWN_ABBREVIATIONS += ("Eq.",)
+    app.connect("object-description-transform", short_values)
     app.connect("autodoc-process-docstring", several_names, priority=600)  # after napoleon
     GoogleDocstring._consume_inline_attribute = whole_text
     app.add_directive("public-names", PublicNames)

@@ -1,4 +1,4 @@
-"""The figures of the README, drawn from ``docs/bench.json``."""
+"""The figures of the page Speed, drawn from ``docs/bench.json``."""
 
 from __future__ import annotations
 

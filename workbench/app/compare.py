@@ -11,14 +11,14 @@ from dataclasses import dataclass
 import pandas as pd
 import streamlit as st
 
-from workbench.app import compare_claims as claims
+from workbench.app import compare_claims
 from workbench.app.compare_rankings import VIEWS, show_rankings
 from workbench.app.families import labelled
 from workbench.app.known_runs import YOURS, Known, known_runs, show_runs
 from workbench.app.links import Offers, broken_choices, runs_params, show_broken
 from workbench.app.page import guarded, paint_first, styled
 from workbench.data.qualities import QUALITIES
-from workbench.paper.claims import CLAIMS as EVERY_CLAIM
+from workbench.paper.claims import CLAIMS
 from workbench.paper.measured import ALL, CAUTION, assemble
 from workbench.paper.rankings import columns_of
 from workbench.paper.tables import TABLES, Cells, cells, runs_of
@@ -31,7 +31,7 @@ NAMES = {
     "claims": ("Claims", "one by one: does it hold here?"),
 }
 """Table, or what follows from all of them → its name for readers and links, and what it shows."""
-CLAIMS = "claims"
+_CLAIMS = "claims"  # beside the names of the tables
 
 
 @dataclass(frozen=True, eq=False)
@@ -68,8 +68,8 @@ def page(runs_page) -> None:
     styled()
     show_broken("compare", broken, name)
     st.warning(CAUTION, icon=":material/warning:")
-    if name == CLAIMS:
-        claims.show_claims(known)
+    if name == _CLAIMS:
+        compare_claims.show_claims(known)
         return
     seen = _seen(name, known.key, known)
     _count(seen)
@@ -90,14 +90,14 @@ def prepare() -> None:
     """Count the runs of the table that the page shows first."""
     known = known_runs()
     _seen(TABLES[0], known.key, known)
-    claims.prepare(known)
+    compare_claims.prepare(known)
 
 
 def _offers() -> Offers:
     """Return the values that an address of the page may have."""
     offers = {
         "table": ("table", [label for label, _ in NAMES.values()]),
-        "claim": ("claim", [claim.text for claim in EVERY_CLAIM]),
+        "claim": ("claim", [claim.text for claim in CLAIMS]),
         "view": ("view", VIEWS),
     }
     for name in TABLES:
@@ -117,7 +117,7 @@ def _choose_table() -> str:
     bar.header("What was measured")
     return bar.radio(
         "Table",
-        (*TABLES, CLAIMS),
+        (*TABLES, _CLAIMS),
         format_func=lambda name: NAMES[name][0],
         captions=[words for _, words in NAMES.values()],
         key="table",

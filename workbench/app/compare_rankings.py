@@ -10,8 +10,7 @@ from workbench.app.families import labelled
 from workbench.app.known_runs import Known
 from workbench.paper import rankings
 from workbench.paper.tables import Cells
-from workbench.viewing.figures import tables as figures_tables
-from workbench.viewing.figures.tables import levels_of
+from workbench.viewing.figures.tables import improvements, intervals, levels_of, profiles
 
 VIEWS = ("Intervals", "Performance profiles", "Probability of improvement")
 _FIRST_ROWS = (
@@ -55,7 +54,7 @@ def show_rankings(name: str, cells: Cells, table: pd.DataFrame, known: Known) ->
         "is the random behaviour policy, 1 the expert.",
     )
     if view == VIEWS[0]:
-        figure = figures_tables.intervals(table, column)
+        figure = intervals(table, column)
         figure.update_layout(title_text=labelled(column))
         note = "Bars are 95 % bootstrap intervals over seeds"
         published = table.loc[table["column"] == column, "published"].notna().any()
@@ -101,7 +100,7 @@ def _normalised(name: str, column: str, cells: Cells, known: Known, view: str):
         arrays = {row: table.to_numpy() for row, table in picked.items()}
         levels = levels_of(arrays)
         bands = rankings.bands_of(picked, levels)
-        return figures_tables.profiles(arrays, levels, bands), (
+        return profiles(arrays, levels, bands), (
             "Normalised task by task: 0 is the random behaviour policy, 1 the expert. A curve "
             "further right is better. Bands are 95 % intervals, level by level."
         )
@@ -115,7 +114,7 @@ def _normalised(name: str, column: str, cells: Cells, known: Known, view: str):
     )
     wanted = {**picked, against: found[against]}
     estimates = rankings.improvements_over(wanted, against)
-    return figures_tables.improvements(estimates, against), (
+    return improvements(estimates, against), (
         "Right of the dotted line the row is more likely to be ahead. Bars are 95 % intervals "
         "over seeds."
     )

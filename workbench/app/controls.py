@@ -8,11 +8,11 @@ import streamlit as st
 
 from workbench.app.families import choose_family, with_models
 from workbench.app.links import GUIDANCE, SHARED, VIEWS, Offers
-from workbench.data import own_sets as own
+from workbench.data import own_sets
 from workbench.data.qualities import QUALITIES
 from workbench.methods import METHODS
 from workbench.methods.projection import MODES
-from workbench.shipped import files as assets
+from workbench.shipped import assets
 from workbench.tasks import Family, Task, find
 from workbench.tuning.presets import CHOSEN, LAMBDAS, PAIRS, Side, first_task, method_label
 from workbench.tuning.spec import RunSpec
@@ -56,7 +56,7 @@ def explore_offers() -> Offers:
     family = labels.get(st.query_params.get("robot", ""), next(iter(labels.values())))
     tasks = {goal_words(task): task for task in family.tasks("test")}
     task = tasks.get(st.query_params.get(f"{family.name}-task", ""))
-    sets = (*QUALITIES, *own.qualities(task or family.task(first_task(family.name))))
+    sets = (*QUALITIES, *own_sets.qualities(task or family.task(first_task(family.name))))
     offers = {
         "robot": ("robot", labels),
         f"{family.name}-task": ("task", tasks),
@@ -99,7 +99,7 @@ def choose_setting() -> Setting:
     task = tasks[wanted]
     quality = bar.segmented_control(
         "Data you have",
-        (*QUALITIES, *own.qualities(task)),
+        (*QUALITIES, *own_sets.qualities(task)),
         default="medium",
         required=True,
         key="quality",
@@ -211,7 +211,7 @@ def _choose_data(name: str, start: Side, setting: Setting) -> str:
     """Draw the choice of a column's own data; return "" for the shared ones."""
     quality = st.segmented_control(
         "Data",
-        (SHARED, *QUALITIES, *own.qualities(setting.task)),
+        (SHARED, *QUALITIES, *own_sets.qualities(setting.task)),
         default=start.quality or SHARED,
         required=True,
         key=f"{name}-data",
@@ -257,7 +257,8 @@ def _choose_guidance(name: str, start: Side, guided: bool) -> tuple[float, str, 
         "that fights the other is removed (Eq. 8-9 of the paper). The paper does not say of what; "
         "*vector*: the diffusion gradient over the whole network; *tensor*: that of each weight "
         "matrix by itself; *subspace*: matrix by matrix, all that its last few diffusion gradients "
-        "span; *none*: the two are simply added.",
+        "span; *published*: the same for all matrices at once, where the two fight over the whole "
+        "network; *none*: the two are simply added.",
     )
     return float(lam), projection, guidance
 

@@ -10,7 +10,7 @@ from workbench.app.data_upload import bring, manage
 from workbench.app.links import Offers, broken_choices, show_broken
 from workbench.app.page import guarded, paint_first, styled
 from workbench.data.qualities import QUALITIES
-from workbench.shipped import files as assets
+from workbench.shipped import assets
 from workbench.tasks import FAMILIES, Family, Task, find
 from workbench.viewing.scene.appearance import goal_words
 

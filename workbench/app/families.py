@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import streamlit as st
 
-from workbench.shipped import files as assets
+from workbench.shipped import assets
 from workbench.tasks import FAMILIES, Family
 
 

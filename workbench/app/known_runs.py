@@ -10,7 +10,7 @@ from pathlib import Path
 import pandas as pd
 import streamlit as st
 
-from workbench.app import columns as shown
+from workbench.app import jobs
 from workbench.app.links import can_explore, explore_url
 from workbench.paper.measured import Runs
 from workbench.runs.run_table import COLUMNS, keys, load_results, results_path, rows
@@ -42,7 +42,7 @@ class Known:
 def known_runs() -> Known:
     """Return every run that there is now."""
     tables = tuple(_stamp(path) for path in sorted(results_path("*").parent.glob("*.parquet")))
-    return _known(tables, _complete(shown.SHIPPED), _complete(shown.OWN))
+    return _known(tables, _complete(jobs.SHIPPED), _complete(jobs.OWN))
 
 
 def _stamp(path: Path) -> tuple[str, int]:

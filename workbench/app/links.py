@@ -13,7 +13,7 @@ from urllib.parse import urlencode
 import streamlit as st
 
 from workbench.app.page import plain
-from workbench.shipped import files as assets
+from workbench.shipped import assets
 from workbench.tasks import Task, find
 from workbench.tasks.splits import TEST
 from workbench.tuning.presets import CHOSEN, LAMBDAS, method_label

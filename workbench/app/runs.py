@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import pandas as pd
 import streamlit as st
 
-from workbench.app import columns as shown
+from workbench.app import jobs
 from workbench.app.known_runs import IN_TABLES, RECORDED, YOURS, Known, known_runs
 from workbench.app.links import Offers, broken_choices, show_broken
 from workbench.app.page import guarded, styled
@@ -40,7 +40,7 @@ def page(explore_page) -> None:
     Args:
         explore_page: The first page, as Streamlit navigates.
     """
-    known, library = known_runs(), Library(shown.OWN)
+    known, library = known_runs(), Library(jobs.OWN)
     labels = _labels(library)
     table = _listed(known, labels)
     broken = broken_choices(_offers(table))

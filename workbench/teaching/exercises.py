@@ -19,10 +19,10 @@ from workbench.data.trajectory import Segment, returns_to_go
 from workbench.methods.projection import Projection, row_space
 from workbench.paper import scores
 from workbench.paper.claims import verdict
-from workbench.shipped import files as assets
+from workbench.shipped import assets
 from workbench.shipped.networks import load_model
 from workbench.tasks import did_you_mean, find
-from workbench.teaching import toy_diffusion as toy
+from workbench.teaching import toy_diffusion
 from workbench.tuning.prompt_kinds import draw
 
 
@@ -256,8 +256,8 @@ def _weights(answer: object) -> str:
 
 
 def _when_it_commits(answer: object) -> str:
-    schedule, data, chain = toy.example()
-    near, n = toy.to_data(chain.x0_hat, data), schedule.n_diffusion_steps
+    schedule, data, chain = toy_diffusion.example()
+    near, n = toy_diffusion.to_data(chain.x0_hat, data), schedule.n_diffusion_steps
     wanted, found = n - int((near < 0.2).nonzero()[0]), _number(answer)
     if found == n - wanted:
         raise _Wrong("You counted steps that are done; k runs the other way, from N down.")

@@ -35,7 +35,7 @@ from workbench.tuning.loop import EVALUATION_SEED
 from workbench.tuning.presets import LAMBDAS, first_look
 from workbench.tuning.prompt_kinds import PROMPTS, draw
 from workbench.tuning.spec import RunSpec
-from workbench.viewing.player import component as player
+from workbench.viewing.player.component import widget
 from workbench.viewing.scene.appearance import goal_words
 
 _POLL = 0.5  # seconds between two looks at a job
@@ -104,7 +104,7 @@ class Tuning(w.VBox):
         self.status, self.progress = w.HTML(), w.IntProgress(0, 0, updates, layout=LOOK)
         self.comparison = _recorded_or_empty(self.spec)
         self.charts = Charts(*curves(self.comparison))
-        self._player = player.widget(self._payload()) if self._drawable() else w.HBox()
+        self._player = widget(self._payload()) if self._drawable() else w.HBox()
         self.tune.on_click(lambda _: self.begin())
         self.stop.on_click(lambda _: self.job.stop())
         self.picker.on_change(self._choose)
@@ -263,7 +263,7 @@ class Prompted(w.VBox):
             if self.screen.children:
                 self.screen.children[0].payload = packed
             else:
-                self.screen.children = (player.widget(packed),)
+                self.screen.children = (widget(packed),)
             returns = [f"{episode.episode_return:.0f}" for _, episode in job.items]
             self.status.value = "Return: " + ", ".join(
                 f"<b>{column}</b> {value}" for column, value in zip("AB", returns, strict=False)
