@@ -42,6 +42,7 @@ docs: install
 test: install
 	$(BIN)/python -m ruff check .
 	$(BIN)/python -m ruff format --check .
+	$(BIN)/python -m mypy
 	$(BIN)/python -m pytest
 
 # Speed beside other packages, which live in .venv-bench and take torch and the rest from $(VENV).
@@ -61,3 +62,4 @@ bench: install $(BENCH)/.installed
 lint: install
 	$(BIN)/python -m ruff format .
 	$(BIN)/python -m ruff check --fix .
+	$(BIN)/python -m mypy

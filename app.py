@@ -1,6 +1,9 @@
-"""Prompt Diffuser Workbench: `streamlit run app.py`. The server; `workbench/pages` are its pages.
+"""The server of the pages: `streamlit run app.py`, or `workbench app` from anywhere.
 
 It answers only when everything is loaded that a first visitor would otherwise wait for.
+
+Streamlit finds `app` by reading this file, so it has to be made here, and settings for it lie in
+`.streamlit` beside it: the clone's root and `workbench/app/start` hold the same two files.
 """
 
 import streamlit as st

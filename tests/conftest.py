@@ -23,7 +23,7 @@ from workbench.networks.hyper_network import HyperConfig, HyperNetwork
 from workbench.networks.informed_diffusion import InformedConfig
 from workbench.networks.prompt_dt import ModelConfig, PromptDT
 from workbench.networks.vae_gan import GENERATORS, GANConfig, VAEConfig
-from workbench.shipped import files as assets
+from workbench.shipped import assets
 from workbench.tasks import FAMILIES, Environment, Family, Variable
 
 tuning = importlib.import_module("workbench.tuning.loop")
@@ -102,7 +102,7 @@ TOY = Family(
 TOY_SIZES = ModelConfig(2, 2, 16, context_length=4, prompt_length=3)
 NO_PROMPT = dataclasses.replace(TOY_SIZES, prompt_length=0)
 TOY_INFORMED = InformedConfig(
-    prompt_length=3, n_diffusion_steps=4, width=24, n_layers=2, n_evidence=4, code=3
+    prompt_length=3, n_diffusion_steps=4, width=24, n_layers=2, n_transitions=4, code=3
 )
 TOY_DIFFUSER = DiffuserConfig(prompt_length=3, n_diffusion_steps=4, width=24, n_layers=2)
 TOY_VAE = VAEConfig(prompt_length=3, width=24, n_layers=1, latent=6)

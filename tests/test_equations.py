@@ -11,7 +11,7 @@ import torch
 from tests.conftest import TOY_DIFFUSER, build_model, record
 from workbench.data.trajectory import Normalizer, Segment, Trajectories, masked_mean, returns_to_go
 from workbench.methods import projection
-from workbench.methods.projection import MODES, Projection, row_space
+from workbench.methods.projection import MODES, Projection, guided_gradient, project, row_space
 from workbench.networks.diffusion import NoiseSchedule, PromptDiffuser, denoise, diffusion_loss
 from workbench.networks.prompt_dt import action_loss
 
@@ -304,7 +304,7 @@ class Predictor:
 def test_diffusion_loss_equals_a_plain_recomputation(rng):
     x0, y = torch.randn(4000, 2, 3, generator=rng), torch.randn(4000, 2, 2, generator=rng)
     predictor = Predictor(6, x0)
-    loss = diffusion_loss(predictor, x0, y, rng).item()
+    loss = diffusion_loss(predictor, predictor.schedule, x0, y, rng).item()
     a = alpha_bars(predictor.schedule)[predictor.k][:, None, None]
     eps = (predictor.x - np.sqrt(a) * predictor.x0) / np.sqrt(1 - a)
     total = 0.0
@@ -328,7 +328,7 @@ def test_diffusion_loss_of_the_perfect_predictor_of_one_point_is_zero(rng):
         return eps_model(x, y, k).float()
 
     predictor.config, predictor.schedule = SimpleNamespace(n_diffusion_steps=8), schedule
-    assert diffusion_loss(predictor, x0, y, rng).item() < 1e-6
+    assert diffusion_loss(predictor, predictor.schedule, x0, y, rng).item() < 1e-6
 
 
 def test_downstream_loss_equals_a_loop_over_real_rows(toy, model, draw):
@@ -520,37 +520,93 @@ def test_the_row_space_of_few_rows_has_their_rank(draw):
     assert row_space([torch.zeros(80, 64)], 0.9, torch.eye(64)[:, :2]).shape == (64, 0)
 
 
+def svd_basis(gradients, energy):
+    """Return the row space of stacked gradients by NumPy's own decomposition."""
+    rows = np.concatenate([np.atleast_2d(g) for g in gradients])
+    _, values, right = np.linalg.svd(rows)
+    share = np.cumsum(values**2) / np.sum(values**2)
+    return right[: np.flatnonzero(share >= energy - 1e-12)[0] + 1].T
+
+
 @pytest.mark.parametrize("energy", [0.5, 0.9, 1.0])
-def test_subspace_projection_is_orthogonal_to_recent_diffusion_gradients(draw, energy):
-    projection = Projection("subspace", 1.0, energy=energy, memory=3, refresh=1)
-    history = []
-    for _ in range(5):
-        dm, dt = conflicting(draw)
+@pytest.mark.parametrize("mode", ["published", "subspace"])
+def test_subspace_projections_leave_the_row_space_and_never_oppose(draw, mode, energy):
+    """One dot product decides for all (the paper), or each tensor's own for itself."""
+    projection = Projection(mode, 1.0, energy=energy, memory=3, refresh=1)
+    history, decided_alike = [], []
+    for number in range(6):
+        dm, dt = gradients(draw) if number % 2 else conflicting(draw)
         history = [*history, dm][-3:]
-        combined = projection.combine(dm, dt)
-        for i, (g, a, b) in enumerate(zip(combined.gradient, dm, dt, strict=True)):
-            kept = (g - a).numpy()
-            if float((a * b).sum()) >= 0:
-                np.testing.assert_allclose(kept, b, atol=1e-12)
-                continue
-            rows = np.concatenate([np.atleast_2d(h[i]) for h in history])
-            _, values, right = np.linalg.svd(rows)
-            share = np.cumsum(values**2) / np.sum(values**2)
-            basis = right[: np.flatnonzero(share >= energy - 1e-12)[0] + 1].T
-            assert np.abs(kept @ basis).max() < 1e-6
-            want = [least_squares(row, basis) for row in np.atleast_2d(b)]
-            np.testing.assert_allclose(np.atleast_2d(kept), want, atol=1e-6)
+        kept = [g - a for g, a in zip(projection.combine(dm, dt).gradient, dm, strict=True)]
+        dots = np.array([float((a * b).sum()) for a, b in zip(dm, dt, strict=True)])
+        decided_alike.append(len({*(dots < 0)}) == 1)
+        groups = [[0, 1, 2]] if mode == "published" else [[0], [1], [2]]
+        for group in groups:
+            want = {i: np.atleast_2d(dt[i].numpy()) for i in group}
+            if dots[group].sum() < 0:
+                for i in group:
+                    basis = svd_basis([h[i] for h in history], energy)
+                    want[i] = np.stack([least_squares(row, basis) for row in want[i]])
+                a, b = flat([dm[i] for i in group]), flat(want.values())
+                if a @ b < 0:  # what a basis without all of the energy leaves
+                    b = least_squares(b, a[:, None])
+                np.testing.assert_allclose(flat([kept[i] for i in group]), b, atol=1e-6)
+                assert flat([kept[i] for i in group]) @ a > -1e-9
+            else:
+                np.testing.assert_allclose(
+                    flat([kept[i] for i in group]), flat(want.values()), atol=1e-12
+                )
+    assert not all(decided_alike), "the two readings were never told apart"
 
 
-def test_the_subspace_is_refreshed_when_asked(draw):
-    stale = Projection("subspace", memory=1, refresh=3)
-    fresh = Projection("subspace", memory=1, refresh=1)
-    same = []
-    for _ in range(4):
+@pytest.mark.parametrize("lam", [1.0, 0.3])
+def test_what_combines_is_the_papers_rule(draw, lam):
+    """``guided_gradient`` is Eq. 9 as it stands; ``Projection`` remembers and measures besides."""
+    for dm, dt in (conflicting(draw), agreeing(draw), gradients(draw)):
+        bases = [torch.from_numpy(svd_basis([g], 1.0)) for g in dm]
+        want = guided_gradient(dm, dt, bases, lam)
+        got = Projection("published", lam, energy=1.0, memory=1, refresh=1).combine(dm, dt)
+        np.testing.assert_allclose(flat(got.gradient), flat(want), atol=1e-9)
+        for g, b, basis in zip(project_all(dt, bases), dt, bases, strict=True):
+            want = [least_squares(row, basis.numpy()) for row in np.atleast_2d(b)]
+            np.testing.assert_allclose(np.atleast_2d(g), want, atol=1e-9)
+
+
+def project_all(dt, bases):
+    return [project(b, basis) for b, basis in zip(dt, bases, strict=True)]
+
+
+@pytest.mark.parametrize("mode", ["vector", "tensor", "subspace", "published"])
+def test_no_basis_is_so_old_that_the_projection_opposes(draw, mode):
+    """∇L_DM turns while the basis waits for its next refresh."""
+    projection, opposed = Projection(mode, memory=2, refresh=50), 0
+    for _ in range(40):
         dm, dt = conflicting(draw)
-        a, b = (flat(p.combine(dm, dt).gradient) for p in (stale, fresh))
-        same.append(np.allclose(a, b))
-    assert same == [True, False, False, True]
+        combined = projection.combine(dm, dt)
+        kept = [g - a for g, a in zip(combined.gradient, dm, strict=True)]
+        assert flat(kept) @ flat(dm) >= -1e-9
+        opposed += combined.conflict
+    assert opposed == 40
+
+
+def test_the_subspace_is_refreshed_when_asked_and_when_it_must(draw, monkeypatch):
+    made, now = [], [0]
+
+    def counted(*arguments):
+        made.append(now[0])
+        return row_space(*arguments)
+
+    monkeypatch.setattr("workbench.methods.projection.row_space", counted)
+    lasting = Projection("subspace", memory=1, refresh=3, energy=1.0)
+    dm, dt = conflicting(draw)
+    for now[0] in range(7):
+        lasting.combine(dm, dt)  # ∇L_DM stays as it is: an old basis serves
+    assert sorted(set(made)) == [0, 3, 6]
+    made.clear()
+    turning = Projection("subspace", memory=1, refresh=3, energy=1.0)
+    for now[0] in range(4):
+        turning.combine(*conflicting(draw))
+    assert sorted(set(made)) == [0, 1, 2, 3]
 
 
 def test_a_zero_diffusion_gradient_leaves_the_downstream_one(draw):
@@ -613,5 +669,5 @@ def test_unpack_limits_actions_and_lets_gradients_through():
     x = torch.tensor([[[0.0, 0, 0, 7, 0], [0, 0, 0, -0.5, 0]]], requires_grad=True)
     prompt = normalizer.unpack(x, torch.zeros(1, 2, 2))
     assert prompt.actions.flatten().tolist() == [1.0, -0.5]
-    prompt.observations.sum().backward()
-    assert x.grad[..., :3].eq(1).all()
+    (prompt.observations.sum() + prompt.actions.sum()).backward()
+    assert x.grad[..., :4].eq(1).all(), "an action outside its range can come back"

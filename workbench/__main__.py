@@ -1,57 +1,57 @@
-"""The command line: ``python -m workbench VERB``, each verb with ``--help`` and ``--json``."""
+"""The command line: ``python -m workbench VERB``, each verb with ``--help`` and ``--json``.
+
+A verb's module is imported when the verb is asked for: torch and the simulator take seconds.
+"""
 
 from __future__ import annotations
 
-import inspect
+import ast
+import functools
+import importlib
 import os
 import sys
-
-import torch
-import tyro
-
-from workbench.commands import app, assets, data, evaluate, make, notebooks, results, sweep, table
-from workbench.commands import listing as methods
-from workbench.commands import listing as tasks
-from workbench.commands import replay as play
-from workbench.networks.fast.memory import keep_freed_memory
+from collections.abc import Callable
+from pathlib import Path
 
 GROUPS = {
     "See what there is": {
-        "tasks": tasks.tasks,
-        "methods": methods.methods,
-        "runs": evaluate.runs,
-        "doctor": assets.doctor,
-        "app": app.app,
+        "tasks": "tasks.tasks",
+        "methods": "methods.methods",
+        "runs": "evaluate.runs",
+        "doctor": "assets.doctor",
+        "app": "app.app",
     },
     "Adapt and evaluate": {
-        "tune": evaluate.tune,
-        "evaluate": play.evaluate_,
-        "prompts": evaluate.prompts,
-        "render": play.render_,
+        "tune": "evaluate.tune",
+        "evaluate": "replay.evaluate_",
+        "prompts": "evaluate.prompts",
+        "render": "replay.render_",
+        "sampler": "sampler.sampler",
     },
     "Many runs, and what they say": {
-        "sweep": sweep.sweep,
-        "table": table.table,
-        "findings": table.findings,
+        "sweep": "sweep.sweep",
+        "table": "table.table",
+        "findings": "table.findings",
     },
-    "Data in and out": {"import": data.import_, "export": data.export},
+    "Data in and out": {"import": "data.import_", "export": "data.export"},
     "Make what ships, in this order": {
-        "behaviour": make.behaviour,
-        "collect": make.collect,
-        "demos": make.demos,
-        "pretrain": make.pretrain,
-        "diffuser": make.diffuser,
-        "informed": make.informed,
-        "vae": make.vae,
-        "gan": make.gan,
-        "hyper": make.hyper,
-        "record": make.record,
-        "reproduce-assets": assets.reproduce_assets,
-        "results": results.results,
-        "notebooks": notebooks.notebooks,
+        "behaviour": "make.behaviour",
+        "collect": "make.collect",
+        "demos": "make.demos",
+        "pretrain": "make.pretrain",
+        "diffuser": "make.diffuser",
+        "informed": "make.informed",
+        "vae": "make.vae",
+        "gan": "make.gan",
+        "hyper": "make.hyper",
+        "record": "make.record",
+        "reproduce-assets": "assets.reproduce_assets",
+        "results": "results.results",
+        "notebooks": "notebooks.notebooks",
     },
 }
-VERBS = {name: verb for group in GROUPS.values() for name, verb in group.items()}
+VERBS = {name: place for group in GROUPS.values() for name, place in group.items()}
+"""Every verb, and the module and function below ``workbench.commands`` that it is."""
 ABOUT = """usage: python -m workbench VERB [...]
 
 Diffusion prompt tuning in offline meta-RL: adapt, compare, sweep, reproduce.
@@ -72,8 +72,30 @@ def overview() -> str:
     lines = []
     for title, verbs in GROUPS.items():
         lines += ["", title]
-        lines += [f"  {name:<18}{inspect.getdoc(v).splitlines()[0]}" for name, v in verbs.items()]
+        lines += [f"  {verb:<18}{summary(verb)}" for verb in verbs]
     return ABOUT.format(verbs="\n".join([*lines, ""]))
+
+
+def summary(verb: str) -> str:
+    """Return the first line of a verb's docstring, read from its file: nothing is imported."""
+    module, name = VERBS[verb].split(".")
+    (function,) = (
+        node
+        for node in _parsed(module).body
+        if isinstance(node, ast.FunctionDef) and node.name == name
+    )
+    return (ast.get_docstring(function) or "").partition("\n")[0]
+
+
+@functools.cache
+def _parsed(module: str) -> ast.Module:
+    return ast.parse((Path(__file__).parent / "commands" / f"{module}.py").read_text("utf-8"))
+
+
+def loaded(verb: str) -> Callable[..., None]:
+    """Import a verb's module, and return its function."""
+    module, name = VERBS[verb].split(".")
+    return getattr(importlib.import_module(f"workbench.commands.{module}"), name)
 
 
 def main() -> None:
@@ -84,11 +106,8 @@ def main() -> None:
     if int(os.environ.get("WORLD_SIZE", "1")) > 1 and sys.argv[1] != "pretrain":
         print("error: torchrun is for `pretrain` alone: leave it out.", file=sys.stderr)
         raise SystemExit(2)
-    # One thread is faster than two for models this small, and leaves a core free.
-    torch.set_num_threads(int(os.environ.get("WORKBENCH_THREADS", "1")))
-    keep_freed_memory()
     try:
-        tyro.extras.subcommand_cli_from_dict(VERBS, prog="python -m workbench")
+        _run(sys.argv[1])
     except _INPUT as error:
         print(f"error: {error}", file=sys.stderr)
         raise SystemExit(2) from error
@@ -98,6 +117,18 @@ def main() -> None:
     except KeyboardInterrupt as error:
         print("stopped; what was finished is kept", file=sys.stderr)
         raise SystemExit(130) from error
+
+
+def _run(word: str) -> None:
+    """Load one verb and let it read its flags; of a word that is no verb, say so with them all."""
+    import tyro
+
+    verbs = {verb: loaded(verb) for verb in ([word] if word in VERBS else VERBS)}
+    if torch := sys.modules.get("torch"):
+        # One thread is faster than two for models this small, and leaves a core free.
+        torch.set_num_threads(int(os.environ.get("WORKBENCH_THREADS", "1")))
+        importlib.import_module("workbench.networks.fast.memory").keep_freed_memory()
+    tyro.extras.subcommand_cli_from_dict(verbs, prog="python -m workbench")
 
 
 _INPUT = (

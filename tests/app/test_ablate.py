@@ -6,8 +6,7 @@ import time
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from workbench.app import columns as shown
-from workbench.app import sweeps
+from workbench.app import jobs, sweeps
 from workbench.runs.jobs import JobQueue
 from workbench.runs.store import RunStore
 from workbench.tuning.presets import CHOSEN
@@ -29,8 +28,8 @@ def alone(shipped, tmp_path, monkeypatch):
     """A process without jobs, and an empty store of one's own."""
     monkeypatch.chdir(tmp_path)
     own, queue = RunStore(tmp_path / "runs"), JobQueue(2)
-    monkeypatch.setattr(shown, "OWN", own)
-    monkeypatch.setattr(shown, "SHIPPED", RunStore(tmp_path / "none"))
+    monkeypatch.setattr(jobs, "OWN", own)
+    monkeypatch.setattr(jobs, "SHIPPED", RunStore(tmp_path / "none"))
     monkeypatch.setattr(sweeps, "QUEUE", queue)
     monkeypatch.setattr(sweeps, "_SWEEPS", {})
     monkeypatch.setitem(CHOSEN, "prompt-diffuser", ({}, 4))  # a few updates tell as much

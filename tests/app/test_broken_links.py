@@ -3,7 +3,7 @@
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from workbench.app import columns as shown
+from workbench.app import jobs
 from workbench.paper.measured import ALL
 from workbench.runs.store import RunStore
 
@@ -28,7 +28,7 @@ def script(name):
 @pytest.fixture(autouse=True)
 def alone(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(shown, "OWN", RunStore(tmp_path / "runs"))
+    monkeypatch.setattr(jobs, "OWN", RunStore(tmp_path / "runs"))
 
 
 def opened(name, **params):

@@ -4,9 +4,7 @@ import pandas as pd
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from workbench.app import columns as shown
-from workbench.app import compare
-from workbench.app import compare_claims as claims
+from workbench.app import compare, compare_claims, jobs
 from workbench.app.known_runs import known_runs
 from workbench.data.qualities import QUALITIES
 from workbench.paper.claims import CLAIMS, findings
@@ -29,7 +27,7 @@ def script():
 
 @pytest.fixture
 def page(tmp_path, monkeypatch):
-    monkeypatch.setattr(shown, "OWN", RunStore(tmp_path))
+    monkeypatch.setattr(jobs, "OWN", RunStore(tmp_path))
     return AppTest.from_function(script, default_timeout=90)
 
 
@@ -96,7 +94,7 @@ def test_the_claims_are_judged_one_by_one(page):
     counts = {metric.label.partition(" ")[2]: metric.value for metric in page.metric}
     lines = page.dataframe[0].value.set_index("claim")
     assert list(lines.index) == [claim.text for claim in CLAIMS]
-    for verdict, (sign, words, _) in claims.VERDICTS.items():
+    for verdict, (sign, words, _) in compare_claims.VERDICTS.items():
         n = int((rows["verdict"] == verdict).sum())
         assert counts[words] == f"{n} of {len(rows)}"
         assert lines[words].sum() == n
@@ -124,7 +122,7 @@ def test_every_claim_can_be_looked_into_by_a_link(page):
 
 
 def test_what_claims_say_together():
-    together = claims._overall
+    together = compare_claims._overall
     assert together(pd.Series(["yes", "not run"])) == "✓ holds"
     assert together(pd.Series(["no", "no"])) == "✗ does not"
     assert together(pd.Series(["yes", "no"])) == "◐ in part"
@@ -133,7 +131,7 @@ def test_what_claims_say_together():
 
 
 def test_words_that_all_comparisons_share_are_said_once():
-    shared = claims._shared_end
+    shared = compare_claims._shared_end
     assert shared(["a data: x, against y", "b data: x, against y"]) == ": x, against y"
     assert shared(["Ant-dir, vector", "Ant-dir, tensor"]) == ""
     assert shared(["Cheetah-vel"]) == ""

@@ -11,10 +11,10 @@ from tests.conftest import record
 from tests.exchange.test_received import as_pickle
 from workbench.app import data, serving
 from workbench.app.data_sets import plain
-from workbench.app.data_upload import link
-from workbench.data import own_sets as own
+from workbench.app.links import task_params
+from workbench.data import own_sets
 from workbench.data.qualities import QUALITIES
-from workbench.shipped import files as assets
+from workbench.shipped import assets
 from workbench.tasks import FAMILIES
 from workbench.viewing.scene.appearance import goal_words
 
@@ -31,7 +31,7 @@ def script():
 def page(shipped, tmp_path, monkeypatch):
     """The page over the toy family's assets, which are the only ones that ship."""
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(own, "FOLDER", tmp_path / "data" / "own")
+    monkeypatch.setattr(own_sets, "FOLDER", tmp_path / "data" / "own")
     # the toy is a point on a line: it has no shape to be drawn
     monkeypatch.setattr(data, "show_replays", lambda task, names: None)
     return AppTest.from_function(script, default_timeout=30).run()
@@ -108,7 +108,7 @@ def test_a_file_is_judged_kept_and_leads_on(page, toy, demos, tmp_path):
     page.checkbox[0].check().run()
     page.button(key="save").click().run()
     assert not page.error
-    own.save("theirs", demos[:2], overwrite=True)
+    own_sets.save("theirs", demos[:2], overwrite=True)
     page.sidebar.selectbox[1].set_value(goal_words(toy.task(5))).run()
     table = page.dataframe[0].value
     assert table["n"][list(table["data"]).index("own:theirs")] == 2, "as it is on the disk now"
@@ -152,7 +152,7 @@ def test_a_hostile_file_is_refused_and_its_words_do_nothing(page, toy, tmp_path)
         assert live not in error.value
     assert not page.text_input, "what is refused cannot be kept"
     assert not (tmp_path / "ran").exists()
-    assert not own.FOLDER.exists()
+    assert not own_sets.FOLDER.exists()
     assert str(tmp_path) not in error.value
 
 
@@ -171,11 +171,11 @@ def test_text_of_a_file_is_shown_as_it_is():
 
 def test_the_link_opens_the_first_page_with_the_data_chosen(tmp_path, monkeypatch):
     """With the real assets: the controls of the first page must know these names."""
-    monkeypatch.setattr(own, "FOLDER", tmp_path)
+    monkeypatch.setattr(own_sets, "FOLDER", tmp_path)
     task = FAMILIES["cheetah-vel"].task(15)
-    own.save("theirs", assets.demos(task, "random"))
+    own_sets.save("theirs", assets.demos(task, "random"))
     app = AppTest.from_file(str(serving.SCRIPT), default_timeout=40)
-    for name, value in link(task, "own:theirs").items():
+    for name, value in task_params(task, "own:theirs").items():
         app.query_params[name] = value
     app.run()
     assert not app.exception
@@ -184,7 +184,7 @@ def test_the_link_opens_the_first_page_with_the_data_chosen(tmp_path, monkeypatc
 
 
 def test_a_set_of_another_task_is_not_offered(page, toy):
-    own.save("theirs", record(toy.task(5), 2))
+    own_sets.save("theirs", record(toy.task(5), 2))
     page.run()
     assert "own:theirs" not in list(page.dataframe[0].value["data"])
 
@@ -202,28 +202,28 @@ def test_what_they_cover_is_drawn_of_the_chosen_variable(page, toy):
 
 def test_an_own_set_is_deleted_and_comes_back(page, toy):
     task = toy.task(2)
-    own.save("mine", record(task, 2))
-    own.save("other", record(task, 3))
+    own_sets.save("mine", record(task, 2))
+    own_sets.save("other", record(task, 3))
     page.run()
     assert "own:mine" in list(page.dataframe[0].value["data"])
     page.button(key=f"delete-{task}-mine").click().run()
-    assert own.qualities(task) == ["own:other"]
+    assert own_sets.qualities(task) == ["own:other"]
     assert list(page.dataframe[0].value["data"])[3:] == ["own:other"]
     assert "Deleted: own:mine" in plain_text(texts(page))
     page.button(key=f"undo-{task}").click().run()
-    assert own.qualities(task) == ["own:mine", "own:other"]
+    assert own_sets.qualities(task) == ["own:mine", "own:other"]
     assert len(assets.demos(task, "own:mine")) == 2
     assert "Deleted" not in texts(page)
     assert not page.exception
 
 
 def test_the_demonstrations_of_every_family_can_be_replayed():
-    from workbench.app import data_replay as demos
+    from workbench.app import data_replay
 
     for family in FAMILIES.values():
         task = family.tasks("test")[0]
         names = list(QUALITIES)
-        payload = demos._packed(task, demos._stamps(task, names), "best")
+        payload = data_replay._packed(task, data_replay._stamps(task, names), "best")
         assert [c["label"].split(":")[0] for c in payload["columns"]] == names
         best = max(t.episode_return for t in assets.demos(task, "expert"))
         assert f"{best:.1f}".replace("-", "−") in payload["columns"][0]["label"]

@@ -6,16 +6,14 @@ import numpy as np
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from workbench.app import columns as shown
-from workbench.app import explore_progress as progress
-from workbench.app import jobs, serving
+from workbench.app import explore_progress, jobs, serving
 from workbench.runs.compare import paired
 from workbench.runs.jobs import JobQueue
 from workbench.runs.store import RunStore
-from workbench.shipped import files as assets
+from workbench.shipped import assets
 from workbench.shipped.networks import load_model
 from workbench.tasks import FAMILIES
-from workbench.tuning.presets import PAIRS, RECORDED, first_look, first_task
+from workbench.tuning.presets import PAIRS, SHIPPED_SPECS, first_look, first_task
 from workbench.viewing.scene.appearance import goal_words
 
 DEFAULT = first_look("cheetah-vel", first_task("cheetah-vel"))
@@ -27,9 +25,9 @@ SHIPPED = RunStore(assets.ROOT / "runs")
 def queue(monkeypatch, tmp_path):
     """A queue and a store of the test's own."""
     made = JobQueue(2)
-    for module in (jobs, progress, shown):
+    for module in (jobs, explore_progress):
         monkeypatch.setattr(module, "QUEUE", made)
-    monkeypatch.setattr(shown, "OWN", RunStore(tmp_path / "runs"))
+    monkeypatch.setattr(jobs, "OWN", RunStore(tmp_path / "runs"))
     yield made
     for entry in [*made.waiting, *made.running]:
         made.stop(entry.key)
@@ -90,7 +88,7 @@ def stored(spec):
 
 @pytest.mark.parametrize("family", FAMILIES)
 def test_what_the_presets_show_ships(family):
-    wanted = [run for spec in RECORDED[family] for run in (spec, spec.untuned)]
+    wanted = [run for spec in SHIPPED_SPECS[family] for run in (spec, spec.untuned)]
     assert [run for run in wanted if run.id not in SHIPPED] == []
     task = first_task(family)
     sides = [side.spec(family, task, "medium") for pair in PAIRS.values() for side in pair]
@@ -212,7 +210,7 @@ def test_a_finished_tuning_is_read_back_by_whoever_comes_later(app, queue, monke
     app.run()
     assert shows(app, "**Your run**")
     assert metrics(app)["B: mean return"] != "–"
-    for module in (jobs, progress, shown):
+    for module in (jobs, explore_progress):
         monkeypatch.setattr(module, "QUEUE", JobQueue(1))
     later = opened(updates="50", b_method="Soft Prompt")
     assert shows(later, "Your run, read back")
@@ -243,7 +241,7 @@ def test_an_error_in_a_job_is_words_on_the_page(app, queue, monkeypatch):
         raise ValueError("the few-shot set is missing")
         yield
 
-    monkeypatch.setattr(progress, "watch", fail)
+    monkeypatch.setattr(explore_progress, "watch", fail)
     app.number_input(key="seed").set_value(6).run()
     button(app, "Tune").click().run()
     wait_until(app, lambda a: not queue.running, seconds=60)
@@ -256,7 +254,7 @@ def test_an_unexpected_error_is_words_too(queue, monkeypatch, capfd):
     def fail(*args):
         raise RuntimeError("a disk on fire")
 
-    monkeypatch.setattr(shown, "payload_of", fail)
+    monkeypatch.setattr(jobs, "payload_of", fail)
     test = opened()
     assert not test.exception
     assert any("This could not be shown" in e.value for e in test.error)

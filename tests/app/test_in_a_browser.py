@@ -9,7 +9,7 @@ import pytest
 from tests import browser
 from tests.app.test_main_path import ROOT
 from workbench.runs.store import RunStore
-from workbench.shipped import files as assets
+from workbench.shipped import assets
 from workbench.tasks import find
 
 

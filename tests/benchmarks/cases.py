@@ -31,7 +31,7 @@ from workbench.networks.prompt_dt import ModelConfig, PromptedPolicy
 from workbench.pretraining.prompt_dt import Pool, PretrainConfig, pretrain
 from workbench.runs.store import RunStore
 from workbench.runs.sweep import sweep
-from workbench.shipped import files as assets
+from workbench.shipped import assets
 from workbench.shipped.networks import load_diffuser, load_model
 from workbench.tasks import Task, find
 from workbench.tuning.loop import EVALUATION_SEED, run

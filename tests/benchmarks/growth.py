@@ -16,7 +16,7 @@ from workbench.data.rollout import evaluate
 from workbench.methods import METHODS
 from workbench.networks.diffusion import DiffuserConfig
 from workbench.networks.prompt_dt import ModelConfig, PromptDT, PromptedPolicy
-from workbench.shipped import files as assets
+from workbench.shipped import assets
 from workbench.shipped.networks import load_model
 from workbench.tasks import find, make
 

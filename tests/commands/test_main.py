@@ -14,18 +14,21 @@ import pytest
 import torch
 
 import workbench.__main__ as command
+from workbench.commands import evaluate as evaluate_verbs
 from workbench.commands import settings
+from workbench.commands import tasks as listed
 from workbench.data.rollout import evaluate
 from workbench.data.trajectory_files import load_trajectories
 from workbench.methods import METHODS
 from workbench.networks.prompt_dt import PromptDT
 from workbench.runs.store import RunStore
-from workbench.shipped import files as assets
-from workbench.shipped.networks import load_network
+from workbench.shipped import assets
+from workbench.shipped.networks import NETWORKS, load_network
 from workbench.tasks import FAMILIES, find, make
 from workbench.tuning.loop import run
 from workbench.tuning.prompt_kinds import PROMPTS
 from workbench.tuning.spec import RunSpec, plain_settings
+from workbench.upkeep import making
 
 ROOT = Path(command.__file__).parents[1]
 
@@ -107,6 +110,47 @@ def test_help_names_every_verb(tmp_path):
         assert verb in done.stdout
 
 
+def loaded_by(*words, cwd):
+    """Run a verb in a process of its own; return its large packages and its CPU seconds."""
+    code = (
+        "import sys, time\n"
+        f"sys.argv[1:] = {list(words)!r}\n"
+        "from workbench.__main__ import main\n"
+        "try:\n"
+        "    main()\n"
+        "finally:\n"
+        "    large = {'torch', 'scipy', 'mujoco', 'pandas', 'tyro'} & set(sys.modules)\n"
+        "    print(time.process_time(), *sorted(large), file=sys.stderr)\n"
+    )
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, cwd=cwd, env=environment
+    )
+    assert done.returncode == 0, done.stderr
+    seconds, *large = done.stderr.split()
+    return set(large), float(seconds)
+
+
+def test_help_answers_at_once(tmp_path):
+    large, seconds = loaded_by("--help", cwd=tmp_path)
+    assert large == set()
+    assert seconds < 0.5
+
+
+def test_the_tasks_are_listed_without_torch(tmp_path):
+    large, _ = loaded_by("tasks", cwd=tmp_path)
+    assert "torch" not in large
+    assert tuple(NETWORKS) == listed.NETWORKS
+
+
+@pytest.mark.parametrize("verb", command.VERBS)
+def test_the_overview_says_what_each_verb_says_of_itself(verb):
+    said = inspect.getdoc(command.loaded(verb)).splitlines()[0]
+    assert command.summary(verb) == said
+    assert said.endswith(".")
+    assert f"  {verb:<18}{said}\n" in command.overview()
+
+
 # ---- in this process ----
 
 
@@ -178,7 +222,7 @@ def test_every_setting_of_every_method_has_a_flag_and_a_line_of_help(name):
         assert setting in flags
         assert settings.HELP[setting].endswith(".")
         assert RunSpec("cheetah-vel", 2, method=name, settings={setting: default})
-    tune_takes = inspect.signature(command.evaluate.tune).parameters
+    tune_takes = inspect.signature(evaluate_verbs.tune).parameters
     assert not flags.keys() & tune_takes.keys(), "one flag would hide the other"
     assert settings.given(settings.NONE_GIVEN) == {}
 
@@ -367,7 +411,7 @@ def test_the_whole_chain_of_commands_makes_every_asset(shipped, call, toy, tmp_p
     assert [row["prompt"] for row in kept] == list(PROMPTS)
     assert f"{kept[0]['return_mean']:.1f}" in out
     assert kept[0]["episodes"] == 2
-    monkeypatch.setattr(command.evaluate, "compare_prompts", None)  # --kept runs nothing
+    monkeypatch.setattr(evaluate_verbs, "compare_prompts", None)  # --kept runs nothing
     status, out, _ = call("prompts", "toy", "--kept")
     assert status == 0
     assert f"{kept[0]['return_mean']:.1f}" in out
@@ -394,7 +438,7 @@ def test_training_data_and_few_shot_sets_share_no_start(shipped, call, toy, tmp_
 
 
 def test_a_family_may_ask_for_another_number_of_episodes(shipped, call, toy, tmp_path, monkeypatch):
-    monkeypatch.setitem(command.make.making.EPISODES, "toy", 3)
+    monkeypatch.setitem(making.EPISODES, "toy", 3)
     assert call("collect", "toy")[0] == 0
     files = list((tmp_path / "data" / "toy").iterdir())
     assert {len(load_trajectories(f)) for f in files} == {3}
@@ -418,7 +462,7 @@ def test_no_training_steps_are_refused(shipped, call, verb):
 
 def test_behaviour_trains_and_ships_three_qualities(shipped, call, toy, tmp_path, monkeypatch):
     """Snapshots of a few updates; what counts as medium is widened, they hardly learn."""
-    monkeypatch.setattr(command.make.making, "MEDIUM", (-1e9, 1e9))
+    monkeypatch.setattr(making, "MEDIUM", (-1e9, 1e9))
     words = "--env-steps 96 --n-envs 2 --n-steps 8 --batch-size 8 --n-epochs 1 --width 6"
     status, out, _ = call("behaviour", "toy", *words.split(), "--snapshots", 3, "--json")
     assert status == 0

@@ -12,11 +12,11 @@ import pytest
 import torch
 
 import workbench.__main__ as command
-from workbench.commands import sweep_progress as sweeping
+from workbench.commands import sweep_progress
 from workbench.paper import ablation
 from workbench.runs.run_table import load_results, results_path
 from workbench.runs.store import RunStore
-from workbench.shipped import files as assets
+from workbench.shipped import assets
 from workbench.tuning.presets import CHOSEN
 
 GRID = ("--family", "toy", "--batch-size", "4", "--updates", "2", "--episodes", "2")
@@ -94,7 +94,7 @@ def test_an_interrupt_says_how_to_go_on(call, monkeypatch):
         raise KeyboardInterrupt
         yield
 
-    monkeypatch.setattr(sweeping, "sweep", interrupted)
+    monkeypatch.setattr(sweep_progress, "sweep", interrupted)
     status, out, err = call(*GRID)
     assert (status, out) == (130, "")
     assert "Go on with: python -m workbench sweep --family toy" in err
@@ -120,7 +120,7 @@ def small_ablation(monkeypatch, shipped):
 
 def test_what_there_is_of_a_preset_is_kept_without_running_the_rest(call, small_ablation, toy):
     specs = ablation.specs()
-    list(sweeping.sweep(specs[:5], RunStore("build/ablation")))
+    list(sweep_progress.sweep(specs[:5], RunStore("build/ablation")))
     answer = as_json(call("ablation", "--no-run", "--keep", "--json"))
     assert (answer["runs"], answer["made"], answer["lacking"]) == (12, 0, 7)
     assert len(load_results(results_path("ablation"))) == 5

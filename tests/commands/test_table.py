@@ -10,14 +10,14 @@ import pytest
 import torch
 
 import workbench.__main__ as command
-from workbench.commands import sweep_progress as sweeping
+from workbench.commands import sweep_progress
 from workbench.paper import tables
 from workbench.paper.measured import ALL, Runs, assemble
 from workbench.paper.tables import PUBLISHED, cells
 from workbench.runs.run_table import load_results, results_path, save_results
 from workbench.runs.store import RunStore
 from workbench.runs.sweep import commit
-from workbench.shipped import files as assets
+from workbench.shipped import assets
 from workbench.tuning.presets import CHOSEN
 from workbench.viewing.figures.tables import intervals, profiles
 
@@ -220,7 +220,7 @@ def test_quick_without_shipped_runs_compares_with_nothing(call):
 
 def test_quick_is_of_the_cheetahs_unless_told(monkeypatch, call):
     seen = []
-    monkeypatch.setattr(sweeping, "sweep", lambda specs, *_, **__: seen.extend(specs) or [])
+    monkeypatch.setattr(sweep_progress, "sweep", lambda specs, *_, **__: seen.extend(specs) or [])
     call("1", "--quick")
     assert {s.family for s in seen} == {"cheetah-vel", "cheetah-dir"}
     assert {s.seed for s in seen} == {0}

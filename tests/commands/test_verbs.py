@@ -12,9 +12,9 @@ import pytest
 import torch
 
 import workbench.__main__ as command
-from workbench.commands import replay as play
+from workbench.commands import replay
 from workbench.runs.store import RunStore
-from workbench.shipped import files as assets
+from workbench.shipped import assets
 from workbench.tasks import find
 from workbench.tuning.loop import run
 from workbench.tuning.spec import RunSpec
@@ -43,7 +43,7 @@ WORDS = {
     "demos": ("toy",),
     "pretrain": ("toy", "--n-layers", 1, "--context-length", 4, *NETWORK),
     "diffuser": ("toy", "--n-diffusion-steps", 4, *NETWORK),
-    "informed": ("toy", "--n-diffusion-steps", 4, "--n-evidence", 4, "--code", 3, *NETWORK),
+    "informed": ("toy", "--n-diffusion-steps", 4, "--n-transitions", 4, "--code", 3, *NETWORK),
     "vae": ("toy", "--latent", 4, *NETWORK),
     "gan": ("toy", *NETWORK),
     "hyper": ("toy", "--steps", 2, "--n-tasks", 2, "--batch-size", 4),
@@ -118,7 +118,7 @@ def drawn(monkeypatch):
         progress(1.0)
         return small_film()
 
-    monkeypatch.setattr(play.render, "video", video)
+    monkeypatch.setattr(replay.render, "video", video)
     return seen
 
 
@@ -140,7 +140,7 @@ def test_json_is_one_value_of_every_verb(call, recorded, drawn, toy, tmp_path, m
     monkeypatch.setattr(making, "MEDIUM", (-1e9, 1e9))
     monkeypatch.setattr(os, "execv", lambda *_: None)
     monkeypatch.setattr(os, "dup2", lambda *_: None)
-    monkeypatch.setattr("workbench.commands.make.RECORDED", {})
+    monkeypatch.setattr("workbench.commands.make.SHIPPED_SPECS", {})
     (tmp_path / "README.md").write_text("Nothing is measured here.\n")
     demos = assets.demos_path(toy.task(5), "expert")
     (tmp_path / "demos.safetensors").write_bytes(demos.read_bytes())
@@ -202,7 +202,7 @@ def test_evaluate_gives_the_same_starts_to_all(call, shipped):
 def test_long_evaluations_run_in_parts_with_the_same_numbers(call, shipped, monkeypatch):
     words = ("evaluate", "toy", 5, "--episodes", 12, "--n-prompts", 3, "--json")
     whole = json.loads(call(*words)[1])
-    monkeypatch.setattr(play, "_AT_ONCE", 6)
+    monkeypatch.setattr(replay, "_AT_ONCE", 6)
     assert json.loads(call(*words)[1])["returns"] == pytest.approx(whole["returns"], abs=1e-3)
 
 

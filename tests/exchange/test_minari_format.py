@@ -16,8 +16,7 @@ from gymnasium.spaces import Box
 from minari.data_collector.episode_buffer import EpisodeBuffer
 
 from tests.conftest import record
-from workbench.exchange import hdf5_reader as hdf5
-from workbench.exchange import minari_format as minari_io
+from workbench.exchange import hdf5_reader, minari_format
 from workbench.exchange.minari_format import load_minari, read_minari, save_minari
 from workbench.exchange.pickle_reader import RefusedFile
 
@@ -159,7 +158,7 @@ def test_a_failure_leaves_nothing_behind(demos, tmp_path, monkeypatch):
     def fail(*_):
         raise OSError("the disk is full")
 
-    monkeypatch.setattr(minari_io, "_last_row", fail)
+    monkeypatch.setattr(minari_format, "_last_row", fail)
     with pytest.raises(OSError, match="full"):
         save_minari(tmp_path / "theirs-v0", demos)
     assert [p.name for p in tmp_path.iterdir()] == ["home"]
@@ -296,8 +295,8 @@ def test_metadata_of_ours_that_lie(demos, tmp_path, name, value):
 def test_a_reader_that_breaks_down_is_words(demos, tmp_path, monkeypatch, program, words):
     folder, script = save_minari(tmp_path / "theirs-v0", demos), tmp_path / "reader.py"
     script.write_text(program)
-    monkeypatch.setattr(hdf5, "__file__", str(script))
-    monkeypatch.setattr(minari_io, "_SECONDS", 0.5)
+    monkeypatch.setattr(hdf5_reader, "__file__", str(script))
+    monkeypatch.setattr(minari_format, "_SECONDS", 0.5)
     with pytest.raises(RefusedFile, match=words):
         load_minari(folder)
 
@@ -305,8 +304,8 @@ def test_a_reader_that_breaks_down_is_words(demos, tmp_path, monkeypatch, progra
 def test_the_reader_may_not_write(tmp_path):
     """In a process of its own, as the limits stay."""
     code = (
-        f"import sys; sys.path.insert(0, {str(Path(hdf5.__file__).parent)!r}); import hdf5_reader\n"
-        "hdf5_reader._limit()\n"
+        f"import sys; sys.path.insert(0, {str(Path(hdf5_reader.__file__).parent)!r})\n"
+        "import hdf5_reader; hdf5_reader._limit()\n"
         f"open({str(tmp_path / 'written')!r}, 'wb', 0).write(b'x')"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True)

@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from workbench.exchange import pickle_reader as pickled
+from workbench.exchange import pickle_reader
 from workbench.exchange.pickle_reader import RefusedFile, refuse
 from workbench.exchange.prompt_dt_release import named_task, pickled_episodes
 from workbench.exchange.raw_episodes import to_trajectories, validated
@@ -422,7 +422,7 @@ def test_bombs(write, monkeypatch):
         (b")" + b"\x85" * 100_000, "list of dicts"),
         (b"(" * 100_000, "STOP"),
         (b"]\x94h\x00a", "list of dicts"),
-        (b"N" * (pickled.MAX_OPCODES + 1), "opcodes"),
+        (b"N" * (pickle_reader.MAX_OPCODES + 1), "opcodes"),
         # a tuple of 2^60 leaves as a key: hashing it would not end
         (
             b"}K\x01"
@@ -433,7 +433,7 @@ def test_bombs(write, monkeypatch):
         ),
     ]:
         refused(write(program(body)), word)
-    monkeypatch.setattr(pickled, "MAX_FILE_BYTES", 1000)
+    monkeypatch.setattr(pickle_reader, "MAX_FILE_BYTES", 1000)
     refused(write(b"\x80\x04" + b"N" * 2000), "larger")
 
 
@@ -441,7 +441,7 @@ def test_one_array_shared_many_times(write, episodes, monkeypatch):
     shared = write(episodes[:1] * 30_000)
     assert shared.stat().st_size < 1_000_000
     refused(shared, "transitions")
-    monkeypatch.setattr(pickled, "MAX_ARRAY_BYTES", 10_000)
+    monkeypatch.setattr(pickle_reader, "MAX_ARRAY_BYTES", 10_000)
     refused(write([{"a": np.zeros(2000), "b": np.ones(2000)}]), "MiB")
     encode = b"c_codecs\nencode\nX\x88\x13\x00\x00" + b"x" * 5000 + text("latin1") + b"\x86"
     again = b"\x94c_codecs\nencode\nh\x00R0"

@@ -21,15 +21,13 @@ from safetensors.numpy import save_file
 from tests.conftest import record
 from tests.exchange.test_minari_format import foreign, shortened, the_same
 from workbench.commands import data
-from workbench.data import own_sets as own
+from workbench.data import own_sets
 from workbench.data.trajectory_files import load_trajectories, save_trajectories
-from workbench.exchange import file_formats as formats
-from workbench.exchange import raw_episodes as episodes
-from workbench.exchange import received
+from workbench.exchange import file_formats, raw_episodes, received
 from workbench.exchange.minari_format import load_minari, save_minari
 from workbench.exchange.pickle_reader import RefusedFile
 from workbench.exchange.received import examine, receive, save
-from workbench.shipped import files as assets
+from workbench.shipped import assets
 from workbench.tasks import FAMILIES, find
 from workbench.tuning.loop import run
 from workbench.tuning.prompt_kinds import cells, compare_prompts
@@ -40,7 +38,7 @@ from workbench.tuning.spec import RunSpec
 def folder(tmp_path, monkeypatch):
     """Where files are made and kept; other folders must stay as they are."""
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(own, "FOLDER", tmp_path / "data" / "own")
+    monkeypatch.setattr(own_sets, "FOLDER", tmp_path / "data" / "own")
     return tmp_path
 
 
@@ -82,7 +80,7 @@ def refused(path, *words):
     assert message in str(caught.value)
     with pytest.raises(RefusedFile, match="not kept"):
         save(report, "kept")
-    assert not own.FOLDER.exists()
+    assert not own_sets.FOLDER.exists()
     return message
 
 
@@ -145,7 +143,7 @@ def test_several_tasks_in_one_file_are_told_apart(toy, folder):
     report = receive(save_minari(folder / "both-v0", items))
     assert [(s.fit.task.index, len(s.trajectories)) for s in report.sets] == [(2, 3), (5, 2)]
     save(report, "both")
-    assert own.qualities(toy.task(2)) == own.qualities(toy.task(5)) == ["own:both"]
+    assert own_sets.qualities(toy.task(2)) == own_sets.qualities(toy.task(5)) == ["own:both"]
     the_same(assets.demos(toy.task(2), "own:both"), items[2:])
 
 
@@ -336,10 +334,10 @@ def sizes(name):
 
 def test_a_file_over_the_cap(demos, folder, monkeypatch):
     path = as_pickle(folder / "a.pkl", demos)
-    monkeypatch.setattr(formats, "MAX_FILE_BYTES", 500)
+    monkeypatch.setattr(file_formats, "MAX_FILE_BYTES", 500)
     refused(path, "larger than", "Split it")
     monkeypatch.undo()
-    monkeypatch.setattr(episodes, "MAX_TRANSITIONS", 20)
+    monkeypatch.setattr(raw_episodes, "MAX_TRANSITIONS", 20)
     refused(as_pickle(folder / "b.pkl", demos), "more than 20 transitions")
 
 
@@ -451,7 +449,7 @@ def test_zip_slip(folder, hdf5_file, name):
 
 
 def test_zip_bombs(folder, hdf5_file, monkeypatch):
-    monkeypatch.setattr(formats, "MAX_UNZIPPED_BYTES", 1 << 20)
+    monkeypatch.setattr(file_formats, "MAX_UNZIPPED_BYTES", 1 << 20)
     bomb = folder / "bomb.zip"
     with zipfile.ZipFile(bomb, "w", zipfile.ZIP_DEFLATED) as file:
         file.writestr("main_data.hdf5", b"\0" * (3 << 20))
@@ -463,7 +461,7 @@ def test_zip_bombs(folder, hdf5_file, monkeypatch):
     raw = bomb.read_bytes()
     bomb.write_bytes(raw.replace(struct.pack("<I", 3 << 20), struct.pack("<I", 1000)))
     refused(bomb, "damaged")
-    monkeypatch.setattr(formats, "MAX_MEMBERS", 5)
+    monkeypatch.setattr(file_formats, "MAX_MEMBERS", 5)
     many = archive(folder / "many.zip", *((f"f{i}", b"") for i in range(9)))
     refused(many, "more than 5 files")
 
@@ -582,12 +580,12 @@ def kept(shipped, demos, folder):
 
 def test_kept_data_are_what_was_brought(toy, demos, kept):
     path = assets.demos_path(toy.task(5), kept)
-    assert path == own.FOLDER / "toy" / "5-theirs.safetensors"
+    assert path == own_sets.FOLDER / "toy" / "5-theirs.safetensors"
     for a, b in zip(assets.demos(toy.task(5), kept), demos, strict=True):
         assert a.observations.tobytes() == b.observations.tobytes()
         assert a.rewards.tobytes() == b.rewards.tobytes()
-    assert own.qualities(toy.task(5)) == [kept]
-    assert own.qualities(toy.task(2)) == []
+    assert own_sets.qualities(toy.task(5)) == [kept]
+    assert own_sets.qualities(toy.task(2)) == []
     assert [p.name for p in path.parent.iterdir()] == [path.name], "nothing half-written"
 
 
@@ -608,19 +606,19 @@ def test_kept_data_are_tuned_on(toy, demos, kept):
 
 def test_other_data_under_the_same_name_are_another_run(toy, kept, fresh_caches):
     before = RunSpec("toy", 5, kept).id
-    own.save("theirs", record(toy.task(5), 3, seed=9), overwrite=True)
+    own_sets.save("theirs", record(toy.task(5), 3, seed=9), overwrite=True)
     assert RunSpec("toy", 5, kept).id != before
 
 
 def test_a_name_is_taken_only_once(toy, demos, kept):
     with pytest.raises(ValueError, match=r"own:theirs for toy 5 already.*overwrite"):
-        own.save("theirs", demos[:1])
+        own_sets.save("theirs", demos[:1])
     assert len(assets.demos(toy.task(5), kept)) == 3
     both = [*record(toy.task(2), 1), *demos]
     with pytest.raises(ValueError, match="already"):
-        own.save("theirs", both)
-    assert own.qualities(toy.task(2)) == [], "all tasks of a file or none"
-    own.save("theirs", demos[:1], overwrite=True)
+        own_sets.save("theirs", both)
+    assert own_sets.qualities(toy.task(2)) == [], "all tasks of a file or none"
+    own_sets.save("theirs", demos[:1], overwrite=True)
     assert len(assets.demos(toy.task(5), kept)) == 1
 
 
@@ -629,10 +627,10 @@ def test_a_name_is_taken_only_once(toy, demos, kept):
 )
 def test_a_name_that_cannot_be_a_name(toy, demos, name):
     with pytest.raises(ValueError, match=r"1 to 40 of a to z"):
-        own.save(name, demos)
+        own_sets.save(name, demos)
     with pytest.raises(ValueError, match=r"1 to 40 of a to z"):
         RunSpec("toy", 5, f"own:{name}")
-    assert not own.FOLDER.exists()
+    assert not own_sets.FOLDER.exists()
 
 
 def test_what_was_not_imported_says_how(shipped, toy, kept):
@@ -657,8 +655,8 @@ def test_a_file_that_was_renamed_by_hand_is_found_out(toy, kept):
 
 def test_other_files_in_the_folder_are_no_sets(toy, kept):
     for name in ("5-theirs.77.partial", "5-Bad Name.safetensors", "notes.txt", "25-x.safetensors"):
-        (own.FOLDER / "toy" / name).write_bytes(b"")
-    assert own.qualities(toy.task(5)) == [kept]
+        (own_sets.FOLDER / "toy" / name).write_bytes(b"")
+    assert own_sets.qualities(toy.task(5)) == [kept]
 
 
 def test_their_prompts_beside_ours(toy, kept):
@@ -666,7 +664,7 @@ def test_their_prompts_beside_ours(toy, kept):
     assert [(t.index, k) for t, k in cells(toy, kinds)] == [
         (2, "expert"), (5, "expert"), (5, "own:theirs"),
     ]  # fmt: skip
-    own.save("theirs", record(toy.task(5), 3, seed=9, skill=0), overwrite=True)
+    own_sets.save("theirs", record(toy.task(5), 3, seed=9, skill=0), overwrite=True)
     rows = list(compare_prompts(toy, 2, 2, 0, kinds, tasks=(5,)))
     assert [(r["task"], r["prompt"]) for r in rows] == [(5, "expert"), (5, "own:theirs")]
     assert rows[0]["return_mean"] != rows[1]["return_mean"]
@@ -689,7 +687,7 @@ def test_import_keeps_and_says_how_to_go_on(shipped, toy, demos, folder, capsys)
     out, err = capsys.readouterr()
     (row,) = json.loads(out)
     assert (row["family"], row["task"], row["episodes"]) == ("toy", 5, 3)
-    assert load_trajectories(own.FOLDER.parents[1] / row["saved"])[0].task == toy.task(5)
+    assert load_trajectories(own_sets.FOLDER.parents[1] / row["saved"])[0].task == toy.task(5)
     assert "python -m workbench tune toy 5 --quality own:theirs" in err
     (folder / "bad.pkl").write_bytes(b"\x80\x04.")
     with pytest.raises(SystemExit) as end:
@@ -736,6 +734,6 @@ def test_export_writes_what_import_reads(shipped, toy, demos, kept, folder, caps
 
 def test_no_module_of_ours_unpickles():
     """The report of a hostile file may not depend on where it was caught."""
-    for module in (formats, received, own, episodes):
+    for module in (file_formats, received, own_sets, raw_episodes):
         assert not {"pickle", "torch"} & set(vars(module)), module
     assert "dill" not in sys.modules

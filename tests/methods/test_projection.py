@@ -10,7 +10,10 @@ from workbench.methods.projection import MODES, Projection
 @pytest.mark.parametrize(
     ("options", "words"),
     [
-        ({"mode": "vectr"}, "`projection` must be one of none, vector, tensor, subspace"),
+        (
+            {"mode": "vectr"},
+            "must be one of none, vector, tensor, subspace, published",
+        ),
         ({"lam": -0.1}, "`lam`"),
         ({"lam": float("nan")}, "`lam`"),
         ({"energy": 0.0}, "`energy`"),

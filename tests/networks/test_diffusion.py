@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from tests.conftest import TOY_DIFFUSER
+from workbench.networks.checkpoint import write_checkpoint
 from workbench.networks.diffusion import (
     DenoisingTrace,
     DiffuserConfig,
@@ -153,6 +154,77 @@ def test_a_diffuser_comes_back_bit_for_bit(diffuser, x, y, tmp_path):
     assert torch.equal(again.schedule.beta, diffuser.schedule.beta)
 
 
+def build(toy, **config):
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(5)
+        return PromptDiffuser(dataclasses.replace(TOY_DIFFUSER, **config), toy)
+
+
+@torch.no_grad()
+def test_the_chain_does_not_begin_at_the_clip(toy, y):
+    """A plain ε̂ is divided by √ᾱ_N = 0.0025: every prediction of x0 lies at the clip."""
+    shares = {}
+    for prediction in ("v", "eps"):
+        diffuser = build(toy, prediction=prediction, n_diffusion_steps=20)
+        trace = diffuser.trace(y, torch.Generator().manual_seed(0), 1.0)
+        shares[prediction] = (trace.x0_hat[0].abs() >= diffuser.config.clip_x0).float().mean()
+    assert shares["v"] == 0
+    assert shares["eps"] > 0.9
+
+
+@torch.no_grad()
+def test_a_network_that_knows_nothing_predicts_noise_well_where_all_is_noise(toy, y, rng):
+    """L_DM at k = N is near 0 by construction: the MLP need not copy its input's noise."""
+    x0 = torch.randn(6, 3, 5, generator=rng)
+    k = torch.full((6,), 20)
+    for prediction, bound in (("v", 1e-4), ("eps", None)):
+        diffuser = build(toy, prediction=prediction, n_diffusion_steps=20)
+        eps = torch.randn(x0.shape, generator=rng)
+        loss = (diffuser(diffuser.schedule.noised(x0, k, eps), y, k) - eps).square().mean()
+        assert loss < bound if bound else loss > 0.5
+
+
+def test_the_loss_of_v_is_equation_6_weighted(toy, y):
+    """‖ε - ε̂‖² = ᾱ_k ‖v - v̂‖² at every step k."""
+    diffuser = build(toy)
+    x0 = torch.randn(6, 3, 5, generator=torch.Generator().manual_seed(1))
+    loss = diffuser.own_loss(x0, y, torch.Generator().manual_seed(2))
+    rng = torch.Generator().manual_seed(2)
+    k = torch.randint(1, N + 1, (6,), generator=rng)
+    eps = torch.randn(x0.shape, generator=rng)
+    error = diffuser(diffuser.schedule.noised(x0, k, eps), y, k) - eps
+    weights = 1 / diffuser.schedule.alpha_bar[k - 1].view(-1, 1, 1)
+    torch.testing.assert_close(loss, (weights * error.square()).mean(), rtol=1e-3, atol=1e-5)
+
+
+def test_constant_columns_are_not_diffused(toy, y, rng):
+    whole, part = build(toy), build(toy, constant=(1, 4))
+    trace = part.trace(y, rng, 1.0)
+    for values in (trace.x, trace.x0_hat):
+        assert values[..., [1, 4]].eq(0).all()
+        assert values[..., [0, 2, 3]].ne(0).all()
+    x0 = torch.randn(6, 3, 5, generator=rng)
+    other = x0.clone()
+    other[..., [1, 4]] = 7.0
+    losses = [d.own_loss(x, y, torch.Generator().manual_seed(0)).item()
+              for d, x in ((part, x0), (part, other), (whole, other))]  # fmt: skip
+    assert losses[0] == losses[1] != losses[2]
+    gradient = torch.autograd.grad(part.sample(y, rng, 1.0).sum(), part.out.bias)[0].view(3, 5)
+    assert gradient[:, [1, 4]].eq(0).all()
+    assert gradient[:, [0, 2, 3]].ne(0).all()
+
+
+def test_files_of_before_v_predict_the_noise(toy, x, y, tmp_path):
+    path, old = tmp_path / "d.safetensors", build(toy, prediction="eps")
+    config = dataclasses.asdict(old.config)
+    del config["prediction"], config["constant"]
+    write_checkpoint(path, old.state_dict(), {"config": config, "family": "toy"}, half=False)
+    again = PromptDiffuser.load(path)
+    assert again.config == old.config
+    k = torch.arange(6) % N + 1
+    assert torch.equal(again(x, y, k), old(x, y, k))
+
+
 def test_a_file_that_holds_no_diffuser_is_a_clear_error(diffuser, model, tmp_path):
     path = tmp_path / "d.safetensors"
     with pytest.raises(ValueError, match=r"d\.safetensors"):
@@ -174,6 +246,7 @@ def test_a_file_that_holds_no_diffuser_is_a_clear_error(diffuser, model, tmp_pat
         {"prompt_length": 0},
         {"clip_x0": 0.0},
         {"n_layers": 0},
+        {"prediction": "x0"},
     ],
     ids=str,
 )

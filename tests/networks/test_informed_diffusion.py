@@ -54,31 +54,31 @@ class Same:
 
 
 def test_what_is_drawn_is_of_one_task(pool):
-    """The prompt is an expert's; evidence is all of one quality, and every quality comes."""
+    """The prompt is an expert's; transitions is all of one quality, and every quality comes."""
     draw, tasks = np.random.default_rng(0), np.arange(N) % 4
-    x0, y, evidence = draw_informed(pool, Same(), INFORMED, TOY_INFORMED, draw, tasks)
+    x0, y, transitions = draw_informed(pool, Same(), INFORMED, TOY_INFORMED, draw, tasks)
     assert x0.shape == (N, 3, 5)
     assert y.shape == (N, 3, 2)
-    assert evidence.shape == (N, 4, 5)
+    assert transitions.shape == (N, 4, 5)
     known, seen = row_of(pool), set()
     for i, place in enumerate(tasks):
         task = pool.tasks[place]
         assert {known[row.numpy().tobytes()] for row in x0[i]} == {(task, "expert")}
-        (told,) = {known[row.numpy().tobytes()] for row in evidence[i]}
+        (told,) = {known[row.numpy().tobytes()] for row in transitions[i]}
         assert told[0] == task
         seen.add(told[1])
         np.testing.assert_array_equal(np.diff(y[i, :, 1]), 1)
     assert seen == {"expert", "medium", "random"}
 
 
-def test_evidence_has_no_order_and_may_be_shared(informed):
-    y, evidence = torch.randn(6, 3, 2), torch.randn(1, 9, 5)
-    told = informed.told(y, evidence)
-    assert told.shape == (6, 3, 2 + TOY_INFORMED.code)
-    assert torch.equal(told[..., :2], y)
-    again = informed.told(y, evidence[:, torch.randperm(9)].expand(6, -1, -1))
-    torch.testing.assert_close(again, told)
-    assert not torch.allclose(informed.told(y, evidence[:, :4]), told)
+def test_transitions_have_no_order_and_may_be_shared(informed):
+    y, transitions = torch.randn(6, 3, 2), torch.randn(1, 9, 5)
+    conditioned = informed.with_task(y, transitions)
+    assert conditioned.shape == (6, 3, 2 + TOY_INFORMED.code)
+    assert torch.equal(conditioned[..., :2], y)
+    again = informed.with_task(y, transitions[:, torch.randperm(9)].expand(6, -1, -1))
+    torch.testing.assert_close(again, conditioned)
+    assert not torch.allclose(informed.with_task(y, transitions[:, :4]), conditioned)
 
 
 def test_all_transitions_are_every_row_once(toy, model):
@@ -98,11 +98,11 @@ def test_of_a_large_set_a_sample_is_read(toy, model, monkeypatch):
 
 def test_it_infers_the_task_from_random_data(pool, model):
     """Told random transitions of the slowest or the fastest task, it denoises other prompts."""
-    config = dataclasses.replace(INFORMED, steps=400, batch_size=64, average=0.9)
+    config = dataclasses.replace(INFORMED, steps=400, guided_share=0, batch_size=64, average=0.9)
     sizes = InformedConfig(
-        prompt_length=3, n_diffusion_steps=8, width=48, n_layers=2, n_evidence=12, code=4
+        prompt_length=3, n_diffusion_steps=8, width=48, n_layers=2, n_transitions=12, code=4
     )
-    for step in pretrain_generator("informed", pool, model.normalizer, config, sizes, 0):
+    for step in pretrain_generator("informed", pool, model, config, sizes, 0):
         network = step.generator
     speeds = []
     for task, quality in ((0, "random"), (4, "random")):
@@ -112,16 +112,16 @@ def test_it_infers_the_task_from_random_data(pool, model):
             if (index, q) == (task, quality)
         ]
         data, rng = Trajectories(own), torch.Generator().manual_seed(0)
-        evidence = all_transitions(data, model.normalizer, np.random.default_rng(0))
+        transitions = all_transitions(data, model.normalizer, np.random.default_rng(0))
         cut = data.segments(np.zeros(64, int), np.full(64, 8), 3)
         y = model.normalizer.pack(cut)[1]
         with torch.no_grad():
-            x0 = network.sample(network.told(y, evidence), rng, 0.25)
+            x0 = network.sample(network.with_task(y, transitions), rng, 0.25)
         speeds.append(model.normalizer.unpack(x0, y).observations[..., 0].mean().item())
     assert speeds[1] - speeds[0] > 0.5, "the goals are 0 and 1 m/s"
 
 
-@pytest.mark.parametrize("name", ["n_evidence", "code", "width"])
+@pytest.mark.parametrize("name", ["n_transitions", "code", "width"])
 def test_a_size_out_of_range_is_refused(name):
     with pytest.raises(ValueError, match=f"`{name}`"):
         InformedConfig(**{name: 0})
@@ -152,7 +152,7 @@ def test_of_several_candidates_the_one_with_the_least_action_loss_is_kept(model,
     many = learner.condition.repeat_interleave(6, 0)
     with torch.no_grad():
         rng = torch.Generator().manual_seed(learner.sampling_seed)
-        y = learner.told(many)
+        y = learner.with_task(many)
         trace = learner.generator.trace(y, rng, 0.5)
         x0 = learner.generator.sample(y, rng, 0.5) if trace is None else trace.x[-1]
         draw = np.random.default_rng(learner.sampling_seed)

@@ -8,7 +8,7 @@ import torch
 from tests.conftest import TOY_DIFFUSER, TOY_SIZES, build_model
 from workbench.networks.diffusion import PromptDiffuser
 from workbench.networks.variants import VARIANTS, Variant, variant_of
-from workbench.shipped import files as assets
+from workbench.shipped import assets
 from workbench.tuning.loop import run
 from workbench.tuning.spec import RunSpec, acting_model
 

@@ -6,9 +6,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from workbench.methods.projection import MODES
 from workbench.paper import ablation, scores
-from workbench.paper.ablation import QUICK, WHOLE, Grid, assemble, specs
+from workbench.paper.ablation import PROJECTIONS, QUICK, WHOLE, Grid, assemble, specs
 from workbench.paper.measured import Runs
 from workbench.tuning.presets import LAMBDAS
 
@@ -38,7 +37,7 @@ def test_the_whole_grid_of_cheetah_vel_is_run_once():
     assert len({spec.id for spec in vel}) == len(vel)
     n = 3 * 5 * 3  # qualities, tasks, seeds
     assert len(vel) == n + n * 4 * (len(LAMBDAS) - 1), "where λ is 0 no projection is"
-    assert {spec.settings["projection"] for spec in vel} == set(MODES)
+    assert {spec.settings["projection"] for spec in vel} == set(PROJECTIONS)
     assert all(spec.eval_every == 0 and spec.episodes == 20 for spec in vel)
 
 

@@ -5,8 +5,7 @@ import pandas as pd
 import pytest
 
 from workbench.data.qualities import QUALITIES
-from workbench.paper import claims as findings
-from workbench.paper import scores
+from workbench.paper import claims, scores
 from workbench.paper.claims import CLAIMS, NEAR, verdict
 from workbench.paper.measured import Runs
 from workbench.paper.scores import Estimate, difference
@@ -67,7 +66,7 @@ def test_a_paired_difference_and_its_interval():
 
 
 def test_without_runs_nothing_is_claimed():
-    rows = list(findings.findings(lambda _: Runs.of(pd.DataFrame(columns=list(COLUMNS)))))
+    rows = list(claims.findings(lambda _: Runs.of(pd.DataFrame(columns=list(COLUMNS)))))
     assert len(rows) == len(COMPARISONS)
     assert {row["verdict"] for row in rows} == {"not run"}
     assert all(np.isnan(row["difference"]) and row["pairs"] == 0 for row in rows)
@@ -88,7 +87,7 @@ def test_runs_decide_a_claim(monkeypatch):
                 [{"seed": s.seed, "task": s.task, "return_mean": r} for s, r in found]
             )
 
-    rows = list(findings.findings(lambda _: Some))
+    rows = list(claims.findings(lambda _: Some))
     decided = [r for r in rows if r["verdict"] != "not run"]
     assert [r["claim"] for r in decided] == ["Prompt Diffuser beats Soft Prompt"]
     (row,) = decided
@@ -125,7 +124,7 @@ def test_differences_on_tasks_without_a_recorded_behaviour_are_judged_raw(monkey
             ).drop_duplicates(["seed", "task"])
 
     nothing = Runs.of(pd.DataFrame(columns=list(COLUMNS)))
-    rows = list(findings.findings(lambda name: Every if name == "3" else nothing))
+    rows = list(claims.findings(lambda name: Every if name == "3" else nothing))
     decided = [r for r in rows if r["verdict"] != "not run"]
     assert len(decided) == len(far)
     assert {r["verdict"] for r in decided} == {"yes"}

@@ -4,8 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from workbench.paper import rankings as standings
-from workbench.paper import scores
+from workbench.paper import rankings, scores
 from workbench.paper.measured import ALL, Runs
 from workbench.tuning.spec import RunSpec
 
@@ -46,29 +45,29 @@ def bounds(monkeypatch):
 
 
 def test_scores_are_normalised_returns_by_seed_and_task(cells, runs, bounds):
-    assert standings.columns_of(cells) == ["toy"]
-    found = standings.scores_of(cells, runs, "toy")
+    assert rankings.columns_of(cells) == ["toy"]
+    found = rankings.scores_of(cells, runs, "toy")
     assert list(found) == ["low", "high"]
     assert found["low"].to_numpy() == pytest.approx(np.array([[0.1, 1.1], [0.2, 1.2]]))
 
 
 def test_a_row_without_whole_seeds_is_left_out(cells, runs, bounds):
     part = Runs(runs.table[runs.table["task"] == 2], runs.keys[runs.table["task"] == 2])
-    assert standings.scores_of(cells, part, "toy") == {}
-    assert standings.returns_of(cells["low", "toy"], Runs(runs.table[:0], runs.keys[:0])).empty
+    assert rankings.scores_of(cells, part, "toy") == {}
+    assert rankings.returns_of(cells["low", "toy"], Runs(runs.table[:0], runs.keys[:0])).empty
 
 
 def test_probability_of_improvement_is_that_of_pairs_on_the_same_task(cells, runs, bounds):
-    found = standings.scores_of(cells, runs, "toy")
-    better = standings.improvements_over(found, "low")
+    found = rankings.scores_of(cells, runs, "toy")
+    better = rankings.improvements_over(found, "low")
     assert list(better) == ["high"]
     assert better["high"].value == 1, "3 and 4 beat 1 and 2 on both tasks"
-    assert standings.improvements_over(found, "high")["low"].value == 0
+    assert rankings.improvements_over(found, "high")["low"].value == 0
 
 
 def test_bands_hold_the_profile(cells, runs, bounds):
-    found, levels = standings.scores_of(cells, runs, "toy"), np.array([0.0, 0.15, 1.15, 2.0])
-    low, high = standings.bands_of(found, levels)["low"]
+    found, levels = rankings.scores_of(cells, runs, "toy"), np.array([0.0, 0.15, 1.15, 2.0])
+    low, high = rankings.bands_of(found, levels)["low"]
     shares = scores.profile(found["low"].to_numpy(), levels)
     assert shares.tolist() == [1, 0.75, 0.25, 0]
     assert (low <= shares).all()
@@ -77,7 +76,7 @@ def test_bands_hold_the_profile(cells, runs, bounds):
     assert low[1] == 0.5, "both draws of the first task may be its lowest"
     assert high[1] == 1
     one = {"low": found["low"][:1]}
-    assert standings.bands_of(one, levels) == {}
+    assert rankings.bands_of(one, levels) == {}
     assert np.isnan(scores.profile_band(one["low"].to_numpy(), levels)[0]).all()
 
 
@@ -86,7 +85,7 @@ def test_all_families_take_rows_that_each_has(cells, runs, bounds, monkeypatch):
 
     monkeypatch.setitem(FAMILIES, "other", FAMILIES["toy"])
     both = {**cells, ("low", "other"): cells["high", "toy"]}
-    assert standings.columns_of(both) == ["toy", "other", ALL]
-    found = standings.scores_of(both, runs, ALL)
+    assert rankings.columns_of(both) == ["toy", "other", ALL]
+    found = rankings.scores_of(both, runs, ALL)
     assert list(found) == ["low"]
     assert found["low"].shape == (2, 4)

@@ -17,7 +17,7 @@ from workbench.paper.scores import (
     over_seeds,
     profile,
 )
-from workbench.shipped import files as assets
+from workbench.shipped import assets
 
 SCORES = np.array([[1.0, 5.0, 9.0, 100.0], [2.0, 6.0, 10.0, -100.0], [3.0, 7.0, 11.0, 8.0]])
 

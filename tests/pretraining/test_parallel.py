@@ -15,7 +15,7 @@ from workbench.networks.prompt_dt import PromptDT
 from workbench.pretraining import parallel
 from workbench.pretraining.parallel import ALONE, World, joined
 from workbench.pretraining.prompt_dt import Pool, PretrainConfig, identity, pretrain
-from workbench.shipped import files as assets
+from workbench.shipped import assets
 
 ROOT = Path(assets.__file__).parents[2]
 SMALL = [

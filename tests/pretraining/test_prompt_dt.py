@@ -35,7 +35,9 @@ from workbench.pretraining.resumable import Checkpoint
 from workbench.tasks import find
 
 CONFIG = PretrainConfig(steps=5, batch_size=16, lr=3e-3, warmup=2, precision="fp32")
-GENERATOR_CONFIG = GeneratorPretrainConfig(steps=5, batch_size=16, lr=3e-3)
+GENERATOR_CONFIG = GeneratorPretrainConfig(
+    steps=5, guided_share=0.6, batch_size=16, guided_batch_size=8, lr=3e-3, precision="fp32"
+)
 HYPER_CONFIG = HyperPretrainConfig(steps=5, n_tasks=2, batch_size=8, lr=3e-3)
 GENERATORS = {"diffuser": TOY_DIFFUSER, "vae": TOY_VAE, "gan": TOY_GAN, "informed": TOY_INFORMED}
 STREAMS = ("model", *GENERATORS, "hyper")
@@ -180,14 +182,16 @@ def test_a_missing_prompt_quality_is_refused(toy):
     pool = Pool([("random", record(toy.task(0), 1))])
     with pytest.raises(ValueError, match=r"no \['expert'\] trajectories"):
         next(pretrain(pool, CONFIG, TOY_SIZES, 0))
-    stream = pretrain_generator("vae", pool, None, GENERATOR_CONFIG, TOY_VAE, 0)
+    stream = pretrain_generator("vae", pool, toy_model(pool), GENERATOR_CONFIG, TOY_VAE, 0)
     with pytest.raises(ValueError, match=r"no \['expert', 'medium'\] trajectories"):
         next(stream)
 
 
 def test_an_unknown_generator_is_refused(pool):
     with pytest.raises(ValueError, match=r"no generator 'difuser'. Did you mean 'diffuser'?"):
-        next(pretrain_generator("difuser", pool, None, GENERATOR_CONFIG, TOY_DIFFUSER, 0))
+        next(
+            pretrain_generator("difuser", pool, toy_model(pool), GENERATOR_CONFIG, TOY_DIFFUSER, 0)
+        )
 
 
 def each(pool, seed=0):
@@ -197,12 +201,17 @@ def each(pool, seed=0):
     }
 
 
-def begun(pool, config, sizes=TOY_SIZES, steps=5):
-    """Return each stream as a function of its seed and the state to resume, and its identity."""
-    normalizer = Normalizer(3, 1, 10.0, 12).fit(pool.trajectories)
-    other, hyper = (dataclasses.replace(c, steps=steps) for c in (GENERATOR_CONFIG, HYPER_CONFIG))
+def toy_model(pool):
+    """A frozen Prompt-DT of the toy family that knows the statistics of ``pool``."""
     frozen = build_model(find("toy"))
     frozen.normalizer.fit(pool.trajectories)
+    return frozen
+
+
+def begun(pool, config, sizes=TOY_SIZES, steps=5):
+    """Return each stream as a function of its seed and the state to resume, and its identity."""
+    other, hyper = (dataclasses.replace(c, steps=steps) for c in (GENERATOR_CONFIG, HYPER_CONFIG))
+    frozen = toy_model(pool)
     streams = {
         "model": (
             lambda seed, state=None: pretrain(pool, config, sizes, seed, state),
@@ -216,9 +225,9 @@ def begun(pool, config, sizes=TOY_SIZES, steps=5):
     for kind, size in GENERATORS.items():
         streams[kind] = (
             lambda seed, state=None, kind=kind, size=size: pretrain_generator(
-                kind, pool, normalizer, other, size, seed, state
+                kind, pool, frozen, other, size, seed, state
             ),
-            lambda seed, size=size: identity(pool, other, size, seed, normalizer),
+            lambda seed, size=size: identity(pool, other, size, seed, model=frozen),
         )
     return streams
 
@@ -256,9 +265,8 @@ def test_interleaving_changes_nothing(real_pool, name):
 @pytest.mark.parametrize("kind", ["diffuser", "vae"])
 def test_pretraining_a_generator_lowers_its_loss(real_pool, kind):
     """A GAN's loss says nothing: its critic learns as well. What it learns: test_generators.py."""
-    normalizer = Normalizer(3, 1, 10.0, 12).fit(real_pool.trajectories)
-    config = dataclasses.replace(GENERATOR_CONFIG, steps=300, batch_size=64)
-    steps = pretrain_generator(kind, real_pool, normalizer, config, GENERATORS[kind], 0)
+    config = dataclasses.replace(GENERATOR_CONFIG, steps=300, batch_size=64, guided_share=0)
+    steps = pretrain_generator(kind, real_pool, toy_model(real_pool), config, GENERATORS[kind], 0)
     losses, generators = zip(*((step.loss, step.generator) for step in steps), strict=True)
     assert np.mean(losses[-30:]) < 0.75 * np.mean(losses[:30])
     assert generators[-1].config == GENERATORS[kind]

@@ -6,7 +6,7 @@ from types import SimpleNamespace
 import pytest
 import torch
 
-from workbench.pretraining import resumable as training
+from workbench.pretraining import resumable
 from workbench.pretraining.resumable import Checkpoint, TrainingState
 
 MADE_FROM = {"family": "toy", "seed": 0, "settings": {"lr": 0.1, "names": ["a"]}}
@@ -24,7 +24,12 @@ def state(step):
 
 def steps(n, asked):
     for i in range(1, n + 1):
-        yield SimpleNamespace(step=i, loss=1 / i, state=lambda i=i: asked.append(i) or state(i))
+        yield SimpleNamespace(
+            step=i,
+            loss=1 / i,
+            measured={"loss_dt": float(i)} if i > 2 else {},
+            state=lambda i=i: asked.append(i) or state(i),
+        )
 
 
 def test_a_state_comes_back_exactly(tmp_path):
@@ -40,10 +45,20 @@ def test_a_state_comes_back_exactly(tmp_path):
         assert got.state.tensors[name].dtype == tensor.dtype
 
 
+def test_what_was_measured_is_kept_and_averaged_in_bins(tmp_path, monkeypatch):
+    monkeypatch.setattr(resumable, "BIN", 4)
+    list(Checkpoint(tmp_path, MADE_FROM).keep(steps(5, []), 99, every=0))
+    resumed = Checkpoint(tmp_path, MADE_FROM)
+    assert resumed.measured == {"loss_dt": [(3, 3.0), (4, 4.0), (5, 5.0)]}
+    later = (step for step in steps(8, []) if step.step > 5)
+    list(resumed.keep(later, 99, every=0))
+    assert resumed.history() == {"loss_dt": [(4, 3.5), (8, 6.5)]}
+
+
 def test_states_are_asked_for_now_and_then_only(tmp_path, monkeypatch):
     """Copying and writing every step would slow a training down."""
     clock = iter(range(1000))  # a second for each look at it
-    monkeypatch.setattr(training.time, "perf_counter", lambda: float(next(clock)))
+    monkeypatch.setattr(resumable.time, "perf_counter", lambda: float(next(clock)))
     asked = []
     passed = list(Checkpoint(tmp_path, MADE_FROM).keep(steps(20, asked), 20, every=5))
     assert [s.step for s in passed] == list(range(1, 21))
@@ -80,7 +95,7 @@ def test_a_kill_while_writing_leaves_the_file_before(tmp_path, monkeypatch):
         path.write_bytes(b"half")
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(training, "save_file", half)
+    monkeypatch.setattr(resumable, "save_file", half)
     again = Checkpoint(tmp_path, MADE_FROM)
     with pytest.raises(KeyboardInterrupt):
         list(again.keep(steps(3, []), 9, every=0))
@@ -93,7 +108,7 @@ def test_a_damaged_file_says_what_to_do(tmp_path, damage):
     list(kept.keep(steps(2, []), 9, every=0))
     data = kept.path.read_bytes()
     if damage == "foreign":
-        training.save_file({"x": torch.zeros(1)}, kept.path)
+        resumable.save_file({"x": torch.zeros(1)}, kept.path)
     else:
         kept.path.write_bytes(data[: len(data) // 2 if damage == "truncated" else 0])
     with pytest.raises(ValueError, match=r"no checkpoint of a training.*Delete it"):

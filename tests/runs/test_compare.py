@@ -22,7 +22,7 @@ from workbench.runs.compare import (
     without_preview,
 )
 from workbench.runs.store import RunStore
-from workbench.shipped import full_data as full
+from workbench.shipped import full_data
 from workbench.tuning.loop import TuneStep, run
 from workbench.tuning.spec import RunSpec
 
@@ -159,7 +159,7 @@ def test_stored_runs_are_one_row_a_tuning_with_the_means_of_its_evaluations(item
 
 @pytest.mark.parametrize("name", [n for n in METHODS if n != "prompt-dt"])
 def test_any_method_is_compared(shipped, store, name, tmp_path, monkeypatch):
-    monkeypatch.setattr(full, "FOLDER", tmp_path / "full")
+    monkeypatch.setattr(full_data, "FOLDER", tmp_path / "full")
     settings = {"batch_size": 4} if hasattr(METHODS[name](), "batch_size") else {}
     spec = RunSpec("toy", 5, method=name, settings=settings, updates=2, eval_every=1, episodes=2)
     items = list(compare(spec, store))

@@ -11,8 +11,8 @@ import torch
 from workbench.data.rollout import evaluate
 from workbench.methods import METHODS
 from workbench.runs.store import FORMAT, RunStore, nested
-from workbench.shipped import full_data as full
-from workbench.shipped.files import ROOT
+from workbench.shipped import full_data
+from workbench.shipped.assets import ROOT
 from workbench.tuning.loop import run
 from workbench.tuning.spec import RunSpec, acting_model
 
@@ -166,7 +166,7 @@ def test_shipped_runs_are_read_whatever_their_form():
 def test_a_run_of_any_method_acts_as_it_did_when_it_is_read_back(
     store, shipped, toy, name, tmp_path, monkeypatch
 ):
-    monkeypatch.setattr(full, "FOLDER", tmp_path / "full")
+    monkeypatch.setattr(full_data, "FOLDER", tmp_path / "full")
     settings = SETTINGS if hasattr(METHODS[name](), "batch_size") else {}
     spec = RunSpec("toy", 5, method=name, settings=settings, updates=2, eval_every=1, episodes=3)
     written = list(store.record(spec, run(spec)))

@@ -17,7 +17,7 @@ import torch
 
 from workbench.runs.run_table import rows
 from workbench.runs.store import RunStore
-from workbench.shipped import files as assets
+from workbench.shipped import assets
 from workbench.tuning.loop import run
 from workbench.tuning.spec import RunSpec
 

@@ -11,8 +11,8 @@ import pytest
 from tests import test_all_tasks as rules
 from workbench.data.behaviour import BehaviourConfig, collect, train_behaviour
 from workbench.tasks import FAMILIES
-from workbench.viewing.scene import appearance as views
 from workbench.viewing.scene import geometry
+from workbench.viewing.scene.appearance import goal_words
 
 GUIDE = Path(__file__).parents[2] / "docs" / "adding_a_family.md"
 
@@ -69,5 +69,5 @@ def test_the_example_learns_is_collected_and_is_shown(family):
     poses = geometry.poses(task, first.states)
     assert poses.shape[0] == len(first)
     assert np.isfinite(poses).all()
-    assert views.goal_words(task)
+    assert goal_words(task)
     assert any(geom["visible"] for geom in geometry.scene(task)["geoms"])

@@ -9,7 +9,7 @@ import torch
 from workbench.data.rollout import half_width
 from workbench.data.trajectory import returns_to_go
 from workbench.tasks import find
-from workbench.teaching import toy_diffusion as toy
+from workbench.teaching import toy_diffusion
 from workbench.teaching.exercises import EXERCISES, G_DM, G_DT, MYSTERY, check
 
 every_exercise = pytest.mark.parametrize("name", EXERCISES)
@@ -44,8 +44,8 @@ def middle(values):
 
 
 def commits():
-    _, data, chain = toy.example()
-    return 20 - int((toy.to_data(chain.x0_hat, data) < 0.2).nonzero()[0])
+    _, data, chain = toy_diffusion.example()
+    return 20 - int((toy_diffusion.to_data(chain.x0_hat, data) < 0.2).nonzero()[0])
 
 
 RIGHT = {

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from workbench.shipped import files as assets
+from workbench.shipped import assets
 from workbench.tasks import find
 from workbench.teaching.figures import bars, bootstrap, episodes, lines, prompt_map, steering, tent
 from workbench.teaching.toy_figures import Cloud, arrows, clouds, descents, gradients_by_hand

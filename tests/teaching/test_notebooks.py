@@ -11,8 +11,8 @@ import pytest
 from tests import browser
 from workbench.paper import ablation
 from workbench.paper.claims import CLAIMS
-from workbench.runs import run_table as results
-from workbench.shipped import files as assets
+from workbench.runs import run_table
+from workbench.shipped import assets
 from workbench.teaching import execution
 from workbench.teaching.exercises import EXERCISES
 
@@ -201,8 +201,8 @@ def ablated(specs):
     """Return a table of runs as a sweep leaves it, with returns that only λ and the task tell."""
     rows = []
     for spec in specs:
-        row = dict.fromkeys(results.COLUMNS) | {
-            name: getattr(spec, name) for name in results.FIELDS
+        row = dict.fromkeys(run_table.COLUMNS) | {
+            name: getattr(spec, name) for name in run_table.FIELDS
         }
         value = 3.0 * spec.settings["lam"] - spec.task - spec.seed
         row |= {"run": spec.id, "settings": json.dumps(spec.settings), "label": "Prompt Diffuser"}
@@ -224,7 +224,7 @@ def test_the_lesson_reads_an_ablation_in_part_and_whole(n_seeds, qualities, said
     folder = without_results(tmp_path / "assets")
     specs = ablation.specs([ablation.Grid("cheetah-vel", qualities=qualities)])
     kept = ablated([spec for spec in specs if spec.seed < n_seeds])
-    results.save_results(folder / "results" / "ablation.parquet", kept)
+    run_table.save_results(folder / "results" / "ablation.parquet", kept)
     notebook = read(FOLDER / "5_ablation.ipynb")
     own = next(i for i, c in enumerate(notebook.cells) if c.source.startswith("## 5. "))
     notebook.cells = notebook.cells[:own]

@@ -16,24 +16,22 @@ import plotly.graph_objects as go  # noqa: E402
 from plotly.offline import get_plotlyjs  # noqa: E402
 
 from workbench.runs.store import RunStore  # noqa: E402
-from workbench.shipped import files as assets  # noqa: E402
+from workbench.shipped import assets  # noqa: E402
 from workbench.tasks import find  # noqa: E402
-from workbench.teaching import live_panels as widgets_live  # noqa: E402
-from workbench.teaching import notebook as charts  # noqa: E402
-from workbench.teaching import panels as widgets  # noqa: E402
-from workbench.viewing.player import component as player  # noqa: E402
+from workbench.teaching import live_panels, notebook, panels  # noqa: E402
+from workbench.viewing.player import component  # noqa: E402
 
 
-def panels():
+def every_panel():
     """Return every panel, made as a notebook makes it."""
     return [
-        widgets.TaskPicker(),
-        widgets.Demonstrations(),
-        widgets.Explorer(lambda n: go.Figure(), n=ipywidgets.IntSlider(tooltip="A number.")),
-        widgets.Scrubber(lambda k: go.Figure(), 4),
-        widgets.Replay(widgets.recorded()),
-        widgets_live.Prompted(),
-        widgets_live.Tuning(),
+        panels.TaskPicker(),
+        panels.Demonstrations(),
+        panels.Explorer(lambda n: go.Figure(), n=ipywidgets.IntSlider(tooltip="A number.")),
+        panels.Scrubber(lambda k: go.Figure(), 4),
+        panels.Replay(panels.recorded_run()),
+        live_panels.Prompted(),
+        live_panels.Tuning(),
     ]
 
 
@@ -47,26 +45,26 @@ def controls(widget):
 
 
 def test_every_control_says_what_it_does():
-    found = [control for panel in panels() for control in controls(panel)]
+    found = [control for panel in every_panel() for control in controls(panel)]
     assert len(found) > 15
     assert [c for c in found if not (c.tooltip and c.tooltip.endswith("."))] == []
 
 
 def test_all_figures_share_one_packed_plotly():
-    a, b = charts.Charts(go.Figure()), charts.Charts(go.Figure(), go.Figure())
+    a, b = notebook.Charts(go.Figure()), notebook.Charts(go.Figure(), go.Figure())
     assert a.library == b.library
-    packed = charts._library().packed
+    packed = notebook._library().packed
     assert len(packed) < 2_000_000
     assert gzip.decompress(packed).decode() == get_plotlyjs()
 
 
 def test_panels_need_nothing_of_the_program_that_shows_them():
     """What runs in JupyterLab runs in VS Code: no other module, no address, nothing of either."""
-    drawing = (Path(charts.__file__).parent / "charts.js").read_text()
-    for code in (drawing, player.source()[0]):
+    drawing = (Path(notebook.__file__).parent / "charts.js").read_text()
+    for code in (drawing, component.source()[0]):
         assert not re.search(r"^import |\bfetch\(|XMLHttpRequest|require\(|https?:", code, re.M)
         assert "jupyterlab" not in code.lower()
-    ours = [w for panel in panels() for w in below(panel) if not ipywidgets_own(w)]
+    ours = [w for panel in every_panel() for w in below(panel) if not ipywidgets_own(w)]
     assert len(ours) > 5
     assert all(isinstance(w, anywidget.AnyWidget) for w in ours)
 
@@ -85,14 +83,14 @@ def ipywidgets_own(widget):
 
 
 def test_charts_show_other_figures_in_place():
-    shown = charts.Charts(go.Figure())
+    shown = notebook.Charts(go.Figure())
     shown.show(go.Figure(go.Scatter(x=[1.0], y=[2.0])), go.Figure())
     assert [len(figure["data"]) for figure in shown.figures] == [1, 0]
-    assert "http" not in charts.Charts._esm
+    assert "http" not in notebook.Charts._esm
 
 
 def test_a_picker_fills_its_tasks_and_tells_once():
-    picker, told = widgets.TaskPicker("cheetah-vel", 2, "expert"), []
+    picker, told = panels.TaskPicker("cheetah-vel", 2, "expert"), []
     picker.on_change(lambda: told.append((str(picker.task), picker.quality)))
     assert (picker.task.index, picker.quality) == (2, "expert")
     picker._robot.value = "ant-dir"
@@ -107,11 +105,11 @@ def test_a_picker_fills_its_tasks_and_tells_once():
 )
 def test_a_picker_refuses_what_there_is_not(arguments, message):
     with pytest.raises(ValueError, match=message):
-        widgets.TaskPicker(*arguments)
+        panels.TaskPicker(*arguments)
 
 
 def test_demonstrations_follow_the_picker():
-    panel = widgets.Demonstrations("cheetah-vel", 7)
+    panel = panels.Demonstrations("cheetah-vel", 7)
     labels = [c["label"] for c in panel._player.payload["columns"]]
     assert labels == ["expert run", "medium run"]
     before = panel._charts.figures
@@ -128,7 +126,7 @@ def test_an_explorer_draws_the_values_of_its_controls():
         seen.append((a, b))
         return go.Figure()
 
-    panel = widgets.Explorer(draw, a=ipywidgets.IntSlider(3), b=ipywidgets.Checkbox(True))
+    panel = panels.Explorer(draw, a=ipywidgets.IntSlider(3), b=ipywidgets.Checkbox(True))
     panel.controls["a"].value = 5
     panel.controls["b"].value = False
     assert seen == [(3, True), (5, True), (5, False)]
@@ -141,7 +139,7 @@ def test_a_scrubber_counts_diffusion_steps_down():
         seen.append(k)
         return go.Figure()
 
-    panel = widgets.Scrubber(draw, 6)
+    panel = panels.Scrubber(draw, 6)
     assert panel.slider.label == "k = 6"
     panel.slider.index = 6  # what the play button moves
     panel.slider.value = 4
@@ -149,7 +147,7 @@ def test_a_scrubber_counts_diffusion_steps_down():
 
 
 def test_a_replay_has_both_robots_and_the_curves():
-    panel = widgets.Replay(widgets.recorded())
+    panel = panels.Replay(panels.recorded_run())
     shown, drawn = panel.children
     assert [c["label"] for c in shown.payload["columns"]] == ["untuned prompt", "generated prompt"]
     assert len(drawn.figures) == 3
@@ -158,11 +156,11 @@ def test_a_replay_has_both_robots_and_the_curves():
 def test_a_missing_recording_says_how_to_make_it(monkeypatch, tmp_path):
     monkeypatch.setattr(assets, "ROOT", tmp_path)
     with pytest.raises(ValueError, match="python -m workbench record cheetah-vel"):
-        widgets.recorded()
+        panels.recorded_run()
 
 
 def test_two_prompts_are_run_and_shown():
-    panel = widgets_live.Prompted("cheetah-vel", 7)
+    panel = live_panels.Prompted("cheetah-vel", 7)
     panel.kind.value = "none"
     panel.begin().join(120)
     assert panel.job.error is None
@@ -173,7 +171,7 @@ def test_two_prompts_are_run_and_shown():
 
 
 def test_before_a_tuning_it_shows_the_recorded_run_of_what_is_chosen(tmp_path):
-    panel = widgets_live.Tuning(store=RunStore(tmp_path))
+    panel = live_panels.Tuning(store=RunStore(tmp_path))
     before = panel.charts.figures
     robot, _, quality = panel.picker.children
     robot.value = "ant-dir"
@@ -186,7 +184,7 @@ def test_before_a_tuning_it_shows_the_recorded_run_of_what_is_chosen(tmp_path):
 
 
 def test_a_panel_tunes_and_draws_what_comes(tmp_path):
-    panel = widgets_live.Tuning(updates=10, episodes=2, store=RunStore(tmp_path))
+    panel = live_panels.Tuning(updates=10, episodes=2, store=RunStore(tmp_path))
     assert "Recorded run" in panel.status.value
     panel.lam.value, panel.projection.value = 3.0, "vector"
     assert panel.spec.settings == {"lam": 3.0, "projection": "vector"}
@@ -204,7 +202,7 @@ def test_a_panel_tunes_and_draws_what_comes(tmp_path):
 
 
 def test_a_tuning_can_be_stopped(tmp_path):
-    panel = widgets_live.Tuning(updates=300, episodes=1, store=RunStore(tmp_path))
+    panel = live_panels.Tuning(updates=300, episodes=1, store=RunStore(tmp_path))
     watch = panel.begin()
     deadline = time.monotonic() + 60
     while not panel.comparison.steps and time.monotonic() < deadline:
@@ -222,8 +220,8 @@ def test_a_failing_tuning_says_why(tmp_path, monkeypatch):
         yield
 
     assert inspect.isgeneratorfunction(broken)
-    monkeypatch.setattr(widgets_live, "compare", broken)
-    panel = widgets_live.Tuning(store=RunStore(tmp_path))
+    monkeypatch.setattr(live_panels, "compare", broken)
+    panel = live_panels.Tuning(store=RunStore(tmp_path))
     panel.begin().join(30)
     assert "It ended early:</b> no such thing" in panel.status.value
     assert not panel.tune.disabled

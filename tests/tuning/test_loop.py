@@ -12,7 +12,7 @@ import torch
 from tests.conftest import TOY_DIFFUSER, record
 from workbench.data.trajectory_files import save_trajectories
 from workbench.methods import METHODS
-from workbench.shipped import files as assets
+from workbench.shipped import assets
 from workbench.shipped.networks import load_diffuser, load_model
 from workbench.tuning.loop import run, tune
 from workbench.tuning.spec import RunSpec, acting_model
@@ -117,7 +117,10 @@ def test_the_canonical_form_is_plain_json_with_every_setting(shipped):
     plain = spec.canonical
     assert json.loads(json.dumps(plain)) == plain
     named = {f.name for f in dataclasses.fields(METHODS["prompt-diffuser"])}
-    assert plain["settings"].keys() == named - {"diffuser", "config"}
+    since = {"dm_data", "lr_half", "average", "training_temperature"}
+    assert plain["settings"].keys() == named - {"diffuser", "config"} - since
+    other = RunSpec("toy", 5, settings={"average": 0.9, "dm_data": "few-shot"}).canonical
+    assert other["settings"].keys() & since == {"average"}, "named where it is not the default"
     assert plain["settings"]["lam"] == 2.0
     assert plain["settings"]["energy"] == METHODS["prompt-diffuser"]().energy
     assert {n: len(h) for n, h in plain["assets"].items()} == {
@@ -166,7 +169,7 @@ def test_the_command_reproduces_the_run(shipped, monkeypatch, spec):
         got.append(RunSpec(*args, **fields))
         raise Caught
 
-    monkeypatch.setattr(main.evaluate, "RunSpec", catch)
+    monkeypatch.setattr("workbench.commands.evaluate.RunSpec", catch)
     words = wanted.command.split()
     assert words[:3] == ["python", "-m", "workbench"]
     monkeypatch.setattr(sys, "argv", ["workbench", *words[3:]])

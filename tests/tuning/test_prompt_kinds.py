@@ -8,7 +8,7 @@ from tests.conftest import record
 from workbench.data.rollout import evaluate
 from workbench.data.trajectory_files import save_trajectories
 from workbench.networks.prompt_dt import PromptedPolicy
-from workbench.shipped import files as assets
+from workbench.shipped import assets
 from workbench.tuning.loop import EVALUATION_SEED
 from workbench.tuning.prompt_kinds import PROMPTS, compare_prompts, draw
 

@@ -10,11 +10,10 @@ import pytest
 
 import workbench
 from workbench.methods import METHODS
+from workbench.runs import run_table
 from workbench.runs.compare import compare
-from workbench.runs.run_table import key
-from workbench.runs.run_table import shipped as shipped_rows
 from workbench.runs.store import RunStore
-from workbench.shipped import files as assets
+from workbench.shipped import assets
 from workbench.shipped.networks import load_model, load_network
 from workbench.tasks import find
 from workbench.tuning.loop import run
@@ -30,12 +29,12 @@ SHORT = {"updates": 2, "eval_every": 0, "episodes": 1, "settings": {"batch_size"
 def test_every_shipped_row_has_the_id_of_its_spec():
     """Byte for byte the canonical form of today, of whatever files are on this machine."""
     whole = 0
-    for run_id, text in shipped_rows()[["run", "spec"]].itertuples(index=False):
+    for run_id, text in run_table.shipped()[["run", "spec"]].itertuples(index=False):
         canonical = json.loads(text)
         assert id_of(canonical) == run_id
         spec = RunSpec(**{n: v for n, v in canonical.items() if n != "assets"})
         now = spec.canonical
-        assert key(now) == key(canonical)
+        assert run_table.key(now) == run_table.key(canonical)
         if all(now["assets"].values()):  # else it read files that do not ship
             assert now["assets"] == canonical["assets"], run_id
             assert spec.id == run_id

@@ -10,10 +10,10 @@ import pytest
 from workbench.commands import assets as verbs
 from workbench.data.qualities import QUALITIES
 from workbench.runs.store import RunStore
-from workbench.shipped import files as assets
+from workbench.shipped import assets
 from workbench.tasks import FAMILIES
 from workbench.tuning.loop import run
-from workbench.tuning.presets import RECORDED
+from workbench.tuning.presets import SHIPPED_SPECS
 from workbench.tuning.spec import RunSpec
 from workbench.upkeep import doctor, making
 from workbench.upkeep.doctor import Finding
@@ -317,7 +317,7 @@ def test_a_family_says_what_it_has_and_how_to_make_the_rest(entered, toy, tmp_pa
 
 def test_recorded_runs_of_other_assets_do_not_count(entered, toy, tmp_path, monkeypatch):
     spec = RunSpec("toy", 5, updates=1, episodes=1)
-    monkeypatch.setitem(RECORDED, "toy", (spec,))
+    monkeypatch.setitem(SHIPPED_SPECS, "toy", (spec,))
 
     def said():
         found = by_name(doctor.made(toy, tmp_path))["recorded runs"]

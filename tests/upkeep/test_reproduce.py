@@ -20,8 +20,8 @@ from workbench.data.behaviour import BehaviourPolicy
 from workbench.data.qualities import QUALITIES
 from workbench.pretraining.resumable import Checkpoint
 from workbench.runs.store import RunStore
-from workbench.shipped import files as assets
-from workbench.tuning.presets import RECORDED
+from workbench.shipped import assets
+from workbench.tuning.presets import SHIPPED_SPECS
 from workbench.tuning.spec import RunSpec
 from workbench.upkeep import making, recipes
 from workbench.upkeep.recipes import NETWORKS, OPTIONAL, READERS, VERBS, flag, recipe, steps_of
@@ -51,7 +51,7 @@ def step_of(words):
 def place(shipped, tmp_path, monkeypatch):
     """Toy assets as their commands made them, and a folder to work in."""
     spec = RunSpec("toy", 5, updates=1, episodes=1)
-    monkeypatch.setitem(RECORDED, "toy", (spec,))
+    monkeypatch.setitem(SHIPPED_SPECS, "toy", (spec,))
     monkeypatch.setattr(assets, "commit", lambda: "0" * 12)
     here = Place(tmp_path / "work", assets.ROOT)
     here.work.mkdir()
@@ -138,7 +138,7 @@ def test_a_recipe_is_what_the_manifest_records(place, toy):
     for verb in STEPS:
         made = recipe(toy, verb, entries)
         assert made.commands == (tuple(shlex.split(COMMANDS[verb])),)
-        assert made.recorded == (verb != "collect")
+        assert made.from_manifest == (verb != "collect")
     listed = [n for verb in STEPS for n in recipe(toy, verb, entries).files]
     assert sorted(listed) == sorted(entries), "every file belongs to one step"
 
@@ -146,7 +146,7 @@ def test_a_recipe_is_what_the_manifest_records(place, toy):
 def test_without_a_record_a_recipe_is_the_verbs_default(toy):
     for verb in VERBS:
         made = recipe(toy, verb, {})
-        assert (made.recorded, made.measured) == (False, False)
+        assert (made.from_manifest, made.timed) == (False, False)
         want = "pretrain toy --prompt-length 0" if verb == "mt-orl" else f"{verb} toy"
         assert made.commands == (tuple(want.split()),)
         assert 0 < made.seconds < 3600
@@ -178,7 +178,7 @@ def test_a_command_that_is_not_the_steps_own_is_refused(place, toy, said):
 def test_time_is_the_recorded_one_or_a_rough_one_of_the_flags(place, toy):
     entries = assets.manifest()
     assert recipe(toy, "behaviour", entries).seconds == 9.5
-    assert recipe(toy, "behaviour", entries).measured
+    assert recipe(toy, "behaviour", entries).timed
     model = entries["toy/prompt-dt.safetensors"]
     assert recipe(toy, "pretrain", entries).seconds == model["measured"]["seconds"]
     model["measured"] = {"seconds_on_a_shared_core": 2247}
@@ -187,7 +187,7 @@ def test_time_is_the_recorded_one_or_a_rough_one_of_the_flags(place, toy):
     short = recipe(toy, "pretrain", entries)
     model["command"] = HOW + "pretrain toy --steps=3000"
     long = recipe(toy, "pretrain", entries)
-    assert not long.measured
+    assert not long.timed
     assert long.seconds - short.seconds == pytest.approx(2997 * recipes.ROUGH["pretrain"])
 
 

@@ -1,12 +1,15 @@
-"""The page of the ablation: λ × projection as a map, as curves, and as a sweep that fills them."""
+"""The page Ablate: λ × projection as a map, as curves, and as a sweep that fills them.
+
+Its numbers are ``paper/ablation.assemble`` of all runs that there are: those that ship as tables
+(``assets/results``) and the reader's own.
+"""
 
 from __future__ import annotations
 
 import pandas as pd
 import streamlit as st
 
-from workbench.app import ablate_lengths as lengths
-from workbench.app import sweeps
+from workbench.app import ablate_lengths, sweeps
 from workbench.app.charts import chart, offer_figures, offer_table
 from workbench.app.families import choose_family, first, with_models
 from workbench.app.known_runs import YOURS, Known, known_runs, show_runs
@@ -21,8 +24,14 @@ from workbench.tasks import Family
 from workbench.tasks.splits import evaluated_tasks
 from workbench.tuning.presets import LAMBDAS
 from workbench.tuning.spec import RunSpec
-from workbench.viewing.figures import ablation as figures_ablation
-from workbench.viewing.figures.ablation import PROJECTIONS
+from workbench.viewing.figures.ablation import (
+    PROJECTIONS,
+    conflicts,
+    curves,
+    gains,
+    heat_map,
+    helps,
+)
 
 SWEEP = "ablation"
 
@@ -59,7 +68,7 @@ def prepare() -> None:
 
 
 def _offers() -> Offers:
-    """Return what the addresses of the page may say."""
+    """Return the values that an address of the page may have."""
     labels = with_models()
     family = labels.get(st.query_params.get("ablate-robot", ""), first())
     lams = [f"{lam:g}" for lam in LAMBDAS]
@@ -199,7 +208,7 @@ def _live(grid: Grid, runs_page, was_active: bool) -> None:
     _map_and_cell(grid, table, known, runs_page)
     paint_first("ablate", 2.5)
     _curves(table)
-    lengths.show(grid.family, grid.qualities[0], known)
+    ablate_lengths.show(grid.family, grid.qualities[0], known)
 
 
 @st.cache_resource(max_entries=16, show_spinner=False)
@@ -214,7 +223,7 @@ def _map_and_cell(grid: Grid, table: pd.DataFrame, known: Known, runs_page) -> N
         picked = _choose_cell(grid)
     with left:
         st.markdown("**Interquartile mean of returns** over tasks and seeds, with 95 % intervals")
-        figure = figures_ablation.heat_map(table, picked)
+        figure = heat_map(table, picked)
         words = "Interquartile mean of returns, a row per projection, a column per weight λ."
         chart(figure, "ablate-map", words, "ablation-map", on_select=_take_click)
         there = known.runs.find(ablation.specs([grid]))["where"]
@@ -301,28 +310,28 @@ def _curves(table: pd.DataFrame) -> None:
     charts = (
         (
             "curves",
-            figures_ablation.curves,
+            curves,
             "iqm",
             "Interquartile mean of returns over λ, a line and a band per projection.",
             "Bands are 95 % intervals over seeds. Higher is better.",
         ),
         (
             "conflicts",
-            figures_ablation.conflicts,
+            conflicts,
             "conflict_share",
             "Share of updates in which the two gradients conflict, over λ.",
             "Where they do not conflict the projection changes nothing.",
         ),
         (
             "helps",
-            figures_ablation.helps,
+            helps,
             "helps",
             "Probability that a run with projection beats the plain sum, over λ.",
             "Above one half the projection helps. Bars are 95 % intervals over seeds.",
         ),
         (
             "gains",
-            figures_ablation.gains,
+            gains,
             "gain",
             "Mean return above the plain sum, paired by seed and task, over λ.",
             "The mean of paired differences: same seed, same task. 0: no difference.",
@@ -341,5 +350,5 @@ def _curves(table: pd.DataFrame) -> None:
             "both run at one λ."
         )
     with st.expander("Take the figures and numbers along", icon=":material/download:"):
-        offer_figures({"map": figures_ablation.heat_map(table), **drawn}, "ablation", "ablate-html")
+        offer_figures({"map": heat_map(table), **drawn}, "ablation", "ablate-html")
         offer_table(table, "ablation", "ablate-csv")

@@ -9,7 +9,7 @@ from workbench.app.charts import chart, offer_figures, offer_table
 from workbench.app.known_runs import Known
 from workbench.paper import lengths
 from workbench.tasks import find
-from workbench.viewing.figures import lengths as figures_lengths
+from workbench.viewing.figures.lengths import over_length
 
 _WORDS = {
     "N": "Diffusion steps between noise and prompt. The networks that ship have N = 20; a chain "
@@ -43,7 +43,7 @@ def show(family: str, quality: str, known: Known) -> None:
         return
     figures = {}
     for place, axis in zip(st.columns(2, gap="large"), _WORDS, strict=True):
-        figures[axis] = figures_lengths.over_length(table, axis, quality)
+        figures[axis] = over_length(table, axis, quality)
         words = f"Interquartile mean of returns over {axis}, with 95 % intervals."
         with place:
             chart(figures[axis], f"lengths-{axis}", words, f"lengths-{axis.strip('*')}")

@@ -1,4 +1,4 @@
-"""What stands in a column: the steps of a run, wherever they come from."""
+"""What stands in a column of Explore: the steps of a run, wherever they come from."""
 
 from __future__ import annotations
 
@@ -8,19 +8,16 @@ from typing import Any, Literal
 
 import streamlit as st
 
-from workbench.app.jobs import QUEUE
+from workbench.app import jobs
 from workbench.data.trajectory import Trajectory
 from workbench.networks.prompt_dt import PromptDT
 from workbench.runs.compare import preview, without_preview
 from workbench.runs.jobs import Entry
 from workbench.runs.store import RunStore
-from workbench.shipped import files as assets
+from workbench.shipped import assets
 from workbench.tuning.loop import TuneStep
 from workbench.tuning.spec import RunSpec, acting_model
-from workbench.viewing.player import from_runs as replay
-
-SHIPPED = RunStore(assets.ROOT / "runs")
-OWN = RunStore("runs")
+from workbench.viewing.player import from_runs
 
 Origin = Literal["job", "own", "recorded", "preview", "nothing"]
 
@@ -67,18 +64,18 @@ class Column:
 
     @property
     def content(self) -> tuple[Any, ...]:
-        """What tells what the player draws of it from anything else, for caches."""
+        """A key for caches: it changes when the player would draw something else."""
         moments = sum(1 for step in self.steps if step.snapshot or step.trace)
         return (self.spec.id, self.name, self.label, moments, self.newest is None)
 
 
 def column_of(name: str, label: str, colour: str, spec: RunSpec) -> Column:
     """Return a column with the best that is known of its run: its job, the stores, a preview."""
-    entry = QUEUE.find(spec.id)
+    entry = jobs.QUEUE.find(spec.id)
     fixed = {"name": name, "label": label, "colour": colour, "spec": spec, "entry": entry}
     if entry is not None and (items := entry.items):
         return Column(steps=without_preview(items), origin="job", **fixed)
-    for store, origin in ((OWN, "own"), (SHIPPED, "recorded")):
+    for store, origin in ((jobs.OWN, "own"), (jobs.SHIPPED, "recorded")):
         if spec.id in store and (steps := _stored(store, spec)):
             return Column(steps=steps, origin=origin, **fixed)
     try:
@@ -93,7 +90,7 @@ def untuned_of(columns: list[Column]) -> TuneStep | None:
     if len(specs) != 1 or any(column.spec.id in specs for column in columns):
         return None
     ((run_id, spec),) = specs.items()
-    stores = [store for store in (OWN, SHIPPED) if run_id in store]
+    stores = [store for store in (jobs.OWN, jobs.SHIPPED) if run_id in store]
     steps = _stored(stores[0], spec) if stores else None
     return steps[0] if steps else None
 
@@ -110,10 +107,10 @@ def payload_of(columns: list[Column], model: PromptDT) -> dict[str, Any] | None:
 def _payload(key: tuple, _columns: list[Column], _model: PromptDT) -> dict[str, Any]:
     task = _columns[0].spec.resolved_task
     shown = [
-        replay.Shown(c.name, c.label, c.colour, c.steps, _demos(c.spec), key=c.spec.id)
+        from_runs.Shown(c.name, c.label, c.colour, c.steps, _demos(c.spec), key=c.spec.id)
         for c in _columns
     ]
-    return replay.payload_of(shown, task, _model, autoplay=True)
+    return from_runs.payload_of(shown, task, _model, autoplay=True)
 
 
 def _demos(spec: RunSpec) -> tuple[Trajectory, ...]:

@@ -1,4 +1,8 @@
-"""The page of the tables: what was published and what we measured, side by side."""
+"""The page Compare: the paper's tables, what was published and what we measured side by side.
+
+A table and one of its cells are here; how its rows rank is in ``compare_rankings.py``, the claims
+are in ``compare_claims.py``.
+"""
 
 from __future__ import annotations
 
@@ -7,19 +11,17 @@ from dataclasses import dataclass
 import pandas as pd
 import streamlit as st
 
-from workbench.app import compare_claims as claims
-from workbench.app.charts import chart, offer_figures, offer_table
+from workbench.app import compare_claims
+from workbench.app.compare_rankings import VIEWS, show_rankings
 from workbench.app.families import labelled
 from workbench.app.known_runs import YOURS, Known, known_runs, show_runs
 from workbench.app.links import Offers, broken_choices, runs_params, show_broken
 from workbench.app.page import guarded, paint_first, styled
 from workbench.data.qualities import QUALITIES
-from workbench.paper import rankings as standings
-from workbench.paper.claims import CLAIMS as EVERY_CLAIM
+from workbench.paper.claims import CLAIMS
 from workbench.paper.measured import ALL, CAUTION, assemble
+from workbench.paper.rankings import columns_of
 from workbench.paper.tables import TABLES, Cells, cells, runs_of
-from workbench.viewing.figures import tables as figures_tables
-from workbench.viewing.figures.tables import levels_of
 
 NAMES = {
     "1": ("Table 1", "every method on four robots"),
@@ -28,14 +30,8 @@ NAMES = {
     "guidance": ("Guidance", "which losses, which projection"),
     "claims": ("Claims", "one by one: does it hold here?"),
 }
-"""Of a table, and of what follows from them: its name for readers and links, what it shows."""
-CLAIMS = "claims"
-VIEWS = ("Intervals", "Performance profiles", "Probability of improvement")
-_FIRST = (
-    "Prompt-DT, expert prompt", "Soft Prompt", "Prompt-Tuning DT", "Prompt Diffuser",
-    "Prompt Diffuser, informed", "Prompt-DT-FT",
-)  # fmt: skip
-_MANY = 8
+"""Table, or what follows from all of them → its name for readers and links, and what it shows."""
+_CLAIMS = "claims"  # beside the names of the tables
 
 
 @dataclass(frozen=True, eq=False)
@@ -45,8 +41,8 @@ class Seen:
     Attributes:
         name: Of the table.
         cells: Its runs.
-        table: Of ``assembled.assemble``.
-        known: What there is.
+        table: Of ``measured.assemble``.
+        known: All runs that there are.
     """
 
     name: str
@@ -72,8 +68,8 @@ def page(runs_page) -> None:
     styled()
     show_broken("compare", broken, name)
     st.warning(CAUTION, icon=":material/warning:")
-    if name == CLAIMS:
-        claims.show_claims(known)
+    if name == _CLAIMS:
+        compare_claims.show_claims(known)
         return
     seen = _seen(name, known.key, known)
     _count(seen)
@@ -87,27 +83,27 @@ def page(runs_page) -> None:
     place = _choose_cell(seen)
     _show_cell(seen, place, runs_page)
     paint_first("compare", 1.5)
-    _views(seen)
+    show_rankings(seen.name, seen.cells, seen.table, known)
 
 
 def prepare() -> None:
     """Count the runs of the table that the page shows first."""
     known = known_runs()
     _seen(TABLES[0], known.key, known)
-    claims.prepare(known)
+    compare_claims.prepare(known)
 
 
 def _offers() -> Offers:
-    """Return what the addresses of the page may say."""
+    """Return the values that an address of the page may have."""
     offers = {
         "table": ("table", [label for label, _ in NAMES.values()]),
-        "claim": ("claim", [claim.text for claim in EVERY_CLAIM]),
+        "claim": ("claim", [claim.text for claim in CLAIMS]),
         "view": ("view", VIEWS),
     }
     for name in TABLES:
         if any(f"{part}-{name}" in st.query_params for part in ("row", "column", "of")):
             places = cells(name, data=QUALITIES)
-            columns = [labelled(c) for c in standings.columns_of(places)]
+            columns = [labelled(c) for c in columns_of(places)]
             offers |= {
                 f"row-{name}": ("row", [row for row, _ in places]),
                 f"column-{name}": ("column", columns),
@@ -121,7 +117,7 @@ def _choose_table() -> str:
     bar.header("What was measured")
     return bar.radio(
         "Table",
-        (*TABLES, CLAIMS),
+        (*TABLES, _CLAIMS),
         format_func=lambda name: NAMES[name][0],
         captions=[words for _, words in NAMES.values()],
         key="table",
@@ -155,7 +151,7 @@ def _seen(name: str, made: tuple, _known: Known) -> Seen:
 
 def _overview(seen: Seen) -> None:
     """Draw the whole table: a row per row, two columns per column, ours and the published."""
-    columns = [c for c in standings.columns_of(seen.cells) if c in set(seen.table["column"])]
+    columns = [c for c in columns_of(seen.cells) if c in set(seen.table["column"])]
     wide = pd.DataFrame({"": seen.rows})
     config = {"": st.column_config.TextColumn(pinned=True, width=190)}
     for column in columns:
@@ -297,101 +293,3 @@ def _interval(value: float, low: float, high: float, digits: int) -> str:
     if pd.isna(low):
         return _number(value, digits)
     return f"{_number(value, digits)} [{_number(low, digits)}, {_number(high, digits)}]"
-
-
-def _views(seen: Seen) -> None:
-    """Draw one column in one of three ways."""
-    st.subheader("How the rows stand to each other")
-    columns = [c for c in standings.columns_of(seen.cells) if c in set(seen.table["column"])]
-    left, right = st.columns([3, 2], vertical_alignment="bottom")
-    view = left.segmented_control(
-        "View",
-        VIEWS,
-        default=VIEWS[0],
-        required=True,
-        key="view",
-        bind="query-params",
-        help="*Intervals*: interquartile mean and 95 % interval of each row. *Performance "
-        "profiles*: the share of runs above every score. *Probability of improvement*: how often "
-        "a run beats one of another row on the same task.",
-    )
-    column = right.selectbox(
-        "Of the column",
-        columns,
-        index=columns.index("cheetah-vel") if "cheetah-vel" in columns else 0,
-        format_func=labelled,
-        key=f"of-{seen.name}",
-        bind="query-params",
-        help="Which column of the table is drawn. All families together are drawn normalised: 0 "
-        "is the random behaviour policy, 1 the expert.",
-    )
-    if view == VIEWS[0]:
-        figure = figures_tables.intervals(seen.table, column)
-        figure.update_layout(title_text=labelled(column))
-        note = "Bars are 95 % bootstrap intervals over seeds"
-        published = seen.table.loc[seen.table["column"] == column, "published"].notna().any()
-        note += "; diamonds are what was published." if published else "."
-    else:
-        drawn = _standing(seen, column, view)
-        if drawn is None:
-            return
-        figure, note = drawn
-    file = f"table-{seen.name}-{view.lower().replace(' ', '-')}"
-    chart(figure, f"view-{seen.name}-{view}", f"{view} of {labelled(column)}.", file)
-    st.caption(note)
-    with st.expander("Take the figure and the numbers along", icon=":material/download:"):
-        offer_figures({view: figure}, file, "compare-html")
-        offer_table(seen.table, f"table-{seen.name}", "compare-csv")
-
-
-def _standing(seen: Seen, column: str, view: str):
-    """Return a figure of normalised scores and a note on it; None where there is nothing."""
-    try:
-        found = _scores(seen.name, column, seen.known.key, seen)
-    except ValueError as error:  # no bounds to normalise with
-        st.info(str(error))
-        return None
-    if len(found) < 2:
-        st.info("Fewer than two rows of this column have run all tasks of a seed.")
-        return None
-    rows = list(found)
-    start = [row for row in rows if row in _FIRST] if len(rows) > _MANY else rows
-    shown = st.multiselect(
-        "Rows",
-        rows,
-        default=start or rows[:_MANY],
-        key=f"rows-{seen.name}",
-        bind="query-params",
-        help="Which rows are drawn.",
-    )
-    picked = {row: found[row] for row in rows if row in shown}
-    if not picked:
-        st.info("Choose at least one row.")
-        return None
-    if view == VIEWS[1]:
-        arrays = {row: table.to_numpy() for row, table in picked.items()}
-        levels = levels_of(arrays)
-        bands = standings.bands_of(picked, levels)
-        return figures_tables.profiles(arrays, levels, bands), (
-            "Normalised task by task: 0 is the random behaviour policy, 1 the expert. A curve "
-            "further right is better. Bands are 95 % intervals, level by level."
-        )
-    against = st.selectbox(
-        "Against",
-        rows,
-        index=rows.index(_FIRST[0]) if _FIRST[0] in rows else 0,
-        key=f"against-{seen.name}",
-        bind="query-params",
-        help="The row that the others are held against.",
-    )
-    wanted = {**picked, against: found[against]}
-    estimates = standings.improvements_over(wanted, against)
-    return figures_tables.improvements(estimates, against), (
-        "Right of the dotted line the row is more likely to be ahead. Bars are 95 % intervals "
-        "over seeds."
-    )
-
-
-@st.cache_resource(max_entries=16, show_spinner=False)
-def _scores(name: str, column: str, made: tuple, _seen: Seen) -> dict[str, pd.DataFrame]:
-    return standings.scores_of(_seen.cells, _seen.known.runs, column)

@@ -14,7 +14,7 @@ from workbench.app.links import runs_url
 from workbench.app.page import paint_first
 from workbench.paper import scores
 from workbench.paper.claims import CLAIMS, NEAR, ClaimComparison, findings
-from workbench.viewing.figures import claims as figures_findings
+from workbench.viewing.figures.claims import differences
 
 VERDICTS = {
     "yes": ("✓", "holds", "The whole 95 % interval of the difference lies on the claim's side."),
@@ -71,7 +71,7 @@ def show_claims(known: Known) -> None:
     _show_claim(rows[rows["claim"] == claim])
     with st.expander("Take the figure and the numbers along", icon=":material/download:"):
         part = rows[rows["claim"] == claim]
-        offer_figures({claim: figures_findings.differences(part)}, "claim", "claims-html")
+        offer_figures({claim: differences(part)}, "claim", "claims-html")
         offer_table(rows.drop(columns="runs"), "claims", "claims-csv")
 
 
@@ -156,7 +156,7 @@ def _show_claim(part: pd.DataFrame) -> None:
     )
     st.markdown(f"{_KINDS[part['kind'].iloc[0]]} Compared: {sides}.")
     part = part.assign(comparison=[text.removesuffix(shared) for text in part["comparison"]])
-    figure = figures_findings.differences(part)
+    figure = differences(part)
     figure.update_layout(title_text="")  # the choice above says it
     chart(figure, "claim-figure", "Difference of returns of every comparison.", "claim")
     st.caption(

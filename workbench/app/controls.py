@@ -1,4 +1,4 @@
-"""What the first page is asked for: one task, and what stands in A and in B. All in the URL."""
+"""The controls of the page Explore: one task, and the settings of A and of B. All in the URL."""
 
 from __future__ import annotations
 
@@ -6,23 +6,18 @@ from dataclasses import dataclass
 
 import streamlit as st
 
-from workbench.app.families import choose_family
-from workbench.data import own_sets as own
+from workbench.app.families import choose_family, with_models
+from workbench.app.links import GUIDANCE, SHARED, VIEWS, Offers
+from workbench.data import own_sets
 from workbench.data.qualities import QUALITIES
 from workbench.methods import METHODS
 from workbench.methods.projection import MODES
-from workbench.shipped import files as assets
+from workbench.shipped import assets
 from workbench.tasks import Family, Task, find
 from workbench.tuning.presets import CHOSEN, LAMBDAS, PAIRS, Side, first_task, method_label
 from workbench.tuning.spec import RunSpec
 from workbench.viewing.scene.appearance import goal_words
 
-GUIDANCE = {
-    "both": "both losses",
-    "diffusion": "diffusion loss alone",
-    "downstream": "downstream loss alone",
-}
-SHARED = "shared"
 STARTS = {"a": PAIRS["Untuned | tuned"][0], "b": PAIRS["Untuned | tuned"][1]}
 """What the columns hold before anybody chooses."""
 BADGES = {"a": ":blue-badge[**A**]", "b": ":orange-badge[**B**]"}
@@ -55,6 +50,34 @@ class Setting:
         return side.spec(task.family, task.index, self.quality, self.updates, self.seed)
 
 
+def explore_offers() -> Offers:
+    """Return the values that an address of the first page may have."""
+    labels = with_models()
+    family = labels.get(st.query_params.get("robot", ""), next(iter(labels.values())))
+    tasks = {goal_words(task): task for task in family.tasks("test")}
+    task = tasks.get(st.query_params.get(f"{family.name}-task", ""))
+    sets = (*QUALITIES, *own_sets.qualities(task or family.task(first_task(family.name))))
+    offers = {
+        "robot": ("robot", labels),
+        f"{family.name}-task": ("task", tasks),
+        "quality": ("data", sets),
+        "updates": ("updates", [str(n) for n in range(50, 501)]),
+        "seed": ("seed", [str(n) for n in range(10_000)]),
+        "view": ("view", VIEWS),
+    }
+    methods = [method_label(method) for method in methods_of(family)[0]]
+    for side in "ab":
+        of = f"of {side.upper()}"
+        offers |= {
+            f"{side}-method": (f"method {of}", methods),
+            f"{side}-lam": (f"λ {of}", [f"{v:g}" for v in LAMBDAS]),
+            f"{side}-projection": (f"projection {of}", MODES),
+            f"{side}-guidance": (f"guidance {of}", tuple(GUIDANCE.values())),
+            f"{side}-data": (f"data {of}", (SHARED, *sets)),
+        }
+    return offers
+
+
 def choose_setting() -> Setting:
     """Draw the sidebar's controls and return what they say."""
     bar = st.sidebar
@@ -76,7 +99,7 @@ def choose_setting() -> Setting:
     task = tasks[wanted]
     quality = bar.segmented_control(
         "Data you have",
-        (*QUALITIES, *own.qualities(task)),
+        (*QUALITIES, *own_sets.qualities(task)),
         default="medium",
         required=True,
         key="quality",
@@ -188,7 +211,7 @@ def _choose_data(name: str, start: Side, setting: Setting) -> str:
     """Draw the choice of a column's own data; return "" for the shared ones."""
     quality = st.segmented_control(
         "Data",
-        (SHARED, *QUALITIES, *own.qualities(setting.task)),
+        (SHARED, *QUALITIES, *own_sets.qualities(setting.task)),
         default=start.quality or SHARED,
         required=True,
         key=f"{name}-data",
@@ -234,7 +257,8 @@ def _choose_guidance(name: str, start: Side, guided: bool) -> tuple[float, str, 
         "that fights the other is removed (Eq. 8-9 of the paper). The paper does not say of what; "
         "*vector*: the diffusion gradient over the whole network; *tensor*: that of each weight "
         "matrix by itself; *subspace*: matrix by matrix, all that its last few diffusion gradients "
-        "span; *none*: the two are simply added.",
+        "span; *published*: the same for all matrices at once, where the two fight over the whole "
+        "network; *none*: the two are simply added.",
     )
     return float(lam), projection, guidance
 

@@ -1,4 +1,4 @@
-"""The page of data: what ships for a task, and a file of the reader's own."""
+"""The page Data: the demonstrations that ship for a task, and a file of the reader's own."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from workbench.app.data_upload import bring, manage
 from workbench.app.links import Offers, broken_choices, show_broken
 from workbench.app.page import guarded, paint_first, styled
 from workbench.data.qualities import QUALITIES
-from workbench.shipped import files as assets
+from workbench.shipped import assets
 from workbench.tasks import FAMILIES, Family, Task, find
 from workbench.viewing.scene.appearance import goal_words
 
@@ -49,7 +49,7 @@ def prepare() -> None:
 
 
 def _offers() -> Offers:
-    """Return what the addresses of the page may say."""
+    """Return the values that an address of the page may have."""
     labels = _with_data()
     offers = {"data-robot": ("robot", labels), "data-tab": ("tab", _TABS)}
     for family in labels.values():

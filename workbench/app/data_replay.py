@@ -8,13 +8,13 @@ from workbench.app.charts import chart
 from workbench.app.page import guarded
 from workbench.data.coverage import Coverage, transitions
 from workbench.data.trajectory import Trajectory
-from workbench.shipped import files as assets
+from workbench.shipped import assets
 from workbench.tasks import Task, find
-from workbench.viewing.figures import data as figures_data
 from workbench.viewing.figures.colours import look
-from workbench.viewing.player import component as player
-from workbench.viewing.player import from_runs as replay
+from workbench.viewing.figures.data import coverage_map, spread
+from workbench.viewing.player.component import payload, player
 from workbench.viewing.player.contents import MAX_COLUMNS, PlayerColumn
+from workbench.viewing.player.from_runs import chart_of, episode_of
 from workbench.viewing.scene import geometry
 
 Stamps = tuple[tuple[str, int], ...]
@@ -46,7 +46,7 @@ def show_replays(task: Task, names: list[str]) -> None:
         bind="query-params",
         help="By return, within its set. All robots start at once and share one clock.",
     )
-    player.player(_packed(task, _stamps(task, names[:MAX_COLUMNS]), which), key="demos")
+    player(_packed(task, _stamps(task, names[:MAX_COLUMNS]), which), key="demos")
     if len(names) > MAX_COLUMNS:
         st.caption(f"The first {MAX_COLUMNS} of {len(names)} sets are replayed.")
 
@@ -62,14 +62,12 @@ def _packed(task: Task, stamps: Stamps, which: str) -> dict:
         demos = sorted(_demos(task, name, changed), key=lambda t: -t.episode_return)
         episode = demos[{"best": 0, "median": len(demos) // 2, "worst": -1}[which]]
         label = f"{name}: return {episode.episode_return:.1f}".replace("-", "−")
-        columns.append(
-            PlayerColumn(letter, label, look(name).colour, (replay.episode_of(episode),))
-        )
-    return player.payload(
+        columns.append(PlayerColumn(letter, label, look(name).colour, (episode_of(episode),)))
+    return payload(
         id=f"{task}-{which}-{stamps}",
         scene=geometry.scene(task),
         columns=columns,
-        chart=replay.chart_of(task),
+        chart=chart_of(task),
         actions=[variable.name for variable in find(task.family).actions],
     )
 
@@ -107,12 +105,12 @@ def show_coverage(task: Task, names: list[str]) -> None:
         )
         index, variable = labels[wanted], known[labels[wanted]]
         values = {name: transitions(demos)[:, index] for name, demos in sets.items()}
-        figure = figures_data.spread(values, variable.name, variable.unit)
+        figure = spread(values, variable.name, variable.unit)
         chart(figure, "spread", f"Spread of {variable.name} in each set.", "spread")
         st.caption("The wider a shape, the more transitions lie there; the line is the mean.")
     with left:
         st.markdown("**Every transition on one map**")
-        figure = figures_data.coverage_map(_covered(task, stamps))
+        figure = coverage_map(_covered(task, stamps))
         chart(figure, "coverage", "Transitions of each set on a plane.", "coverage")
         st.caption(
             "Observations and actions on their two principal axes, each variable divided by its "

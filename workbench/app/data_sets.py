@@ -2,25 +2,17 @@
 
 from __future__ import annotations
 
-import re
-
 import numpy as np
 import pandas as pd
 import streamlit as st
 
-from workbench.data import own_sets as own
+from workbench.app.page import plain
+from workbench.data import own_sets
 from workbench.data.qualities import QUALITIES
 from workbench.exchange.report import return_summary
-from workbench.shipped import files as assets
+from workbench.shipped import assets
 from workbench.tasks import Task, find
 from workbench.viewing.figures.data import return_strips
-
-_MARKDOWN = re.compile(r"([\\*_{}\[\]()#+\-.!|<>$~:&])")
-
-
-def plain(text: str) -> str:
-    """Return text from a file or its name so that Markdown shows it and does nothing else."""
-    return _MARKDOWN.sub(r"\\\1", " ".join(text.replace("`", "'").split()))
 
 
 @st.cache_data(max_entries=64, show_spinner=False)
@@ -33,7 +25,7 @@ def _returns_of(path: str, changed: int, family: str, index: int, quality: str) 
 def sets_of(task: Task) -> dict[str, np.ndarray]:
     """Return the returns of every set that there is for a task; unreadable ones are left out."""
     found = {}
-    for quality in (*QUALITIES, *own.qualities(task)):
+    for quality in (*QUALITIES, *own_sets.qualities(task)):
         path = assets.demos_path(task, quality)
         if path.exists():
             changed = path.stat().st_mtime_ns

@@ -10,14 +10,16 @@ import numpy as np
 import pandas as pd
 import streamlit as st
 
-from workbench.app.data_sets import compare_sets, plain, sets_of, show_returns
-from workbench.data import own_sets as own
+from workbench.app.data_sets import compare_sets, sets_of, show_returns
+from workbench.app.links import task_params
+from workbench.app.page import plain
+from workbench.data import own_sets
 from workbench.exchange import received
 from workbench.exchange.file_formats import PUBLISHED
 from workbench.exchange.pickle_reader import MAX_FILE_BYTES
 from workbench.exchange.prompt_dt_release import named_task
 from workbench.exchange.report import Report, return_summary
-from workbench.shipped import files as assets
+from workbench.shipped import assets
 from workbench.tasks import Task, find
 from workbench.viewing.figures.colours import YOUR_FILE
 from workbench.viewing.scene.appearance import goal_words
@@ -145,7 +147,7 @@ def _returns(report: Report, task: Task, kept: str | None) -> None:
         f"**Returns** beside what there is for {family.label}, {goal_words(shown.fit.task)}"
     )
     there = sets_of(shown.fit.task)
-    there.pop(f"{own.PREFIX}{kept}", None)  # the file itself, kept a moment ago
+    there.pop(f"{own_sets.PREFIX}{kept}", None)  # the file itself, kept a moment ago
     sets = {YOUR_FILE: shown.returns, **there}
     compare_sets(sets, "upload")
     if len(report.sets) > 1:
@@ -224,7 +226,7 @@ def _name_for(report: Report) -> str:
 
 
 def _next_step(report: Report, name: str, explore) -> None:
-    quality = f"{own.PREFIX}{name}"
+    quality = f"{own_sets.PREFIX}{name}"
     st.success(f"Kept as **{plain(quality)}**. Next: tune on it.", icon=":material/check:")
     for found in report.sets:
         task = found.fit.task
@@ -238,19 +240,10 @@ def _next_step(report: Report, name: str, explore) -> None:
             key=f"explore-{task}",
             help="Opens the first page with this task and this data chosen.",
         ):
-            st.switch_page(explore, query_params=link(task, quality))
+            st.switch_page(explore, query_params=task_params(task, quality))
         command = f"python -m workbench tune {task.family} {task.index} --quality {quality}"
         st.caption("The same on the command line:")
         st.code(command, language="sh")
-
-
-def link(task: Task, quality: str) -> dict[str, str]:
-    """Return what the first page's link must say to show a task with a set of one's own."""
-    return {
-        "robot": find(task.family).label,
-        f"{task.family}-task": goal_words(task),
-        "quality": quality,
-    }
 
 
 def manage(task: Task, explore) -> None:
@@ -261,8 +254,8 @@ def manage(task: Task, explore) -> None:
         explore: The page to go on to, as Streamlit navigates.
     """
     _offer_undo(task)
-    for quality in own.qualities(task):
-        name = own.name_of(quality)
+    for quality in own_sets.qualities(task):
+        name = own_sets.name_of(quality)
         words, onward, away = st.columns([4, 1, 1], vertical_alignment="center")
         words.markdown(f"**{plain(quality)}**, your own set")
         if assets.has_models(task.family) and onward.button(
@@ -272,7 +265,7 @@ def manage(task: Task, explore) -> None:
             key=f"tune-{task}-{name}",
             help="Opens the first page with this task and this data chosen.",
         ):
-            st.switch_page(explore, query_params=link(task, quality))
+            st.switch_page(explore, query_params=task_params(task, quality))
         if away.button(
             "Delete",
             icon=":material/delete:",
@@ -280,12 +273,12 @@ def manage(task: Task, explore) -> None:
             key=f"delete-{task}-{name}",
             help="Takes the set away; it can be taken back.",
         ):
-            own.delete(task, name)
+            own_sets.delete(task, name)
             st.rerun()
 
 
 def _offer_undo(task: Task) -> None:
-    gone = [q for q in own.deleted(task) if q not in own.qualities(task)]
+    gone = [q for q in own_sets.deleted(task) if q not in own_sets.qualities(task)]
     if not gone:
         return
     words, back = st.columns([5, 1], vertical_alignment="center")
@@ -297,5 +290,5 @@ def _offer_undo(task: Task) -> None:
         key=f"undo-{task}",
         help=f"Brings {gone[0]} back.",
     ):
-        own.restore(task, own.name_of(gone[0]))
+        own_sets.restore(task, own_sets.name_of(gone[0]))
         st.rerun()

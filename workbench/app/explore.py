@@ -1,16 +1,21 @@
-"""The first page: two ways to a prompt beside each other, from noise to a robot that runs."""
+"""The page Explore, the first one: two ways to a prompt side by side, from noise to a robot.
+
+The sidebar is in ``controls.py``, where the runs come from in ``columns.py``; each ``explore_…``
+draws one part of the page.
+"""
 
 from __future__ import annotations
 
 import streamlit as st
 
-from workbench.app import columns as shown
-from workbench.app.columns import Column, column_of
+from workbench.app import jobs
+from workbench.app.columns import Column, column_of, payload_of, untuned_of
 from workbench.app.controls import (
     STARTS,
     Setting,
     choose_setting,
     choose_sides,
+    explore_offers,
     labels_of,
     words_of,
 )
@@ -19,14 +24,14 @@ from workbench.app.explore_gradients import show_gradients
 from workbench.app.explore_progress import show_state, start_and_stop
 from workbench.app.families import first
 from workbench.app.jobs import show_queue, warm_up
-from workbench.app.links import broken_choices, explore_offers, show_broken
+from workbench.app.links import broken_choices, show_broken
 from workbench.app.page import guarded, paint_first, styled
 from workbench.runs.compare import paired, prompt_distance
 from workbench.shipped.networks import load_model
 from workbench.tasks import find
 from workbench.tuning.presets import Side, first_task
-from workbench.viewing.figures import runs as figures
-from workbench.viewing.player import component as player
+from workbench.viewing.figures.runs import COLUMNS, Line, curves
+from workbench.viewing.player.component import player, source
 from workbench.viewing.scene.appearance import goal_words
 
 
@@ -50,7 +55,7 @@ def page() -> None:
         f"{family.label}, {goal_words(setting.task)}: {' · '.join(words_of(side, setting))}"
         for side in sides
     ]
-    start_and_stop(columns, words, shown.OWN)
+    start_and_stop(columns, words, jobs.OWN)
     active = any(column.active for column in columns)
     st.session_state["was-active"] = active
     st.fragment(guarded(_live), run_every=1.0 if active else None)(setting, sides)
@@ -62,16 +67,16 @@ def prepare() -> None:
     family = first()
     task = family.task(first_task(family.name))
     columns = _columns(Setting(task, "medium", 100, 0), tuple(STARTS.values()))
-    shown.payload_of(columns, load_model(family.name))
-    shown.untuned_of(columns)
-    player.source()
+    payload_of(columns, load_model(family.name))
+    untuned_of(columns)
+    source()
 
 
 def _columns(setting: Setting, sides: tuple[Side, ...]) -> list[Column]:
     labels = labels_of(sides, setting)
     return [
         column_of(name, label, colour, setting.spec(side))
-        for name, label, colour, side in zip("ABCD", labels, figures.COLUMNS, sides, strict=False)
+        for name, label, colour, side in zip("ABCD", labels, COLUMNS, sides, strict=False)
     ]
 
 
@@ -86,11 +91,11 @@ def _live(setting: Setting, sides: tuple[Side, ...]) -> None:
         with place:
             show_state(column)
     show_queue()
-    payload = shown.payload_of(columns, load_model(setting.task.family))
+    payload = payload_of(columns, load_model(setting.task.family))
     if payload is None:
         st.info("Neither column has anything to show. Choose another method or other data.")
         return
-    player.player(payload, key="player", link="look")
+    player(payload, key="player", link="look")
     st.subheader("What differs")
     _numbers(columns, setting)
     paint_first("explore", 2)
@@ -177,12 +182,11 @@ def _distance(columns: list[Column]) -> float | None:
 def _curves(columns: list[Column]) -> None:
     """Draw the return of both over updates."""
     lines = [
-        figures.Line(f"{column.name}: {column.label}", column.colour, column.steps)
-        for column in columns
+        Line(f"{column.name}: {column.label}", column.colour, column.steps) for column in columns
     ]
     updates = max(1, *(column.spec.updates for column in columns))
     st.plotly_chart(
-        figures.curves(lines, shown.untuned_of(columns), updates),
+        curves(lines, untuned_of(columns), updates),
         key="returns",
         alt="Return per episode over updates, of A and of B.",
         config={"displaylogo": False},

@@ -1,4 +1,4 @@
-"""Rollouts as files: rendered on demand, an mp4 or a GIF of each column, or both side by side."""
+"""Films of the newest episodes, rendered when asked for: an mp4 and a GIF of one column or both."""
 
 from __future__ import annotations
 

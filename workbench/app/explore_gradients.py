@@ -8,9 +8,8 @@ import streamlit as st
 from workbench.app.columns import Column
 from workbench.app.explore_progress import lacks_measures
 from workbench.app.links import VIEWS
-from workbench.viewing.figures import gradients as figures_gradient
-from workbench.viewing.figures import runs as figures
-from workbench.viewing.figures.gradients import LAYER_MEASURES
+from workbench.viewing.figures.gradients import LAYER_MEASURES, conflict, per_layer, plane
+from workbench.viewing.figures.runs import losses
 
 _EVERY = 10  # updates between two drawings of a run that grows
 _WORDS = {
@@ -113,9 +112,9 @@ def _key(column: Column) -> tuple:
 def _figure(key: tuple, view: str, measure: str, _column: Column) -> go.Figure:
     steps, updates = _column.steps[: key[-1]], _column.spec.updates
     if view == "Losses":
-        return figures.losses(steps, updates)
+        return losses(steps, updates)
     if view == "Conflict":
-        return figures_gradient.conflict(steps, updates)
+        return conflict(steps, updates)
     if view == "Per layer":
-        return figures_gradient.per_layer(steps, measure, updates)
-    return figures_gradient.plane(steps, _column.spec.canonical["settings"]["lam"], _column.colour)
+        return per_layer(steps, measure, updates)
+    return plane(steps, _column.spec.canonical["settings"]["lam"], _column.colour)

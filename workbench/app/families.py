@@ -1,10 +1,10 @@
-"""A choice that several pages have: the robot."""
+"""The families whose models ship, as readers know them, and the choice among them."""
 
 from __future__ import annotations
 
 import streamlit as st
 
-from workbench.shipped import files as assets
+from workbench.shipped import assets
 from workbench.tasks import FAMILIES, Family
 
 

@@ -1,4 +1,4 @@
-"""The jobs of this process: begun in any tab, found again by all of them."""
+"""Where the runs of a page are: the queue of this process, the reader's store, what ships."""
 
 from __future__ import annotations
 
@@ -8,11 +8,17 @@ import streamlit as st
 import torch
 
 from workbench.runs.jobs import JobQueue
+from workbench.runs.store import RunStore
+from workbench.shipped import assets
 from workbench.shipped.networks import load_diffuser
 
 MAX_JOBS = 2
 QUEUE = JobQueue(MAX_JOBS, patience=300.0)
 """The one queue of the process: jobs belong to it, not to the tab that began them."""
+OWN = RunStore("runs")
+"""The reader's own runs."""
+SHIPPED = RunStore(assets.ROOT / "runs")
+"""Runs that ship whole."""
 
 
 @st.cache_resource(show_spinner=False)

@@ -1,4 +1,4 @@
-"""All runs that pages count, and a table of some of them with links."""
+"""All runs that there are, shipped and the reader's own, and a list of some of them with links."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pathlib import Path
 import pandas as pd
 import streamlit as st
 
-from workbench.app import columns as shown
+from workbench.app import jobs
 from workbench.app.links import can_explore, explore_url
 from workbench.paper.measured import Runs
 from workbench.runs.run_table import COLUMNS, keys, load_results, results_path, rows
@@ -18,19 +18,19 @@ from workbench.runs.store import RunStore
 from workbench.tuning.spec import RunSpec
 from workbench.viewing.scene.appearance import goal_words
 
-YOURS, RECORDED, TABLES = "yours", "recorded", "tables"
+YOURS, RECORDED, IN_TABLES = "yours", "recorded", "tables"
 """Where a run comes from: the reader's own store; shipped whole; shipped as a row of a table."""
 
 
 @dataclass(frozen=True, eq=False)
 class Known:
-    """What there is.
+    """All runs that there are.
 
     Attributes:
-        table: Rows of ``results.rows`` with ``where``; the reader's own last.
-        keys: What each of them ran; see ``results.key``.
+        table: Rows of ``run_table.rows`` with ``where``; the reader's own last.
+        keys: What each of them ran; see ``run_table.key``.
         runs: The same runs by what they ran, each once: a shipped one goes before the reader's.
-        key: Another one when there is another run.
+        key: For caches: it changes when there is another run.
     """
 
     table: pd.DataFrame
@@ -42,7 +42,7 @@ class Known:
 def known_runs() -> Known:
     """Return every run that there is now."""
     tables = tuple(_stamp(path) for path in sorted(results_path("*").parent.glob("*.parquet")))
-    return _known(tables, _complete(shown.SHIPPED), _complete(shown.OWN))
+    return _known(tables, _complete(jobs.SHIPPED), _complete(jobs.OWN))
 
 
 def _stamp(path: Path) -> tuple[str, int]:
@@ -62,7 +62,7 @@ def _complete(store: RunStore) -> tuple[str, tuple[tuple[str, int], ...]]:
 
 @st.cache_resource(max_entries=4, show_spinner=False)
 def _known(tables: tuple, shipped: tuple, own: tuple) -> Known:
-    parts = [_table(path, changed).assign(where=TABLES) for path, changed in tables]
+    parts = [_table(path, changed).assign(where=IN_TABLES) for path, changed in tables]
     if parts:  # tables share runs
         parts = [pd.concat(parts, ignore_index=True).drop_duplicates("run")]
     parts += [_stored(*shipped).assign(where=RECORDED), _stored(*own).assign(where=YOURS)]

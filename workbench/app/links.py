@@ -1,4 +1,8 @@
-"""Addresses: what one must say to show runs, and what is said of one that asks for too much."""
+"""Addresses (URLs) of the pages: how one is made that shows certain runs, and broken ones.
+
+Everything a reader chooses stands in the address, so that a link opens the same view. The names of
+the options are what a link holds; those that this module writes itself stand here.
+"""
 
 from __future__ import annotations
 
@@ -8,31 +12,35 @@ from urllib.parse import urlencode
 
 import streamlit as st
 
-from workbench.app.controls import GUIDANCE, SHARED, methods_of
-from workbench.app.data_sets import plain
-from workbench.app.families import with_models
-from workbench.data import own_sets as own
-from workbench.data.qualities import QUALITIES
-from workbench.methods.projection import MODES
-from workbench.shipped import files as assets
-from workbench.tasks import find
+from workbench.app.page import plain
+from workbench.shipped import assets
+from workbench.tasks import Task, find
 from workbench.tasks.splits import TEST
-from workbench.tuning.presets import CHOSEN, LAMBDAS, first_task, method_label
+from workbench.tuning.presets import CHOSEN, LAMBDAS, method_label
 from workbench.tuning.spec import RunSpec
 from workbench.viewing.scene.appearance import goal_words
 
+GUIDANCE = {
+    "both": "both losses",
+    "diffusion": "diffusion loss alone",
+    "downstream": "downstream loss alone",
+}
+"""Guidance of Prompt Diffuser → the name of the option."""
+SHARED = "shared"
+"""The option of a column's data that stands for the data that both columns share."""
 VIEWS = ("Losses", "Conflict", "Per layer", "In the plane")
-"""Of the gradients, in the order of their tabs."""
-
-
+"""The tabs of the gradients, in order."""
 Offers = Mapping[str, tuple[str, Container[str]]]
-"""Of each parameter of an address what it is, and what it may say."""
+"""Parameter of an address → what it is called in words, and which values it may have."""
 
 
 def broken_choices(offers: Offers) -> list[str]:
-    """Return what of the address cannot be had, such as ``robot “Dog”``.
+    """Return the values in the address that are not offered, such as ``robot “Dog”``.
 
-    To be called before the controls are drawn: each of them drops what it does not know.
+    To be called before the controls are drawn: a control silently drops what it does not know.
+
+    Args:
+        offers: What the page offers.
     """
     return [
         f"{words} “{value[:60]}”"
@@ -43,7 +51,7 @@ def broken_choices(offers: Offers) -> list[str]:
 
 
 def show_broken(page: str, broken: list[str], chosen: Hashable) -> None:
-    """Say what a link could not have, until the reader chooses something else.
+    """Say which values of a link are not offered, until the reader chooses something else.
 
     Args:
         page: Name of the page.
@@ -62,32 +70,13 @@ def show_broken(page: str, broken: list[str], chosen: Hashable) -> None:
         )
 
 
-def explore_offers() -> Offers:
-    """Return what the addresses of the first page may say."""
-    labels = with_models()
-    family = labels.get(st.query_params.get("robot", ""), next(iter(labels.values())))
-    tasks = {goal_words(task): task for task in family.tasks("test")}
-    task = tasks.get(st.query_params.get(f"{family.name}-task", ""))
-    sets = (*QUALITIES, *own.qualities(task or family.task(first_task(family.name))))
-    offers = {
-        "robot": ("robot", labels),
-        f"{family.name}-task": ("task", tasks),
-        "quality": ("data", sets),
-        "updates": ("updates", [str(n) for n in range(50, 501)]),
-        "seed": ("seed", [str(n) for n in range(10_000)]),
-        "view": ("view", VIEWS),
+def task_params(task: Task, quality: str) -> dict[str, str]:
+    """Return what the first page's address must say to show a task with certain data."""
+    return {
+        "robot": find(task.family).label,
+        f"{task.family}-task": goal_words(task),
+        "quality": quality,
     }
-    methods = [method_label(method) for method in methods_of(family)[0]]
-    for side in "ab":
-        of = f"of {side.upper()}"
-        offers |= {
-            f"{side}-method": (f"method {of}", methods),
-            f"{side}-lam": (f"λ {of}", [f"{v:g}" for v in LAMBDAS]),
-            f"{side}-projection": (f"projection {of}", MODES),
-            f"{side}-guidance": (f"guidance {of}", tuple(GUIDANCE.values())),
-            f"{side}-data": (f"data {of}", (SHARED, *sets)),
-        }
-    return offers
 
 
 def explore_params(first: RunSpec, second: RunSpec | None = None) -> dict[str, str]:
@@ -102,9 +91,7 @@ def explore_params(first: RunSpec, second: RunSpec | None = None) -> dict[str, s
     a, b = (first.untuned, first) if second is None else (first, second)
     task = find(b.family).task(b.task)
     params = {
-        "robot": find(b.family).label,
-        f"{b.family}-task": goal_words(task),
-        "quality": b.quality,
+        **task_params(task, b.quality),
         "seed": str(b.seed),
         "updates": str(_slider(b) or _slider(a) or 100),
     }
@@ -120,7 +107,10 @@ def explore_params(first: RunSpec, second: RunSpec | None = None) -> dict[str, s
 
 
 def _slider(spec: RunSpec) -> int:
-    """Return where the slider of updates stands: it counts those of a method that takes 100."""
+    """Return where the slider of updates stands for a run.
+
+    The slider counts updates of a method that usually takes 100; those of others are in proportion.
+    """
     usual = CHOSEN[spec.method][1] if spec.method in CHOSEN else 0
     return spec.updates * 100 // usual if usual else 0
 

@@ -1,10 +1,11 @@
-"""What every page has: its style, words for errors, and what is painted first."""
+"""What every page has: style and icon, words for errors, safe text, and what is painted first."""
 
 from __future__ import annotations
 
 import base64
 import functools
 import io
+import re
 import sys
 import time
 import traceback
@@ -45,6 +46,14 @@ def problem(error: Exception) -> None:
     st.code(said, language=None, wrap_lines=True)
 
 
+_MARKDOWN = re.compile(r"([\\*_{}\[\]()#+\-.!|<>$~:&])")
+
+
+def plain(text: str) -> str:
+    """Escape text from a file or a link, so that Markdown shows it and does nothing else."""
+    return _MARKDOWN.sub(r"\\\1", " ".join(text.replace("`", "'").split()))
+
+
 # What a page shows belongs above the fold: Streamlit leaves 6 rem above the first line. On a tablet
 # what needs room stands below, not beside, and the sidebar can be folded by touch.
 _STYLE = """<style>
@@ -79,7 +88,7 @@ run begins would be told that it does not exist."""
 
 
 def styled() -> None:
-    """Set the page that is being drawn."""
+    """Apply the style sheet of all pages to the one that is being drawn."""
     st.html(_STYLE)
 
 

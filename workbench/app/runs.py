@@ -1,4 +1,4 @@
-"""The page of runs: find one, name it, run it again, take it along, delete it and undo that."""
+"""The page Runs: find one, name it, run it again, take it along, delete it and undo that."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from collections.abc import Sequence
 import pandas as pd
 import streamlit as st
 
-from workbench.app import columns as shown
-from workbench.app.known_runs import RECORDED, TABLES, YOURS, Known, known_runs
+from workbench.app import jobs
+from workbench.app.known_runs import IN_TABLES, RECORDED, YOURS, Known, known_runs
 from workbench.app.links import Offers, broken_choices, show_broken
 from workbench.app.page import guarded, styled
 from workbench.app.runs_selected import show_picked
@@ -17,8 +17,7 @@ from workbench.data.qualities import QUALITIES
 from workbench.paper import ablation
 from workbench.paper.measured import Runs
 from workbench.paper.settings_search import differing
-from workbench.paper.tables import TABLES as NAMES_OF_TABLES
-from workbench.paper.tables import cells
+from workbench.paper.tables import TABLES, cells
 from workbench.runs.library import Label, Library
 from workbench.tasks import FAMILIES, find
 from workbench.tuning.presets import method_label
@@ -28,7 +27,7 @@ ALL = "all"
 WHERE = {
     YOURS: "yours",
     RECORDED: "recorded",
-    TABLES: "of the tables",
+    IN_TABLES: "of the tables",
 }
 _FILTERS = ("where", "find", "runs-robot", "runs-method", "runs-data", "tags")
 """Keys of the controls that choose runs."""
@@ -41,7 +40,7 @@ def page(explore_page) -> None:
     Args:
         explore_page: The first page, as Streamlit navigates.
     """
-    known, library = known_runs(), Library(shown.OWN)
+    known, library = known_runs(), Library(jobs.OWN)
     labels = _labels(library)
     table = _listed(known, labels)
     broken = broken_choices(_offers(table))
@@ -116,12 +115,12 @@ def _described(made: tuple, _known: Known) -> pd.DataFrame:
 
 
 def _choices(table: pd.DataFrame, name: str) -> list[str]:
-    """Return what can be asked for of a column."""
+    """Return the options of the filter of a column."""
     return [ALL, *sorted(set(table[name]), key=lambda v: (v not in QUALITIES, v))]
 
 
 def _offers(table: pd.DataFrame) -> Offers:
-    """Return what the addresses of the page may say."""
+    """Return the values that an address of the page may have."""
     columns = ("robot", "method", "data")
     return {
         "where": ("where from", WHERE.values()),
@@ -185,15 +184,15 @@ def _searched(table: pd.DataFrame, words: str) -> pd.DataFrame:
 
 def _of_cell(found: pd.DataFrame, known: Known) -> pd.DataFrame:
     """Keep the runs of the cell that the address names, if it names one."""
-    asked = st.query_params.get("cell", "")
-    if not asked:
+    named = st.query_params.get("cell", "")
+    if not named:
         return found
-    place, wanted = asked.split("|"), None
+    place, wanted = named.split("|"), None
     try:
         wanted = _cell(place)
     except (KeyError, ValueError, StopIteration):
         st.warning(
-            f"The link asks for the cell “{asked}”, which no table has: all runs are listed.",
+            f"The link asks for the cell “{named}”, which no table has: all runs are listed.",
             icon=":material/link_off:",
         )
         return found
@@ -226,7 +225,7 @@ def _cell(place: Sequence[str]):
         family, quality, projection, lam = rest
         grid = next(g for g in ablation.WHOLE if g.family == family)
         return grid.cell(quality, projection, float(lam))
-    if name not in NAMES_OF_TABLES:
+    if name not in TABLES:
         raise ValueError(f"There is no table {name!r}.")
     row, column = rest
     return cells(name, data=QUALITIES)[row, column]

@@ -6,20 +6,19 @@ import numpy as np
 import pandas as pd
 import streamlit as st
 
-from workbench.app import columns as shown
-from workbench.app import sweeps
+from workbench.app import jobs, sweeps
 from workbench.app.charts import chart, offer_figures, offer_table
-from workbench.app.data_sets import plain
 from workbench.app.known_runs import RECORDED, YOURS, spec_of
 from workbench.app.links import can_explore, explore_params
+from workbench.app.page import plain
 from workbench.runs.library import Label, Library, command, snippet, zipped
 from workbench.runs.store import RunStore
 from workbench.runs.watched_sweep import duration
 from workbench.tuning.loop import TuneStep
 from workbench.tuning.spec import RunSpec, acting_model
-from workbench.viewing.figures import runs as figures
 from workbench.viewing.figures.colours import look
 from workbench.viewing.figures.data import return_strips
+from workbench.viewing.figures.runs import Line, curves, gradients, losses
 
 SWEEP = "again"
 
@@ -125,7 +124,7 @@ def _actions(rows, specs: list[RunSpec], mine: list[str], library, explore_page,
 
 
 def _store(where: str) -> RunStore | None:
-    return {YOURS: shown.OWN, RECORDED: shown.SHIPPED}.get(where)
+    return {YOURS: jobs.OWN, RECORDED: jobs.SHIPPED}.get(where)
 
 
 def _name_and_tags(mine: list[str], library: Library, labels: dict[str, Label]) -> None:
@@ -199,11 +198,11 @@ def _figures(spec: RunSpec, row: pd.Series, steps: list[TuneStep] | None) -> dic
     evaluated = [step for step in steps or () if step.evaluation is not None]
     found = {}
     if len(evaluated) > 1:
-        line = figures.Line(row["label"], look(row["label"]).colour, steps)
-        found["returns"] = figures.curves([line], None, spec.updates)
+        line = Line(row["label"], look(row["label"]).colour, steps)
+        found["returns"] = curves([line], None, spec.updates)
     else:
         found["episodes"] = return_strips({"episodes": np.array(row["returns"])})
     if steps and len(steps) > 1 and "loss_dm" in steps[1].metrics:
-        found["losses"] = figures.losses(steps, spec.updates)
-        found["gradients"] = figures.gradients(steps, spec.updates)
+        found["losses"] = losses(steps, spec.updates)
+        found["gradients"] = gradients(steps, spec.updates)
     return found

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import streamlit as st
 
-from workbench.app import columns as shown
+from workbench.app import jobs
 from workbench.app.jobs import QUEUE
 from workbench.app.known_runs import known_runs
 from workbench.runs.jobs import Entry
@@ -81,7 +81,7 @@ def begin(name: str, label: str, specs: Sequence[RunSpec], expected: float) -> S
     known = _SWEEPS.get(name)
     if known is not None and known.active:
         return known
-    store = WatchedStore(shown.OWN.root)
+    store = WatchedStore(jobs.OWN.root)
     due = tuple(missing(specs, store))
     entry = QUEUE.submit(f"sweep:{name}", label, lambda: watched(due, store), watched=False)
     _SWEEPS[name] = Sweep(label, due, store, entry, expected)

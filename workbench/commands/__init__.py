@@ -1,1 +1,8 @@
-"""The verbs of the command line; the long work is elsewhere."""
+"""The verbs of the command line: read flags, call other rooms, print.
+
+The long work is in those rooms; ``workbench.__main__`` lists the verbs and imports one at a time.
+Begin with ``evaluate``, which has the verb tune; its flags come from ``settings``, what it prints
+from ``output``, as with every verb. Then ``sweep`` with ``sweep_progress``, and ``table``.
+The others say their verbs' subject: ``tasks``, ``methods``, ``replay``, ``data``, ``make``,
+``assets``, ``sampler``, ``app``, ``notebooks``, ``results``.
+"""

@@ -12,7 +12,8 @@ from tyro.conf import arg
 
 from workbench.commands.output import Json, print_result
 
-_APP = Path(__file__).resolve().parents[2] / "app.py"
+PAGES = Path(__file__).resolve().parents[1] / "app" / "start" / "app.py"
+"""What Streamlit serves; its settings lie beside it."""
 
 
 def app(
@@ -24,8 +25,6 @@ def app(
     as_json: Json = False,
 ) -> None:
     """Open the workbench's pages on http://127.0.0.1:8501; Ctrl-C ends them."""
-    if not _APP.exists():
-        raise ValueError(f"There is no {_APP}: run this from a clone of the repository.")
     if not 1 <= port <= 65535:
         raise ValueError(f"`port` must be from 1 to 65535: got {port}.")
     with socket.socket() as probe:
@@ -42,4 +41,4 @@ def app(
     os.dup2(2, 1)  # what the server says is no result
     words = ["--server.port", str(port), "--server.address", address]
     words += ["--server.headless", "false" if browser else "true"]
-    os.execv(sys.executable, [sys.executable, "-m", "streamlit", "run", str(_APP), *words])
+    os.execv(sys.executable, [sys.executable, "-m", "streamlit", "run", str(PAGES), *words])

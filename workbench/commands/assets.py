@@ -16,7 +16,7 @@ from typing import Annotated
 from tyro.conf import Positional, arg
 
 from workbench.commands.output import Data, Json, command, duration, print_result
-from workbench.shipped import files as assets
+from workbench.shipped import assets
 from workbench.tasks import FAMILIES
 from workbench.upkeep.doctor import examine
 from workbench.upkeep.recipes import Verb, Words
@@ -150,9 +150,9 @@ def _planned(plan: list[Step]) -> dict:
             "due": step.due,
             "why": step.why,
             "commands": [_command(words) for words in step.recipe.commands],
-            "recorded": step.recipe.recorded,
+            "recorded": step.recipe.from_manifest,
             "seconds": round(step.recipe.seconds, 1),
-            "measured": step.recipe.measured,
+            "measured": step.recipe.timed,
         }
         for step in plan
     ]
@@ -167,12 +167,16 @@ def _lines(plan: list[Step]) -> list[str]:
         name = f"{made.family} {made.verb}"
         lines.append(f"{name:<26}{_expected(step) if step.due else 'done':<26}{step.why}")
         if step.due:
-            said = "" if made.recorded or made.verb == "collect" else "   (not recorded: defaults)"
+            said = (
+                ""
+                if made.from_manifest or made.verb == "collect"
+                else "   (not recorded: defaults)"
+            )
             lines += [f"    {_command(words)}{said}" for words in made.commands]
     if not due:
         return [*lines, "Nothing to make. --force makes all again, --check beside what ships."]
     known, rough = (
-        sum(s.recipe.seconds for s in due if s.recipe.measured is b) for b in (True, False)
+        sum(s.recipe.seconds for s in due if s.recipe.timed is b) for b in (True, False)
     )
     parts = [f"{duration(known)} as the recording machine took"] if known else []
     parts += [f"{duration(rough)} by rough numbers"] if rough else []
@@ -183,7 +187,7 @@ def _lines(plan: list[Step]) -> list[str]:
 
 
 def _expected(step: Step) -> str:
-    how = "measured" if step.recipe.measured else "rough"
+    how = "measured" if step.recipe.timed else "rough"
     return f"about {duration(step.recipe.seconds)} ({how})"
 
 

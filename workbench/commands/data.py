@@ -9,13 +9,13 @@ from typing import Annotated
 from tyro.conf import Positional, arg
 
 from workbench.commands.output import FamilyName, Json, print_result
-from workbench.data import own_sets as own
+from workbench.data import own_sets
 from workbench.data.trajectory_files import load_trajectories
 from workbench.exchange import received
 from workbench.exchange.minari_format import save_minari
 from workbench.exchange.pickle_reader import RefusedFile
 from workbench.exchange.report import Report
-from workbench.shipped import files as assets
+from workbench.shipped import assets
 from workbench.tasks import find
 
 Quality = Annotated[str, arg(help="expert, medium, random, or own:NAME.")]
@@ -37,7 +37,7 @@ def import_(
     reason on stderr. `--save NAME` makes `tune ... --quality own:NAME` possible.
     """
     if save is not None:
-        own.checked_name(save)
+        own_sets.checked_name(save)
     rows, reports, saved, refused = [], [], set(), 0
     for file in files:
         seen = received.examine(file, family, task)
@@ -57,7 +57,7 @@ def import_(
         for found in seen.sets:
             row = {"file": str(file), "form": seen.form, **found.row()}
             if save is not None:
-                row["saved"] = str(own.path_of(found.fit.task, save))
+                row["saved"] = str(own_sets.path_of(found.fit.task, save))
                 saved.add(found.fit.task)
             rows.append(row)
     if report and as_json:

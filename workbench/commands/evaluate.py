@@ -29,7 +29,7 @@ from workbench.networks.prompt_dt import Precision
 from workbench.paper.held_out import held_out, keep_held_out, kept_held_out, published_words
 from workbench.runs.compare import Comparison, compare, stored_runs, summary_by_quality
 from workbench.runs.store import RunStore
-from workbench.shipped import files as assets
+from workbench.shipped import assets
 from workbench.tasks import FAMILIES, find
 from workbench.tasks.splits import TEST
 from workbench.tuning.prompt_kinds import PROMPTS, cells, compare_prompts

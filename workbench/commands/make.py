@@ -42,11 +42,11 @@ from workbench.pretraining.prompt_dt import pretrain as pretrain_steps
 from workbench.pretraining.resumable import Checkpoint, TrainingStep
 from workbench.runs.compare import compare
 from workbench.runs.store import RunStore
-from workbench.shipped import files as assets
+from workbench.shipped import assets
 from workbench.shipped.networks import load_model
 from workbench.tasks import find
 from workbench.tasks.splits import TEST
-from workbench.tuning.presets import RECORDED
+from workbench.tuning.presets import SHIPPED_SPECS
 from workbench.upkeep import making
 
 Out = Annotated[Path | None, arg(help="Checkpoint to write; the shipped one if left out.")]
@@ -221,9 +221,11 @@ def _generator(
     variant: str = "",
 ) -> None:
     pool = making.load_pool(find(family), data, split=split)
-    normalizer = load_model(family, split, variant).normalizer
-    kept = Checkpoint(work, identity(pool, config, sizes, seed, normalizer))
-    steps = pretrain_generator(kind, pool, normalizer, config, sizes, seed, kept.state)
+    model = load_model(family, split, variant)
+    if isinstance(sizes, DiffuserConfig):
+        sizes = dataclasses.replace(sizes, constant=model.normalizer.constant)
+    kept = Checkpoint(work, identity(pool, config, sizes, seed, model=model))
+    steps = pretrain_generator(kind, pool, model, config, sizes, seed, kept.state)
     step = _train(kept, steps, config.steps)
     path = out or assets.pretrained_path(family, kind, split, variant)
     _finish(kept, step.generator, path, config, seed, as_json)
@@ -269,7 +271,10 @@ def _finish(kept, network, path: Path, config, seed: int, as_json: bool) -> None
     Networks that are there for comparison ship in half the bytes.
     """
     half = path.stem not in ("prompt-dt", "diffuser")
-    network.save(path, half=half, pretrain=dataclasses.asdict(config), seed=seed)
+    made = {"pretrain": dataclasses.asdict(config), "seed": seed}
+    if history := kept.history():
+        made["history"] = history
+    network.save(path, half=half, **made)
     began = time.perf_counter() - kept.seconds
     report_made(path, network.n_parameters, kept.losses, began, seed, as_json)
     kept.remove()
@@ -296,7 +301,7 @@ def record(family: Positional[FamilyName], as_json: Json = False) -> None:
     """Record the runs that ship, each with its untuned baseline, below assets/runs/."""
     find(family)
     store, made_by, rows = RunStore(assets.ROOT / "runs"), command(), []
-    wanted = RECORDED.get(family, ())
+    wanted = SHIPPED_SPECS.get(family, ())
     keep = {run_id for spec in wanted for run_id in (spec.id, spec.untuned.id)}
     for folder in store.root.glob("*/"):
         if folder.name not in keep and store.spec(folder.name).family == family:

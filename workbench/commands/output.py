@@ -16,7 +16,7 @@ import numpy as np
 import pandas as pd
 from tyro.conf import arg
 
-from workbench.shipped import files as assets
+from workbench.shipped import assets
 
 Json = Annotated[bool, arg(name="json", help="Print one JSON value on stdout, all else on stderr.")]
 FamilyName = Annotated[str, arg(help="Task family, such as cheetah-vel.")]

@@ -14,7 +14,7 @@ from workbench.data.atomic_files import whole_file
 from workbench.data.rollout import Policy, evaluate, half_width
 from workbench.networks.prompt_dt import PromptedPolicy
 from workbench.runs.store import RunStore
-from workbench.shipped import files as assets
+from workbench.shipped import assets
 from workbench.shipped.networks import load_model
 from workbench.tasks import Task, find
 from workbench.tuning.loop import EVALUATION_SEED, TuneStep

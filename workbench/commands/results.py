@@ -19,7 +19,7 @@ from workbench.paper.claims import findings
 from workbench.paper.measured import CAUTION, Runs, assemble
 from workbench.paper.tables import TableName, cells
 from workbench.runs.run_table import COLUMNS, load_results, results_path, shipped
-from workbench.shipped import files as assets
+from workbench.shipped import assets
 from workbench.tasks import FAMILIES
 from workbench.tuning.presets import LAMBDAS
 

@@ -12,13 +12,17 @@ from tyro.conf import DisallowNone, arg
 from workbench.methods import METHODS
 
 HELP = {
-    "lam": "Weight of the downstream gradient, Eq. 8.",
+    "lam": "Weight of the downstream gradient, Eq. 9.",
     "projection": "Reading of Eq. 8-9; none is the plain sum.",
     "guidance": "Losses that guide: both, or one alone.",
-    "lr": "Learning rate, or length of a step.",
+    "dm_data": "What the diffusion loss is computed on: the initial prompts, or few-shot data.",
+    "lr": "Learning rate at first, or length of a step.",
+    "lr_half": "Updates after which the learning rate has halved; 0 never.",
+    "average": "Decay of the average of the weights that acts; 0 acts with the last ones.",
     "batch_size": "Prompts, contexts or pairs of them per update.",
     "clip": "Largest norm of the combined gradient.",
-    "temperature": "Factor on the sampling variance, 0 to 1.",
+    "temperature": "Factor on the sampling variance of prompts that act, 0 to 1.",
+    "training_temperature": "The same while the downstream loss is computed; -1: as that.",
     "energy": "Share of energy the subspace keeps.",
     "memory": "Recent gradients that span it.",
     "refresh": "Updates between two bases.",

@@ -33,7 +33,7 @@ from workbench.runs.run_table import (
 )
 from workbench.runs.store import RunStore
 from workbench.runs.sweep import RETRIES, Done, Engine, Processes
-from workbench.shipped import files as assets
+from workbench.shipped import assets
 from workbench.tasks import did_you_mean
 from workbench.tuning.spec import RunSpec
 

@@ -13,7 +13,7 @@ from tyro.conf import Positional, arg
 from workbench.commands.output import Json, command, interval, number, print_result, records
 from workbench.commands.sweep_progress import compare_anew, run_missing
 from workbench.data.qualities import QUALITIES
-from workbench.paper.claims import findings as judged
+from workbench.paper import claims
 from workbench.paper.measured import ALL, Runs, assemble
 from workbench.paper.scores import RESAMPLES
 from workbench.paper.settings_search import merged, ranking, search
@@ -28,7 +28,7 @@ from workbench.runs.run_table import (
     shipped,
 )
 from workbench.runs.store import RunStore
-from workbench.shipped import files as assets
+from workbench.shipped import assets
 from workbench.tuning.spec import RunSpec
 
 TABLES, QUICK, SEARCH = Path("build/tables"), Path("build/quick"), Path("build/search")
@@ -284,7 +284,7 @@ def findings(
         ids = dict.fromkeys(s.id for s in runs_of(cells(name, data=QUALITIES)))
         return Runs.of(rows(kept, [i for i in ids if i in kept]))
 
-    found = pd.DataFrame(judged(runs, resamples))
+    found = pd.DataFrame(claims.findings(runs, resamples))
     if as_json:
         print_result(records(found), True)
         return

@@ -55,7 +55,8 @@ class BehaviourPolicy(Policy):
 
     def mean_action(self, observations: np.ndarray) -> np.ndarray:
         """Return the mean action, (B, A), of raw observations, (B, O)."""
-        goals = np.broadcast_to(np.asarray(self.goal), (len(observations), len(self.goal)))
+        goal = np.asarray(self.goal)
+        goals = np.broadcast_to(goal, (len(observations), len(goal)))
         # Clipped at 10 standard deviations, as VecNormalize did while the policy learned.
         x = np.clip((np.concatenate([observations, goals], 1) - self.mean) / self.scale, -10, 10)
         for matrix, bias in self.weights[:-1]:
@@ -205,7 +206,8 @@ class _GoalEnv(gymnasium.Env):
         return np.concatenate([observation, self.family.goal_features(self.env.goal)])
 
     def step(self, action):
-        observation, reward, terminated, _, info = self.env.step(action)
+        observation, earned, terminated, _, info = self.env.step(action)
+        reward = float(earned)
         self.t += 1
         if weights := self.family.training_weights:
             terms = self.family.reward_terms(info["measured"], action, self.env.goal)
@@ -241,13 +243,13 @@ def train_behaviour(
             "install the extra with `pip install -e .[collect] -c constraints.txt`."
         ) from error
 
-    envs = DummyVecEnv([lambda: _GoalEnv(family)] * config.n_envs)
+    plain = DummyVecEnv([lambda: _GoalEnv(family)] * config.n_envs)
     checkpoint = None if folder is None else Path(folder) / "checkpoint"
     if checkpoint is not None and checkpoint.with_suffix(".zip").exists():
-        envs = VecNormalize.load(str(checkpoint.with_suffix(".stats")), envs)
+        envs = VecNormalize.load(str(checkpoint.with_suffix(".stats")), plain)
         ppo = PPO.load(checkpoint.with_suffix(".zip"), envs, device="cpu")
     else:
-        envs = VecNormalize(envs, gamma=config.gamma)
+        envs = VecNormalize(plain, gamma=config.gamma)
         ppo = PPO(
             "MlpPolicy",
             envs,
@@ -269,15 +271,19 @@ def train_behaviour(
     while ppo.num_timesteps < config.env_steps:
         progress = ppo.num_timesteps / config.env_steps
         envs.set_attr("progress", progress)
+
         # Stable-Baselines3 would let the rate fall to zero within each call of `learn`; here it is
         # constant within a chunk and falls from one to the next.
-        lr = config.lr * (1 - progress)
-        ppo.learning_rate = ppo.lr_schedule = lambda _, lr=lr: lr
+        def constant(_: float, lr: float = config.lr * (1 - progress)) -> float:
+            return lr
+
+        ppo.learning_rate = ppo.lr_schedule = constant
         ppo.learn(chunk, reset_num_timesteps=False)
         if checkpoint is not None:
             checkpoint.parent.mkdir(parents=True, exist_ok=True)
             envs.save(str(checkpoint.with_suffix(".stats")))
-            ppo.learning_rate = ppo.lr_schedule = config.lr  # a lambda cannot be saved
+            ppo.learning_rate = config.lr  # a function would be saved as code
+            ppo.lr_schedule = config.lr  # type: ignore[assignment]
             ppo.save(checkpoint.with_suffix(".zip"))
         yield BehaviourStep(ppo.num_timesteps, _policy_of(ppo, envs))
 

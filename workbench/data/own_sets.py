@@ -9,10 +9,12 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from workbench.data.trajectory import Trajectory
-from workbench.data.trajectory_files import load_trajectories, save_trajectories
 from workbench.tasks import Task, did_you_mean
+
+if TYPE_CHECKING:  # reading a set needs torch, which takes seconds; naming and listing do not
+    from workbench.data.trajectory import Trajectory
 
 FOLDER = Path("data/own")
 PREFIX = "own:"
@@ -64,6 +66,8 @@ def load(task: Task, name: str) -> tuple[Trajectory, ...]:
     Raises:
         ValueError: if there is none, or the file holds another task, with what to do.
     """
+    from workbench.data.trajectory_files import load_trajectories
+
     path = path_of(task, name)
     if not path.exists():
         others = sorted(
@@ -102,6 +106,8 @@ def save(
     Raises:
         ValueError: if the name is none, or taken and ``overwrite`` is not set.
     """
+    from workbench.data.trajectory_files import save_trajectories
+
     by_task: dict[Task, list[Trajectory]] = {}
     for trajectory in trajectories:
         by_task.setdefault(trajectory.task, []).append(trajectory)

@@ -10,11 +10,11 @@ import contextlib
 import dataclasses
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import mujoco
 import numpy as np
-from scipy import stats
+from scipy import special
 
 from workbench.data.trajectory import Trajectory
 from workbench.tasks import Task, find, make
@@ -133,7 +133,7 @@ def step_from(task: Task, states: np.ndarray, actions: np.ndarray) -> Iterator[A
             warning = getattr(getattr(env, "data", None), "warning", None)
             bad = warning is not None and any(warning[kind].number for kind in _UNSTABLE)
             stable = not bad and bool(np.isfinite(after).all())
-            yield After(observation, reward, terminated, info["measured"], after, stable)
+            yield After(observation, float(reward), terminated, info["measured"], after, stable)
 
 
 def trajectories_of(transitions: Iterable[Transition], task: Task) -> tuple[Trajectory, ...]:
@@ -186,7 +186,8 @@ def half_width(values: np.ndarray) -> float:
     n = len(values)
     if n < 2:
         return float("inf")
-    return float(stats.t.ppf(0.975, n - 1) * np.std(values, ddof=1) / np.sqrt(n))
+    # the quantile of Student's t; `scipy.stats`, which has it too, takes a second to import
+    return float(special.stdtrit(n - 1, 0.975) * np.std(values, ddof=1) / np.sqrt(n))
 
 
 def evaluate(
@@ -227,7 +228,7 @@ def evaluate(
     return Evaluation(task, seeds, returns, trajectories)
 
 
-def _with_settings(policy: Policy, **wanted: str | None) -> Policy:
+def _with_settings(policy: Any, **wanted: str | None) -> Policy:
     wanted = {name: value for name, value in wanted.items() if value is not None}
     known = {field.name for field in dataclasses.fields(policy)}
     lacking = [name for name in wanted if name not in known]

@@ -70,6 +70,11 @@ def returns_to_go(rewards: np.ndarray) -> np.ndarray:
     return np.flip(np.cumsum(np.flip(rewards, -1), -1), -1)
 
 
+def limited(actions: Tensor) -> Tensor:
+    """Limit actions to [-1, 1], gradients straight through (arXiv 1308.3432)."""
+    return actions.detach().clamp(-1, 1) + (actions - actions.detach())
+
+
 def masked_mean(x: Tensor, mask: Tensor) -> Tensor:
     """Average ``x`` where ``mask`` is 1: padding neither counts nor dilutes.
 
@@ -223,6 +228,10 @@ class Normalizer(nn.Module):
     vary (Cheetah's torso y) keeps scale 1.
     """
 
+    mean: Tensor
+    scale: Tensor
+    return_scale: Tensor
+
     def __init__(self, n_observations: int, n_actions: int, return_scale: float, horizon: int):
         super().__init__()
         self.n_observations, self.n_actions, self.horizon = n_observations, n_actions, horizon
@@ -241,6 +250,11 @@ class Normalizer(nn.Module):
         self.mean.copy_(torch.from_numpy(rows.mean(0)))
         self.scale.copy_(torch.from_numpy(np.where(std < 1e-6, 1.0, std)))
         return self
+
+    @property
+    def constant(self) -> tuple[int, ...]:
+        """Columns of ``[s; a; r]`` that did not vary in the training data."""
+        return tuple(torch.nonzero(self.scale == 1.0).flatten().tolist())  # ``fit`` says so
 
     def observations(self, observations: Tensor) -> Tensor:
         """Normalise raw observations, (..., O)."""
@@ -265,13 +279,18 @@ class Normalizer(nn.Module):
         )
 
     def unpack(self, x: Tensor, y: Tensor) -> Segment:
-        """Invert ``pack``; differentiable in ``x``. Actions are limited to [-1, 1]."""
+        """Invert ``pack``; differentiable in ``x``. Actions are limited to [-1, 1].
+
+        The limit passes gradients straight through: behind a plain clamp an action outside would
+        get none and stay where it is.
+        """
         raw = x * self.scale + self.mean
         o, a = self.n_observations, self.n_actions
+        actions = raw[..., o : o + a]
         return Segment(
             returns_to_go=y[..., :1] * self.return_scale,
             observations=raw[..., :o],
-            actions=raw[..., o : o + a].clamp(-1, 1),
+            actions=limited(actions),
             rewards=raw[..., o + a :],
             timesteps=(y[..., 1] * self.horizon).round().long(),
             mask=torch.ones_like(y[..., 0]),

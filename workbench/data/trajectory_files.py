@@ -11,6 +11,7 @@ import math
 import zlib
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from safetensors import SafetensorError, safe_open
@@ -62,8 +63,12 @@ def _decompressed(name: str, packed: np.ndarray, shape: object) -> np.ndarray:
     Raises:
         ValueError: if that is no shape of a column, or the bytes are others.
     """
-    whole = isinstance(shape, list) and all(type(n) is int and 0 < n <= _MOST_ROWS for n in shape)
-    if not whole or len(shape) > 2 or math.prod(shape) > _MOST_NUMBERS:
+    if (
+        not isinstance(shape, list)
+        or not all(type(n) is int and 0 < n <= _MOST_ROWS for n in shape)
+        or len(shape) > 2
+        or math.prod(shape) > _MOST_NUMBERS
+    ):
         raise ValueError(f"its header gives {name!r} no possible shape: {str(shape)[:60]}")
     size = 4 * math.prod(shape)
     stream = zlib.decompressobj()
@@ -120,7 +125,7 @@ def load_trajectories(path: Path) -> tuple[Trajectory, ...]:
         raise ValueError(f"{path} names the task {named}, which is none of ours.") from error
     cuts = np.cumsum(lengths)[:-1]
     parts = {name: np.split(tensor, cuts) for name, tensor in tensors.items()}
-    return tuple(
-        Trajectory(**{c: parts[c][i] if c in parts else None for c in _COLUMNS}, task=task)
-        for i in range(len(lengths))
-    )
+    episodes: list[dict[str, Any]] = [
+        {c: parts[c][i] if c in parts else None for c in _COLUMNS} for i in range(len(lengths))
+    ]
+    return tuple(Trajectory(**columns, task=task) for columns in episodes)

@@ -32,7 +32,7 @@ from safetensors.numpy import load
 from workbench.data.atomic_files import whole_folder
 from workbench.data.rollout import step_from
 from workbench.data.trajectory import Trajectory
-from workbench.exchange import hdf5_reader as hdf5
+from workbench.exchange import hdf5_reader
 from workbench.exchange.pickle_reader import MAX_ARRAY_BYTES, refuse
 from workbench.exchange.raw_episodes import Episode, to_trajectories, validated
 from workbench.exchange.task_match import find_task
@@ -255,7 +255,8 @@ def _main_file(path: Path) -> tuple[Path, object]:
 
 def _in_a_child(path: Path) -> tuple[dict[str, np.ndarray], list[dict]]:
     """Let ``hdf5_reader.py`` read a file; whatever becomes of that process, this one goes on."""
-    command = [sys.executable, "-P", hdf5.__file__, str(path.resolve()), str(MAX_ARRAY_BYTES)]
+    program = [sys.executable, "-P", hdf5_reader.__file__]
+    command = [*program, str(path.resolve()), str(MAX_ARRAY_BYTES)]
     # No plug-ins: a compression filter that the file names would be loaded as code.
     without_plugins = {
         "HDF5_PLUGIN_PRELOAD": "::",
@@ -268,7 +269,7 @@ def _in_a_child(path: Path) -> tuple[dict[str, np.ndarray], list[dict]]:
         )
     except subprocess.TimeoutExpired:
         refuse(f"reading it takes more than {_SECONDS} s: it is damaged or far too large.")
-    if done.returncode == hdf5.REFUSED:
+    if done.returncode == hdf5_reader.REFUSED:
         refuse(" ".join(done.stderr.decode(errors="replace").split()))
     if done.returncode:
         refuse(

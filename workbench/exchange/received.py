@@ -11,13 +11,13 @@ from pathlib import Path
 
 import numpy as np
 
-from workbench.data import own_sets as own
+from workbench.data import own_sets
 from workbench.exchange.file_formats import Recording, read_recording
 from workbench.exchange.pickle_reader import RefusedFile
 from workbench.exchange.raw_episodes import Episode, to_trajectories, validated
 from workbench.exchange.report import Range, Report, TaskSet
 from workbench.exchange.task_match import find_task, fitting_families, nearest_tasks
-from workbench.shipped import files as assets
+from workbench.shipped import assets
 from workbench.shipped.networks import load_model
 from workbench.tasks import Family, find
 
@@ -81,7 +81,7 @@ def save(report: Report, name: str, *, overwrite: bool = False) -> tuple[Path, .
     if not report.accepted:
         raise RefusedFile(f"{report.file} was refused and is not kept: {' '.join(report.errors)}")
     source = Path(report.file).name[:200]
-    return own.save(name, report.trajectories, overwrite=overwrite, source=source)
+    return own_sets.save(name, report.trajectories, overwrite=overwrite, source=source)
 
 
 def _examined(label: str, recording: Recording, family: str | None, task: int | None) -> Report:

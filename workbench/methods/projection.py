@@ -1,13 +1,12 @@
-"""Gradient combination: arXiv 2411.01168, Eq. 8 and 9, nothing else.
+"""Gradient projection: arXiv 2411.01168, Eq. 8 and 9.
 
-Eq. 8: ∇L = g_DM + λ Proj(g_DT) when the two conflict (g_DM · g_DT < 0), else g_DM + λ g_DT.
-Eq. 9: Proj removes from g_DT its part in the subspace of ∇L_DM. The paper does not say of which
-vectors or matrices, so there are three readings; see ``MODES``.
+The first two functions are the paper's rule, whole; ``MODES`` are its readings, and what follows
+them applies a reading update after update and measures what it did.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal, get_args
 
@@ -15,15 +14,45 @@ import numpy as np
 import torch
 from torch import Tensor
 
-Mode = Literal["none", "vector", "tensor", "subspace"]
+
+def project(g_dt: Tensor, basis: Tensor) -> Tensor:
+    """Return Proj(A) = A - A B Bᵀ (Eq. 8): what of A is orthogonal to the subspace of ∇L_DM.
+
+    Args:
+        g_dt: ∇L_DT of one parameter, A (..., n); a vector counts as one row.
+        basis: Orthonormal basis B of the row space of ∇L_DM, (n, M); see ``row_space``.
+    """
+    rows = g_dt.reshape(-1, len(basis))
+    return (rows - rows @ basis @ basis.T).view_as(g_dt)
+
+
+def guided_gradient(
+    g_dm: Sequence[Tensor], g_dt: Sequence[Tensor], bases: Sequence[Tensor], lam: float
+) -> list[Tensor]:
+    """Return ∇L (Eq. 9): g_DM + λ Proj(g_DT) if g_DM · g_DT < 0, else g_DM + λ g_DT.
+
+    Args:
+        g_dm: ∇L_DM, one tensor per parameter.
+        g_dt: ∇L_DT, likewise.
+        bases: B of each parameter.
+        lam: λ.
+    """
+    if sum((a * b).sum() for a, b in zip(g_dm, g_dt, strict=True)) < 0:
+        g_dt = [project(b, basis) for b, basis in zip(g_dt, bases, strict=True)]
+    return [a + lam * b for a, b in zip(g_dm, g_dt, strict=True)]
+
+
+Mode = Literal["none", "vector", "tensor", "subspace", "published"]
 MODES: tuple[Mode, ...] = get_args(Mode)
-"""The readings of Eq. 8 and 9.
+"""The readings of Eq. 8 and 9; the paper does not say of which vectors or matrices.
 
 * ``none``: the plain sum g_DM + λ g_DT, also when they conflict.
-* ``vector``: one dot product over all parameters; g_DT loses its part along g_DM (PCGrad's rule).
+* ``vector``: one dot product over all parameters decides; g_DT loses its part along g_DM (PCGrad,
+  arXiv 2001.06782).
 * ``tensor``: the same rule, each parameter tensor by itself.
-* ``subspace``: for each weight matrix that conflicts, B is an orthonormal basis of the row space
-  of its recent ∇L_DM, and g_DT loses its part in it: ``g_DT - g_DT B Bᵀ``.
+* ``subspace``: each matrix that conflicts loses its part in the row space of its recent ∇L_DM.
+* ``published``: the paper to the letter: one dot product over all parameters decides; then every
+  matrix loses its part in the row space of its recent ∇L_DM.
 """
 
 
@@ -105,7 +134,8 @@ def row_space(recent: Sequence[Tensor], energy: float, near: Tensor | None = Non
     # The smaller of the two Gram matrices says it all: that of rows, or that of columns, which
     # has the right singular vectors themselves.
     few = n_rows < n
-    # few vectors lead, and do not ask for the last of the energy: else all is decomposed sooner
+    # Subspace iteration pays where B has few vectors and need not hold the last of the energy;
+    # otherwise the whole decomposition is faster.
     if near is not None and not few and 0 < near.shape[1] < n // 16 and energy <= 0.99:
         basis = _leading(rows, energy, near)
         if basis is not None:
@@ -153,7 +183,11 @@ def _leading(rows: Tensor, energy: float, near: Tensor) -> Tensor | None:
 
 
 class Projection:
-    """Combines gradients update after update; remembers recent g_DM for ``subspace``.
+    """Combines gradients update after update; remembers recent g_DM for the subspaces.
+
+    Proj(g_DT) never opposes g_DM. A basis of earlier gradients, or one that keeps less than all of
+    their energy, may leave some of today's g_DM: then the basis is computed anew, and what still
+    opposes is taken out along g_DM itself, as ``vector`` does.
 
     Args:
         mode: One of ``MODES``.
@@ -189,90 +223,121 @@ class Projection:
         self._recent: tuple[Tensor, ...] = ()  # (memory, ...) of each parameter, in no order
         self._bases: tuple[Tensor, ...] = ()
         self._updates = self._remembered = 0
+        self._fresh = self._kept_now = False  # do bases, or memory, know the present g_DM?
 
     def combine(self, g_dm: Sequence[Tensor], g_dt: Sequence[Tensor]) -> Combined:
-        """Combine the gradients of L_DM and L_DT, one tensor per parameter each (Eq. 8)."""
+        """Combine the gradients of L_DM and L_DT, one tensor per parameter each (Eq. 9)."""
         a, b = ([g.reshape(-1) for g in gradients] for gradients in (g_dm, g_dt))
         dm_dm, dm_dt, dt_dt = _dots([*a, *a, *b], [*a, *b, *b]).reshape(3, -1)
         dot, norm_dm, norm_dt = dm_dt.sum(), dm_dm.sum() ** 0.5, dt_dt.sum() ** 0.5
-        gradient = tuple(
-            torch.add(a, b, alpha=self.lam).contiguous() for a, b in zip(g_dm, g_dt, strict=True)
-        )
-        away = self._project(gradient, g_dm, g_dt, dm_dm, dm_dt)
-        dots = dm_dm, dm_dt, dt_dt, *away.of_kept(dm_dt, dt_dt)
-        sums, by_tensor = [float(d.sum()) for d in dots], self.mode in ("tensor", "subspace")
+        lost = self._removed(g_dm, g_dt, dm_dm, dm_dt)  # g_DT - Proj(g_DT), where there is any
+        gradient = [torch.add(x, y, alpha=self.lam) for x, y in zip(g_dm, g_dt, strict=True)]
+        lost_lost, dm_lost, dt_lost = np.zeros((3, len(a)))
+        if lost:
+            for i, part in lost.items():
+                gradient[i].sub_(part, alpha=self.lam)
+            flat = [part.reshape(-1) for part in lost.values()]
+            others = [*flat, *(a[i] for i in lost), *(b[i] for i in lost)]
+            where = list(lost)
+            lost_lost[where], dm_lost[where], dt_lost[where] = _dots(flat * 3, others).reshape(
+                3, -1
+            )
+        kept = dm_dt - dm_lost, dt_dt - dt_lost, dt_dt - 2 * dt_lost + lost_lost
+        sums = [float(d.sum()) for d in (dm_dm, dm_dt, dt_dt, *kept)]
         return Combined(
-            gradient=gradient,
+            gradient=tuple(g.contiguous() for g in gradient),
             cosine=float(np.clip(dot / max(norm_dm * norm_dt, 1e-30), -1, 1)),
             conflict=bool(dot < 0),
-            removed=min(float(away.away.sum() ** 0.5 / max(norm_dt, 1e-30)), 1.0),
-            plane=_plane(*sums, by_tensor=by_tensor),
-            tensors=tuple(map(_agreement, *(d.tolist() for d in (dm_dm, dm_dt, dt_dt, away.away)))),
+            removed=min(float(lost_lost.sum() ** 0.5 / max(norm_dt, 1e-30)), 1.0),
+            plane=_plane(*sums, by_tensor=self.mode not in ("none", "vector")),
+            tensors=tuple(map(_agreement, *(d.tolist() for d in (dm_dm, dm_dt, dt_dt, lost_lost)))),
         )
 
-    def _project(self, gradient, g_dm, g_dt, dm_dm, dm_dt) -> _Away:
-        """Take λ (g_DT - Proj(g_DT)) from g_DM + λ g_DT where the rule asks for it (Eq. 9).
+    def state(self) -> dict[str, Tensor]:
+        """Return all that ``combine`` remembers, as copies, for ``restore``."""
+        counts = torch.tensor([self._updates, self._remembered])
+        recent = {f"recent.{i}": g for i, g in enumerate(self._recent)}
+        bases = {f"basis.{i}": b for i, b in enumerate(self._bases)}
+        return {k: v.clone() for k, v in {"counts": counts, **recent, **bases}.items()}
 
-        ``dm_dm``, ``dm_dt``: the dot products of each tensor's gradients.
+    def restore(self, state: Mapping[str, Tensor]) -> None:
+        """Remember what another one did when its ``state`` was taken."""
+        self._updates, self._remembered = state["counts"].tolist()
+        n = sum(name.startswith("recent.") for name in state)
+        self._recent = tuple(state[f"recent.{i}"] for i in range(n))
+        self._bases = tuple(state[f"basis.{i}"] for i in range(n))
+
+    def _removed(self, g_dm, g_dt, dm_dm, dm_dt) -> dict[int, Tensor]:
+        """Return g_DT - Proj(g_DT) of the parameters that lose something, by their index.
+
+        ``dm_dm``, ``dm_dt``: the dot products of each parameter's gradients.
         """
-        shares = np.zeros(len(g_dm))  # of g_DM that each tensor of g_DT loses
-        if self.mode == "vector" and dm_dt.sum() < 0 < dm_dm.sum():
-            shares += dm_dt.sum() / dm_dm.sum()
-        elif self.mode == "tensor":
-            seen = dm_dm > 0  # the square of a tiny gradient may be none
-            shares[seen] = np.minimum(dm_dt, 0.0)[seen] / dm_dm[seen]
-        elif self.mode == "subspace":
-            return self._without_bases(gradient, g_dm, g_dt, dm_dt)
-        for g, a, share in zip(gradient, g_dm, shares, strict=True):
-            if share:
-                g.sub_(a, alpha=self.lam * float(share))
-        return _Away(shares**2 * dm_dm, shares * dm_dm, shares * dm_dt)
-
-    def _without_bases(self, gradient, g_dm, g_dt, dm_dt) -> _Away:
+        if self.mode in ("none", "vector", "tensor"):
+            shares = np.zeros(len(g_dm))  # of g_DM that g_DT of each parameter loses
+            if self.mode == "vector" and dm_dt.sum() < 0 < dm_dm.sum():
+                shares += dm_dt.sum() / dm_dm.sum()
+            elif self.mode == "tensor":
+                seen = dm_dm > 0  # the square of a tiny gradient may be none
+                shares[seen] = np.minimum(dm_dt, 0.0)[seen] / dm_dm[seen]
+            return {i: g_dm[i] * share for i, share in enumerate(shares.tolist()) if share}
         self._remember(g_dm)
-        away, dm_away = np.zeros(len(g_dt)), np.zeros(len(g_dt))
-        if len(where := np.flatnonzero(dm_dt < 0)):
-            of_dm, of_dt = [], []  # coordinates in the basis, which is orthonormal
-            for i in where:
-                basis = self._bases[i]
-                rows = gradient[i].view(-1, len(basis))
-                dm, dt = (g[i].reshape(rows.shape) @ basis for g in (g_dm, g_dt))
-                rows.addmm_(dt, basis.T, alpha=-self.lam)
-                of_dm.append(dm.reshape(-1))
-                of_dt.append(dt.reshape(-1))
-            away[where], dm_away[where] = _dots(of_dt + of_dm, of_dt + of_dt).reshape(2, -1)
-        return _Away(away, dm_away, away)
+        by_tensor = self.mode == "subspace"
+        groups = [[i] for i in range(len(g_dm))] if by_tensor else [list(range(len(g_dm)))]
+        lost: dict[int, Tensor] = {}
+        for group in groups:
+            if dm_dt[group].sum() < 0:
+                lost |= self._without_bases(group, g_dm, g_dt, dm_dm, dm_dt)
+        return lost
+
+    def _without_bases(self, group, g_dm, g_dt, dm_dm, dm_dt) -> dict[int, Tensor]:
+        """Return what ``group`` loses to its bases; they are made anew if it is not enough."""
+        left = 0.0
+        for attempt in ("as remembered", "anew"):
+            if attempt == "anew" and not self._fresh:
+                self._renew(g_dm)
+            elif attempt == "anew":
+                break
+            lost = {i: g_dt[i] - project(g_dt[i], self._bases[i]) for i in group}
+            parts = [lost[i].reshape(-1) for i in group]
+            left = float((dm_dt[group] - _dots(parts, [g_dm[i].reshape(-1) for i in group])).sum())
+            if left >= 0:
+                return lost
+        total = dm_dm[group].sum()
+        share = left / total if total > 0 else 0.0
+        return {i: lost[i].add(g_dm[i], alpha=share) for i in group}
 
     def _remember(self, g_dm: Sequence[Tensor]) -> None:
         """Keep g_DM where the next basis is to span it, and compute the basis where it is time."""
         now, self._updates = self._updates, self._updates + 1
+        self._fresh = self._kept_now = False
         if not now:
             self._recent = tuple(g.new_empty(self.memory, *g.shape) for g in g_dm)
-        if now < self.memory or -now % self.refresh < self.memory:
-            for recent, g in zip(self._recent, g_dm, strict=True):
-                recent[self._remembered % self.memory] = g.detach()
-            self._remembered += 1
-        if now < self.memory or now % self.refresh == 0:
-            known = min(self._remembered, self.memory)
-            near = self._bases or (None,) * len(g_dm)
-            self._bases = tuple(
-                row_space([recent[:known]], self.energy, basis)
-                for recent, basis in zip(self._recent, near, strict=True)
-            )
+        due = now < self.memory or now % self.refresh == 0
+        if due or -now % self.refresh < self.memory:
+            self._keep(g_dm)
+        if due:
+            self._span()
 
+    def _renew(self, g_dm: Sequence[Tensor]) -> None:
+        """Compute bases that know the present gradient before it is time."""
+        if not self._kept_now:
+            self._keep(g_dm)
+        self._span()
 
-@dataclass(frozen=True, eq=False)
-class _Away:
-    """Dot products of a = g_DT - Proj(g_DT), for each tensor: with itself, g_DM and g_DT."""
+    def _keep(self, g_dm: Sequence[Tensor]) -> None:
+        for recent, g in zip(self._recent, g_dm, strict=True):
+            recent[self._remembered % self.memory] = g.detach()
+        self._remembered += 1
+        self._kept_now = True
 
-    away: np.ndarray
-    dm_away: np.ndarray
-    dt_away: np.ndarray
-
-    def of_kept(self, dm_dt: np.ndarray, dt_dt: np.ndarray) -> tuple[np.ndarray, ...]:
-        """Return those of Proj(g_DT): with g_DM, with g_DT, with itself."""
-        kept = dt_dt - 2 * self.dt_away + self.away
-        return dm_dt - self.dm_away, dt_dt - self.dt_away, kept
+    def _span(self) -> None:
+        known = min(self._remembered, self.memory)
+        near = self._bases or (None,) * len(self._recent)
+        self._bases = tuple(
+            row_space([recent[:known]], self.energy, basis).contiguous()
+            for recent, basis in zip(self._recent, near, strict=True)
+        )
+        self._fresh = True
 
 
 def _dots(a: Iterable[Tensor], b: Iterable[Tensor]) -> np.ndarray:
@@ -307,6 +372,6 @@ def _plane(
     across = max(dt_dt - along**2, 0.0) ** 0.5
     kept_across = (dt_kept - along * kept_along) / max(across, 1e-30)
     outside = 0.0
-    if by_tensor:  # else it lies in the plane, and what is left of squares is rounding
+    if by_tensor:  # otherwise Proj(g_DT) lies in the plane, and the rest is rounding
         outside = max(kept_kept - kept_along**2 - kept_across**2, 0.0) ** 0.5
     return Plane(norm_dm, along, across, kept_along, kept_across, outside)

@@ -1,4 +1,8 @@
-"""Prompt Diffuser, Algorithm 1 of arXiv 2411.01168: tune a generator on L_DM and L_DT."""
+"""Prompt Diffuser (arXiv 2411.01168): Algorithm 1, and the tuning of a generator by it.
+
+``guided_update`` is one pass of Algorithm 1's loop. Pretraining runs it over the training tasks
+(``pretraining.generators``), an adaptation on the few-shot data of one test task.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +15,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from workbench.data.trajectory import Trajectories, Trajectory
+from workbench.data.trajectory import Segment, Trajectories, Trajectory
+from workbench.methods.descent import Descent
 from workbench.methods.method import (
     GradientReport,
     Snapshot,
@@ -20,8 +25,8 @@ from workbench.methods.method import (
     evaluation_prompts,
     numpy_rng,
 )
-from workbench.methods.projection import Mode, Projection
-from workbench.networks.checkpoint import Stored
+from workbench.methods.projection import Combined, Mode, Projection
+from workbench.networks.checkpoint import SavedNetwork
 from workbench.networks.diffusion import DenoisingTrace, DiffuserConfig, PromptDiffuser
 from workbench.networks.informed_diffusion import all_transitions
 from workbench.networks.prompt_dt import PromptDT, PromptedPolicy, action_loss
@@ -31,7 +36,7 @@ class Generator(Protocol):
     """A conditional model of prompts: x0 (B, K*, D) given y (B, K*, 2), both normalised."""
 
     prompt_length: int
-    n_evidence: int
+    n_transitions: int
     """Few-shot transitions that are read besides y: 0 but for an informed diffuser."""
 
     def trainable(self) -> tuple[nn.Parameter, ...]:
@@ -51,41 +56,134 @@ class Generator(Protocol):
 
 
 Guidance = Literal["both", "diffusion", "downstream"]
+GUIDANCES: tuple[Guidance, ...] = get_args(Guidance)
+
+
+@dataclass(frozen=True, eq=False)
+class GuidedUpdate:
+    """What one pass of Algorithm 1 found.
+
+    Attributes:
+        gradient: ∇L, one tensor per parameter.
+        loss_dm: L_DM (Eq. 6) or its counterpart; None where it does not guide.
+        loss_dt: L_DT (Eq. 7); None where it does not guide.
+        combined: How the two gradients were combined; None where one alone guides.
+    """
+
+    gradient: tuple[Tensor, ...]
+    loss_dm: float | None
+    loss_dt: float | None
+    combined: Combined | None
+
+    @property
+    def losses(self) -> dict[str, float]:
+        """The losses that guide, by name."""
+        named = {"loss_dm": self.loss_dm, "loss_dt": self.loss_dt}
+        return {name: value for name, value in named.items() if value is not None}
+
+    @property
+    def measured(self) -> dict[str, float]:
+        """The losses, and how the gradients agree over all parameters."""
+        if self.combined is None:
+            return self.losses
+        c = self.combined
+        agreement = {"cosine": c.cosine, "conflict": float(c.conflict), "removed": c.removed}
+        return {**self.losses, **agreement}
+
+
+@torch.enable_grad()
+def guided_update(
+    generator: Generator,
+    model: PromptDT,
+    x0: Tensor,
+    y: Tensor,
+    context: Segment | None,
+    rng: torch.Generator,
+    combiner: Projection,
+    *,
+    temperature: float,
+    guidance: Guidance = "both",
+) -> GuidedUpdate:
+    """Do one pass of Algorithm 1: both losses of one prompt τ*, and their combined gradient.
+
+    Args:
+        generator: What learns.
+        model: The frozen Prompt-DT.
+        x0: ``[s; a; r]`` of the prompts τ*, (B, K*, D) normalised.
+        y: Their condition, (B, K*, ·), with the task code where the generator reads one.
+        context: Contexts τ of the same tasks, (B, K, ·), whose actions are to be predicted.
+        rng: Draws diffusion steps and noise.
+        combiner: Eq. 8 and 9.
+        temperature: Of the chain that L_DT samples; the paper lowers it after training.
+        guidance: Which losses guide.
+    """
+    parameters, loss_dm, loss_dt = generator.trainable(), None, None
+    gradient, combined = (), None
+    if guidance != "downstream":
+        generator.prepare(x0, y.detach(), rng)
+        loss_dm = generator.own_loss(x0, y, rng)  # Eq. 6
+        keep = guidance == "both"  # both losses read the same task code
+        gradient = g_dm = torch.autograd.grad(loss_dm, parameters, retain_graph=keep)
+    if guidance != "diffusion":
+        made = generator.sample(y, rng, temperature)  # through the whole reverse chain
+        loss_dt = action_loss(model, model.normalizer.unpack(made, y), context)  # Eq. 7
+        # a VAE's encoder has no part in its prompts: zeros
+        gradient = g_dt = torch.autograd.grad(loss_dt, parameters, materialize_grads=True)
+    if guidance == "both":
+        combined = combiner.combine(g_dm, g_dt)  # Eq. 8 and 9
+        gradient = combined.gradient
+    losses = (None if loss is None else loss.item() for loss in (loss_dm, loss_dt))
+    return GuidedUpdate(gradient, *losses, combined)
+
+
+DiffusedData = Literal["initial", "few-shot", "generated"]
 
 
 @dataclass(frozen=True)
 class GeneratorTuning:
     """Tune a generator on its own loss + λ L_DT with projected gradients.
 
-    Published: λ = 1. Not published, so ours: learning rate, batch, clipping, the projection's
-    reading and its settings.
+    Published: λ = 1, and that L_DM is of the initial prompts (``dm_data="initial"``). Not
+    published, so ours: learning rate, its fall, the average, batch, clipping, temperatures, the
+    projection's reading and its settings. The defaults are those that the shipped tables were
+    measured with.
 
     Attributes:
-        lam: λ, weight of the downstream gradient in Eq. 8.
+        lam: λ, weight of the downstream gradient in Eq. 9.
         projection: Reading of Eq. 8 and 9; ``"none"`` is the plain sum.
         guidance: Which losses guide: both, or one alone (the paper's guidance ablation).
-        lr: Learning rate of AdamW.
-        batch_size: Prompts (own loss) and prompt-context pairs (L_DT) per update.
+        dm_data: What L_DM is computed on: the ``"initial"`` prompts, D* of Eq. 6; prompts cut
+            from the ``"few-shot"`` data that L_DT is computed on; or those ``"generated"`` by the
+            pretrained generator, so that tuning stays near them whatever the data are.
+        lr: Learning rate of AdamW at first; see ``Descent``.
+        lr_half: Updates after which the learning rate has halved; 0 keeps it as it is.
+        average: Of the weights, what acts; see ``Descent``. 0 acts with the last ones.
+        batch_size: Prompts and contexts per update.
         clip: Largest norm of the combined gradient.
-        temperature: Factor on the variance of the sampling noise, in [0, 1].
+        temperature: Factor on the variance of the sampling noise of prompts that act, in [0, 1].
+        training_temperature: The same while L_DT is computed; -1 is that of the prompts that act.
         n_candidates: Prompts generated for each that is acted with: the one with the least L_DT
             on few-shot contexts. 1, no choice, in the paper.
-        energy, memory, refresh: Of the ``subspace`` projection, see ``Projection``.
+        energy, memory, refresh: Of the ``subspace`` projections, see ``Projection``.
     """
 
     lam: float = 1.0
     projection: Mode = "subspace"
     guidance: Guidance = "both"
+    dm_data: DiffusedData = "few-shot"
     lr: float = 3e-4
+    lr_half: int = 0
+    average: float = 0.0
     batch_size: int = 32
     clip: float = 1.0
     temperature: float = 0.5
+    training_temperature: float = -1.0
     n_candidates: int = 1
     energy: float = 0.9
     memory: int = 5
     refresh: int = 10
 
-    kind: ClassVar[type[Stored]]
+    kind: ClassVar[type[SavedNetwork]]
     """The generator; each method has a field for a pretrained one and ``config``, its size."""
     data: ClassVar[str] = "few-shot"
     guided: ClassVar[bool] = True
@@ -93,13 +191,19 @@ class GeneratorTuning:
 
     def __post_init__(self):
         self.combiner()
-        if self.guidance not in get_args(Guidance):
-            known = ", ".join(get_args(Guidance))
-            raise ValueError(f"`guidance` must be one of {known}: got {self.guidance!r}.")
+        for name, known in (("guidance", GUIDANCES), ("dm_data", get_args(DiffusedData))):
+            if getattr(self, name) not in known:
+                raise ValueError(
+                    f"`{name}` must be one of {', '.join(known)}: got {getattr(self, name)!r}."
+                )
         check_ranges(
             self,
             temperature=0 <= self.temperature <= 1,
+            training_temperature=0 <= self.training_temperature <= 1
+            or self.training_temperature == -1,
             lr=self.lr >= 0,
+            lr_half=self.lr_half >= 0,
+            average=0 <= self.average < 1,
             batch_size=self.batch_size >= 1,
             clip=self.clip > 0,
             n_candidates=self.n_candidates >= 1,
@@ -133,15 +237,15 @@ class GeneratorTuning:
 
 
 class GeneratorLearner:
-    """Tunes a generator so that its prompts look like the data and serve the task.
+    """Tunes a generator so that its prompts look like the initial ones and serve the task.
 
     Args:
         method: The settings.
         model: Frozen.
-        demos: What both losses are computed on.
+        demos: The few-shot data: contexts of L_DT, and what an informed diffuser reads.
         rng: Source of all randomness.
-        prompts: Trajectories whose returns-to-go and timesteps are the condition of the prompts
-            that are acted with, and of those in the downstream loss.
+        prompts: The initial prompts are cut from these; their returns-to-go and timesteps are the
+            condition of the prompts that act.
     """
 
     def __init__(
@@ -155,62 +259,72 @@ class GeneratorLearner:
         self.method, self.model, self.rng = method, model, rng
         self.draw, self.data = numpy_rng(rng), Trajectories(demos)
         self.initial = self.data if prompts is demos else Trajectories(prompts)
+        self.diffused = self.initial if method.dm_data == "initial" else self.data
         self.generator = method.starting_generator(model, rng)
+        if method.dm_data == "generated":
+            self.pretrained = copy.deepcopy(self.generator).eval().requires_grad_(False)
         self.length = self.generator.prompt_length
         cut = evaluation_prompts(prompts, self.length, self.draw)
         self.condition = model.normalizer.pack(cut)[1]
-        if self.generator.n_evidence:
-            self.evidence = all_transitions(self.data, model.normalizer, self.draw)
+        if self.generator.n_transitions:
+            self.transitions = all_transitions(self.data, model.normalizer, self.draw)
         self.sampling_seed = int(torch.randint(2**62, (1,), generator=rng))
-        self.parameters = self.generator.trainable()
+        parameters = self.generator.trainable()
         names = {id(p): name for name, p in self.generator.named_parameters()}
-        self.names = tuple(names[id(p)] for p in self.parameters)
-        self.n_trainable = sum(p.numel() for p in self.parameters)
-        self.optimizer = torch.optim.AdamW(self.parameters, lr=method.lr)
+        self.names = tuple(names[id(p)] for p in parameters)
+        self.n_trainable = sum(p.numel() for p in parameters)
+        self.descent = Descent(
+            parameters,
+            method.lr,
+            lr_half=method.lr_half,
+            average=method.average,
+            clip=method.clip,
+        )
         self.combiner = method.combiner()
+        self.temperature = method.training_temperature
+        if self.temperature < 0:
+            self.temperature = method.temperature
 
-    @torch.enable_grad()
     def update(self) -> Update:
-        """Take one step along the combined gradient (Eq. 8).
+        """Take one step of Algorithm 1 on the few-shot data.
 
         Returns:
             ``loss_dm``, ``loss_dt``; with both, how their gradients met.
         """
-        n, pack = self.method.batch_size, self.model.normalizer.pack
-        losses, report = {}, None
-        if self.method.guidance != "downstream":
-            x0, y = pack(self.data.sample(self.draw, n, self.length, whole=True))
-            y = self.told(y)
-            self.generator.prepare(x0, y, self.rng)
-            loss_dm = self.generator.own_loss(x0, y, self.rng)
-            g_dm = gradient = torch.autograd.grad(loss_dm, self.parameters)
-            losses["loss_dm"] = loss_dm.item()
-        if self.method.guidance != "diffusion":
-            loss_dt = self.downstream_loss()
-            # a VAE's encoder has no part in its prompts: zeros
-            g_dt = gradient = torch.autograd.grad(loss_dt, self.parameters, materialize_grads=True)
-            losses["loss_dt"] = loss_dt.item()
-        if self.method.guidance == "both":
-            combined = self.combiner.combine(g_dm, g_dt)
-            gradient, report = combined.gradient, GradientReport.of(combined, self.names)
-        for parameter, direction in zip(self.parameters, gradient, strict=True):
-            parameter.grad = direction
-        torch.nn.utils.clip_grad_norm_(self.parameters, self.method.clip)
-        self.optimizer.step()
-        return Update(losses, report)
-
-    def downstream_loss(self) -> Tensor:
-        """Return L_DT of generated prompts (Eq. 7)."""
         n = self.method.batch_size
-        cut = self.initial.sample(self.draw, n, self.length, whole=True)
-        y = self.told(self.model.normalizer.pack(cut)[1])
+        prompt = self.diffused.sample(self.draw, n, self.length, whole=True)
+        x0, y = self.model.normalizer.pack(prompt)
         context = self.data.sample(self.draw, n, self.model.config.context_length, whole=False)
-        x0 = self.generator.sample(y, self.rng, self.method.temperature)
-        return action_loss(self.model, self.model.normalizer.unpack(x0, y), context)
+        if self.method.dm_data == "generated":
+            x0 = self._pretrained_prompts(y)
+        with torch.enable_grad():
+            y = self.with_task(y)
+        found = guided_update(
+            self.generator,
+            self.model,
+            x0,
+            y,
+            context,
+            self.rng,
+            self.combiner,
+            temperature=self.temperature,
+            guidance=self.method.guidance,
+        )
+        self.descent.step(found.gradient)
+        if found.combined is None:
+            return Update(found.losses)
+        return Update(found.losses, GradientReport.of(found.combined, self.names))
 
-    def told(self, y: Tensor) -> Tensor:
-        """Return y, with what an informed diffuser is told of the few-shot data: all of it."""
-        return self.generator.told(y, self.evidence) if self.generator.n_evidence else y
+    @torch.no_grad()
+    def _pretrained_prompts(self, y: Tensor) -> Tensor:
+        """Sample the generator as it was before any update, under y (B, K*, 2)."""
+        if self.generator.n_transitions:
+            y = self.pretrained.with_task(y, self.transitions)
+        return self.pretrained.sample(y, self.rng, 1.0)
+
+    def with_task(self, y: Tensor) -> Tensor:
+        """Return y, with the code of all few-shot transitions where the generator reads one."""
+        return self.generator.with_task(y, self.transitions) if self.generator.n_transitions else y
 
     def chosen(self, y: Tensor, x0: Tensor) -> Tensor:
         """Return the indices of the candidates that are kept, one for each row of the condition.
@@ -239,9 +353,10 @@ class GeneratorLearner:
         """Generate from the same noise under the same conditions at every snapshot."""
         rng = torch.Generator().manual_seed(self.sampling_seed)
         temperature = self.method.temperature
-        y = self.told(self.condition.repeat_interleave(self.method.n_candidates, 0))
-        trace = self.generator.trace(y, rng, temperature)
-        x0 = trace.x[-1] if trace else self.generator.sample(y, rng, temperature)
+        with self.descent.averaged():
+            y = self.with_task(self.condition.repeat_interleave(self.method.n_candidates, 0))
+            trace = self.generator.trace(y, rng, temperature)
+            x0 = trace.x[-1] if trace else self.generator.sample(y, rng, temperature)
         kept = self.chosen(y, x0)
         prompt = self.model.normalizer.unpack(x0[kept], y[kept])
         if trace is not None:

@@ -10,7 +10,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from workbench.data.trajectory import Normalizer, Segment, Trajectories, Trajectory
+from workbench.data.trajectory import Normalizer, Segment, Trajectories, Trajectory, limited
 from workbench.methods.method import (
     N_PROMPTS,
     Snapshot,
@@ -55,13 +55,10 @@ class PromptNumbers:
         """
         initial = self.initial if which is None else self.initial[which]
         observations, actions, returns = (change * self.scale).split(self.sizes, -1)
-        actions = initial.actions + actions
-        # straight through: behind a plain clamp a saturated action would stay where it is
-        inside = actions.detach().clamp(-1, 1) + (actions - actions.detach())
         return dataclasses.replace(
             initial,
             observations=initial.observations + observations,
-            actions=inside,
+            actions=limited(initial.actions + actions),
             returns_to_go=initial.returns_to_go + returns,
         )
 

@@ -1,1 +1,8 @@
-"""The networks of the paper and their files; `fast` holds optimised versions of the same sums."""
+"""What is learned: the transformer, the diffuser, what stands in its place, and their files.
+
+How they are trained is in ``workbench.pretraining``, how they are tuned in ``workbench.methods``.
+Begin with ``prompt_dt``, then ``diffusion``: with these two the paper's method can be followed.
+``informed_diffusion`` and ``vae_gan`` are other generators, ``hyper_network`` is HDT's.
+``checkpoint`` keeps any of them in one file, ``variants`` names other sizes.
+``fast`` holds optimised doubles of the same computations: skip it on a first reading.
+"""

@@ -57,7 +57,7 @@ def read_checkpoint(path: Path) -> tuple[dict, dict[str, Tensor]]:
         raise ValueError(f"{path} is no checkpoint of this workbench: {error}.") from error
 
 
-class Stored(nn.Module):
+class SavedNetwork(nn.Module):
     """A network that is built from a configuration and a task family, and kept in one file.
 
     Attributes:
@@ -65,13 +65,13 @@ class Stored(nn.Module):
         sizes: Class of its configuration, a dataclass of plain values.
         config: Its configuration.
         family: The family whose prompts or demonstrations it knows.
-        n_evidence: Few-shot transitions that a generator reads besides its condition; see
-            ``informed``.
+        n_transitions: Few-shot transitions that a generator reads besides its condition; 0 but
+            for an informed diffuser.
     """
 
     kind: ClassVar[str]
     sizes: ClassVar[type]
-    n_evidence = 0
+    n_transitions = 0
 
     def __init__(self, config: Any, family: Family):
         super().__init__()
@@ -100,8 +100,13 @@ class Stored(nn.Module):
         """
         header, state = read_checkpoint(path)
         try:
-            network = cls(cls.sizes(**header["config"]), find(header["family"]))
+            network = cls(cls.sizes(**cls.upgraded(header["config"])), find(header["family"]))
             network.load_state_dict(state)
         except (KeyError, TypeError, RuntimeError) as error:
             raise ValueError(f"{path} is no checkpoint of a {cls.kind}: {error}.") from error
         return network
+
+    @classmethod
+    def upgraded(cls, config: Mapping[str, Any]) -> dict[str, Any]:
+        """Return the configuration in a file by today's names, whenever it was written."""
+        return dict(config)

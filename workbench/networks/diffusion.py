@@ -1,7 +1,10 @@
-"""The conditional diffusion model that generates trajectory prompts (arXiv 2411.01168).
+"""The conditional diffusion model that generates trajectory prompts (arXiv 2411.01168, Eq. 1-6).
 
 ``x`` has K* columns ``[s; a; r]`` (Eq. 4), the condition ``y`` columns ``[r̂; t]`` (Eq. 5); both
 come normalised from ``Normalizer.pack``. Diffusion steps k run from N (noise) to 0 (the prompt).
+
+Read in this order: the noise schedule, ``denoise`` (the sampler), ``diffusion_loss`` (Eq. 6),
+``PromptDiffuser`` (the network).
 """
 
 from __future__ import annotations
@@ -9,13 +12,14 @@ from __future__ import annotations
 import itertools
 import math
 import warnings
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from typing import Any, Literal, get_args
 
 import torch
 from torch import Tensor, nn
 
-from workbench.networks.checkpoint import Stored
+from workbench.networks.checkpoint import SavedNetwork
 from workbench.networks.fast.chain_gradient import sample_with_gradient
 from workbench.tasks import Family
 
@@ -76,41 +80,49 @@ class NoiseSchedule:
         """ᾱ_k = Π_{i ≤ k} (1 - β_i), (N,), at index k - 1."""
         return torch.cumprod(1 - self.beta.double(), 0).to(self.beta.dtype)
 
-    def steps(self) -> list[StepNumbers]:
-        """Return the numbers of the N denoising steps, in their order: k = N first."""
+    def scales(self, k: Tensor, like: Tensor) -> tuple[Tensor, Tensor]:
+        """Return √ᾱ_k and √(1 - ᾱ_k) for steps k (B,), shaped (B, 1, 1), of ``like``'s type."""
+        alpha_bar = self.alpha_bar.double()[k - 1].view(-1, 1, 1)
+        return alpha_bar.sqrt().to(like.dtype), (1 - alpha_bar).sqrt().to(like.dtype)
+
+    def noised(self, x0: Tensor, k: Tensor, eps: Tensor) -> Tensor:
+        """Return x_k = √ᾱ_k x0 + √(1 - ᾱ_k) eps (arXiv 2006.11239, Eq. 4); k is (B,), 1..N."""
+        signal, noise = self.scales(k, x0)
+        return signal * x0 + noise * eps
+
+    def coefficients(self) -> list[StepCoefficients]:
+        """Return those of the N denoising steps, in their order: k = N first."""
         alpha_bar, beta = [1.0, *self.alpha_bar.tolist()], [0.0, *self.beta.tolist()]
         return [
-            StepNumbers(
-                signal=alpha_bar[k] ** 0.5,
-                noise=(1 - alpha_bar[k]) ** 0.5,
-                guess=alpha_bar[k - 1] ** 0.5 * beta[k] / (1 - alpha_bar[k]),
-                keep=(1 - beta[k]) ** 0.5 * (1 - alpha_bar[k - 1]) / (1 - alpha_bar[k]),
+            StepCoefficients(
+                sqrt_alpha_bar=alpha_bar[k] ** 0.5,
+                sqrt_one_minus_alpha_bar=(1 - alpha_bar[k]) ** 0.5,
+                of_x0=alpha_bar[k - 1] ** 0.5 * beta[k] / (1 - alpha_bar[k]),
+                of_xk=(1 - beta[k]) ** 0.5 * (1 - alpha_bar[k - 1]) / (1 - alpha_bar[k]),
                 variance=beta[k] * (1 - alpha_bar[k - 1]) / (1 - alpha_bar[k]),
             )
             for k in range(self.n_diffusion_steps, 0, -1)
         ]
 
-    def noised(self, x0: Tensor, k: Tensor, eps: Tensor) -> Tensor:
-        """Return x_k = √ᾱ_k x0 + √(1 - ᾱ_k) eps (arXiv 2006.11239, Eq. 4); k is (B,), 1..N."""
-        alpha_bar = self.alpha_bar[k - 1].view(-1, *[1] * (x0.ndim - 1))
-        return alpha_bar.sqrt() * x0 + (1 - alpha_bar).sqrt() * eps
-
 
 @dataclass(frozen=True)
-class StepNumbers:
-    """The numbers of one denoising step: x_k = signal x̂0 + noise ε̂, μ = guess x̂0 + keep x_k.
+class StepCoefficients:
+    """The numbers of one denoising step (arXiv 2006.11239, Eq. 4 and 7).
+
+    x_k = sqrt_alpha_bar x0 + sqrt_one_minus_alpha_bar ε; the posterior q(x_{k-1} | x_k, x0) has
+    the mean μ = of_x0 x0 + of_xk x_k and the variance β̃_k.
 
     Attributes:
-        signal: √ᾱ_k.
-        noise: √(1 - ᾱ_k).
-        guess, keep: Weights of x̂0 and of x_k in the posterior mean (arXiv 2006.11239, Eq. 7).
-        variance: β̃_k of the posterior.
+        sqrt_alpha_bar: √ᾱ_k.
+        sqrt_one_minus_alpha_bar: √(1 - ᾱ_k).
+        of_x0, of_xk: Weights of x0 and of x_k in the posterior mean.
+        variance: β̃_k.
     """
 
-    signal: float
-    noise: float
-    guess: float
-    keep: float
+    sqrt_alpha_bar: float
+    sqrt_one_minus_alpha_bar: float
+    of_x0: float
+    of_xk: float
     variance: float
 
 
@@ -121,7 +133,7 @@ class DenoisingStep:
     Attributes:
         diffusion_step: k of the *result*, N - 1 .. 0.
         x: x_{k}, the result, (B, K*, D).
-        x0_hat: The finished prompt as the model guesses it now, (B, K*, D).
+        x0_hat: The finished prompt as the model predicts it now, (B, K*, D).
     """
 
     diffusion_step: int
@@ -138,6 +150,7 @@ def denoise(
     *,
     temperature: float,
     clip: float | None = 5.0,
+    varies: Tensor | None = None,
 ) -> Iterator[DenoisingStep]:
     """Sample by low-temperature ancestral steps: x_{k-1} ~ N(μ_θ, temperature · Σ_k).
 
@@ -152,21 +165,39 @@ def denoise(
         rng: Draws the noise of every step.
         temperature: Factor on the variance, in [0, 1]; 1 is plain ancestral sampling.
         clip: Largest magnitude of x̂0, in normalised units; steadies short chains.
+        varies: 1 for each column that is diffused, 0 for one that stays at 0, (D,); all by
+            default.
 
     Raises:
         ValueError: if ``temperature`` lies outside [0, 1].
     """
     if not 0 <= temperature <= 1:
         raise ValueError(f"`temperature` must lie in [0, 1]: got {temperature}.")
-    for k, step in zip(range(schedule.n_diffusion_steps, 0, -1), schedule.steps(), strict=True):
+    for k, step in zip(
+        range(schedule.n_diffusion_steps, 0, -1), schedule.coefficients(), strict=True
+    ):
         eps_hat = eps_model(x, y, torch.full((len(x),), k))
-        x0_hat = x.sub(eps_hat, alpha=step.noise) / step.signal
+        x0_hat = x.sub(eps_hat, alpha=step.sqrt_one_minus_alpha_bar) / step.sqrt_alpha_bar
         if clip is not None:
             x0_hat = x0_hat.clamp(-clip, clip)
         noise = torch.randn(x.shape, generator=rng, dtype=x.dtype)
-        mean = (step.guess * x0_hat).add(x, alpha=step.keep)
+        if varies is not None:
+            noise = noise * varies
+        mean = (step.of_x0 * x0_hat).add(x, alpha=step.of_xk)
         x = mean.add(noise, alpha=(temperature * step.variance) ** 0.5)
         yield DenoisingStep(k - 1, x, x0_hat)
+
+
+def diffusion_loss(
+    eps_model: EpsModel, schedule: NoiseSchedule, x0: Tensor, y: Tensor, rng: torch.Generator
+) -> Tensor:
+    """Return L_DM = E‖ε - ε_θ(√ᾱ_k x0 + √(1 - ᾱ_k) ε, y, k)‖² (arXiv 2411.01168, Eq. 6).
+
+    Averaged over elements; k is uniform on 1..N.
+    """
+    k = torch.randint(1, schedule.n_diffusion_steps + 1, (len(x0),), generator=rng)
+    eps = torch.randn(x0.shape, generator=rng)
+    return (eps - eps_model(schedule.noised(x0, k, eps), y, k)).square().mean()
 
 
 @dataclass(frozen=True, eq=False)
@@ -175,7 +206,7 @@ class DenoisingTrace:
 
     Attributes:
         x: x_N, x_{N-1}, …, x_0, (N + 1, B, K*, D).
-        x0_hat: The guess made at each step, N .. 1, (N, B, K*, D).
+        x0_hat: The prediction made at each step, N .. 1, (N, B, K*, D).
         y: Condition, (B, K*, 2).
     """
 
@@ -188,7 +219,10 @@ class DenoisingTrace:
         """Fold a chain that began at noise ``x``."""
         steps = [(s.x.detach().clone(), s.x0_hat.detach().clone()) for s in steps]
         xs = torch.stack([x.detach().clone(), *(s for s, _ in steps)])
-        return cls(xs, torch.stack([guess for _, guess in steps]), y.detach().clone())
+        return cls(xs, torch.stack([x0_hat for _, x0_hat in steps]), y.detach().clone())
+
+
+Prediction = Literal["v", "eps"]
 
 
 @dataclass(frozen=True)
@@ -202,6 +236,13 @@ class DiffuserConfig:
         width: Hidden units.
         n_layers: Hidden layers.
         clip_x0: Largest magnitude of x̂0 inside the chain, normalised units; ours.
+        prediction: What the MLP itself puts out. ``"eps"``: ε̂, as the paper writes it. ``"v"``
+            (arXiv 2202.00512): v̂, from which ε̂ = √ᾱ_k v̂ + √(1 - ᾱ_k) x_k, and the loss is that
+            of v. Ours, because at k = N, where √ᾱ is 0.0025, x̂0 divides every error of a plain ε̂
+            by it and the chain begins at the clip (the same fault in images: arXiv 2305.08891);
+            here x̂0 = √ᾱ_k x_k - √(1 - ᾱ_k) v̂ whatever k is.
+        constant: Columns of ``[s; a; r]`` that are the same in all training data: they are not
+            diffused and stay at 0, their mean.
     """
 
     prompt_length: int = 5
@@ -210,16 +251,20 @@ class DiffuserConfig:
     width: int = 224
     n_layers: int = 3
     clip_x0: float = 5.0
+    prediction: Prediction = "v"
+    constant: tuple[int, ...] = ()
 
     def __post_init__(self):
         if self.schedule not in ("cosine", "linear"):
             raise ValueError(f"`schedule` must be 'cosine' or 'linear': got {self.schedule!r}.")
+        if self.prediction not in get_args(Prediction):
+            raise ValueError(f"`prediction` must be 'v' or 'eps': got {self.prediction!r}.")
         for name in ("prompt_length", "n_diffusion_steps", "width", "n_layers", "clip_x0"):
             if not getattr(self, name) > 0:
                 raise ValueError(f"`{name}` must be positive: got {getattr(self, name)}.")
 
 
-class PromptDiffuser(Stored):
+class PromptDiffuser(SavedNetwork):
     """ε_θ(x_k, y, k): an MLP over the flattened prompt, its condition and the diffusion step."""
 
     kind, sizes = "diffuser", DiffuserConfig
@@ -233,19 +278,31 @@ class PromptDiffuser(Stored):
         self.out = nn.Linear(config.width, config.prompt_length * self.d)
         make = NoiseSchedule.cosine if config.schedule == "cosine" else NoiseSchedule.linear
         self.schedule = make(config.n_diffusion_steps)
+        # k / N as sines and cosines, as transformers encode positions (arXiv 1706.03762, 3.5)
         share = torch.arange(config.n_diffusion_steps + 1)[:, None] / config.n_diffusion_steps
         angles = share * math.pi * 2.0 ** torch.arange(_STEP_FEATURES // 2) / 2
-        told = torch.cat([angles.sin(), angles.cos()], 1)
-        self.register_buffer("step_features", told, persistent=False)
+        features = torch.cat([angles.sin(), angles.cos()], 1)
+        self.register_buffer("step_features", features, persistent=False)
+        varies = torch.ones(self.d)
+        varies[list(config.constant)] = 0
+        self.register_buffer("varies", varies, persistent=False)
 
     def forward(self, x: Tensor, y: Tensor, k: Tensor) -> Tensor:
         """Predict the noise in ``x``, (B, K*, D), at diffusion steps ``k``, (B,) 1..N."""
-        h = self.joined(x, y, k)
+        output = self.mlp(x, y, k)
+        if self.config.prediction == "eps":
+            return output
+        signal, noise = self.schedule.scales(k, x)
+        return signal * output + noise * x
+
+    def mlp(self, x: Tensor, y: Tensor, k: Tensor) -> Tensor:
+        """Return what the layers put out, (B, K*, D); ``config.prediction`` says what that is."""
+        h = self.inputs(x, y, k)
         for layer in self.hidden:
             h = nn.functional.mish(layer(h))
-        return self.out(h).view_as(x)
+        return self.out(h).view_as(x) * self.varies
 
-    def joined(self, x: Tensor, y: Tensor, k: Tensor) -> Tensor:
+    def inputs(self, x: Tensor, y: Tensor, k: Tensor) -> Tensor:
         """Return what the first layer reads, (B, ·): x, y and k, one behind the other."""
         return torch.cat([x.flatten(1), y.flatten(1), self.step_features[k].to(x.dtype)], 1)
 
@@ -262,8 +319,23 @@ class PromptDiffuser(Stored):
         return {}
 
     def own_loss(self, x0: Tensor, y: Tensor, rng: torch.Generator) -> Tensor:
-        """Return L_DM; see ``diffusion_loss``."""
-        return diffusion_loss(self, x0, y, rng)
+        """Return L_DM over the columns that vary: Eq. 6, each k weighted by 1 / ᾱ_k under ``"v"``.
+
+        With v = √ᾱ_k ε - √(1 - ᾱ_k) x0 the weighted error is that of v: ‖ε - ε̂‖² = ᾱ_k ‖v - v̂‖².
+        Without the weight the steps near noise, where the chain begins, would count for nothing.
+        """
+        k, eps = self._noise_levels(x0, rng)
+        x0, eps = x0 * self.varies, eps * self.varies
+        target = eps
+        if self.config.prediction == "v":
+            signal, noise = self.schedule.scales(k, x0)
+            target = signal * eps - noise * x0
+        error = self.mlp(self.schedule.noised(x0, k, eps), y, k) - target
+        return error.square().mean() / self.varies.mean()
+
+    def _noise_levels(self, x0: Tensor, rng: torch.Generator) -> tuple[Tensor, Tensor]:
+        k = torch.randint(1, self.config.n_diffusion_steps + 1, (len(x0),), generator=rng)
+        return k, torch.randn(x0.shape, generator=rng)
 
     def trace(self, y: Tensor, rng: torch.Generator, temperature: float) -> DenoisingTrace:
         """Denoise fresh noise under ``y`` and keep the whole chain."""
@@ -271,8 +343,9 @@ class PromptDiffuser(Stored):
         return DenoisingTrace.of(x, y, self.chain(x, y, rng, temperature))
 
     def noise(self, n: int, rng: torch.Generator) -> Tensor:
-        """Draw x_N ~ N(0, I), (n, K*, D)."""
-        return torch.randn(n, self.config.prompt_length, self.d, generator=rng)
+        """Draw x_N ~ N(0, I), (n, K*, D); 0 in columns that do not vary."""
+        shape = n, self.config.prompt_length, self.d
+        return torch.randn(*shape, generator=rng) * self.varies
 
     def chain(
         self,
@@ -283,8 +356,16 @@ class PromptDiffuser(Stored):
         eps_model: EpsModel | None = None,
     ) -> Iterator[DenoisingStep]:
         """Denoise ``x`` (B, K*, D) under ``y`` with this model's schedule; see ``denoise``."""
-        model, clip = eps_model or self, self.config.clip_x0
-        return denoise(model, self.schedule, x, y, rng, temperature=temperature, clip=clip)
+        return denoise(
+            eps_model or self,
+            self.schedule,
+            x,
+            y,
+            rng,
+            temperature=temperature,
+            clip=self.config.clip_x0,
+            varies=self.varies,
+        )
 
     def sample(self, y: Tensor, rng: torch.Generator, temperature: float) -> Tensor:
         """Draw one x0 per condition, (B, K*, D), differentiable through all N steps."""
@@ -294,16 +375,11 @@ class PromptDiffuser(Stored):
         *_, last = self.chain(x, y, rng, temperature)
         return last.x
 
+    @classmethod
+    def upgraded(cls, config: Mapping[str, Any]) -> dict[str, Any]:
+        """Read the configuration of a file: before ``prediction`` there was ε̂ alone."""
+        plain = {"prediction": "eps", **super().upgraded(config)}
+        return {**plain, "constant": tuple(plain.get("constant", ()))}
+
 
 _STEP_FEATURES = 16
-
-
-def diffusion_loss(diffuser: PromptDiffuser, x0: Tensor, y: Tensor, rng: torch.Generator) -> Tensor:
-    """Return L_DM = E‖ε - ε_θ(√ᾱ_k x0 + √(1 - ᾱ_k) ε, y, k)‖² (arXiv 2411.01168, Eq. 6).
-
-    Averaged over elements; k is uniform on 1..N.
-    """
-    n = diffuser.config.n_diffusion_steps
-    k = torch.randint(1, n + 1, (len(x0),), generator=rng)
-    eps = torch.randn(x0.shape, generator=rng)
-    return (eps - diffuser(diffuser.schedule.noised(x0, k, eps), y, k)).square().mean()

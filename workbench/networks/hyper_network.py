@@ -12,7 +12,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from workbench.data.trajectory import Normalizer, Segment, Trajectories, Trajectory
-from workbench.networks.checkpoint import Stored
+from workbench.networks.checkpoint import SavedNetwork
 from workbench.networks.prompt_dt import Adapter, ModelConfig, PromptDT
 from workbench.tasks import Family
 
@@ -47,7 +47,7 @@ class HyperConfig:
         return cls(sizes.n_layers, sizes.width)
 
 
-class HyperNetwork(Stored):
+class HyperNetwork(SavedNetwork):
     """Demonstration → code → the numbers of one adapter for each block.
 
     Rows are read one by one and averaged, so that any number of them will do. An adapter is a

@@ -1,14 +1,16 @@
-"""A diffuser that is told the task: our answer to few-shot data of any quality.
+"""A diffuser that infers the task: our answer to few-shot data of any quality.
 
 In Prompt Diffuser (arXiv 2411.01168) the condition y holds returns-to-go and timesteps alone (Eq.
 5), which seldom tell one task from another. This diffuser also reads a handful of few-shot
-transitions, *evidence*. Pretrained to denoise *expert* prompts from evidence of *any* quality, it
-infers the task from how transitions are rewarded, as offline meta-reinforcement learning does.
+transitions, as PEARL's encoder does (arXiv 1903.08254). Pretrained to denoise *expert* prompts
+given transitions of *any* quality, it infers the task from how transitions are rewarded.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -24,23 +26,23 @@ class InformedConfig(DiffuserConfig):
     """Size of an informed diffuser.
 
     Attributes:
-        n_evidence: M, transitions that it reads while it is pretrained; in any order. In an
+        n_transitions: M, transitions that it reads while it is pretrained; in any order. In an
             adaptation it reads the whole few-shot set: more tell the task better.
-        code: C, numbers that they are summed up in.
+        code: C, size of their mean encoding, the task code.
     """
 
-    n_evidence: int = 32
+    n_transitions: int = 32
     code: int = 16
 
     def __post_init__(self):
         super().__post_init__()
-        for name in ("n_evidence", "code"):
+        for name in ("n_transitions", "code"):
             if not getattr(self, name) > 0:
                 raise ValueError(f"`{name}` must be positive: got {getattr(self, name)}.")
 
 
 class InformedDiffuser(PromptDiffuser):
-    """ε_θ(x_k, [y; c], k), c a code of the evidence, in every column of the condition."""
+    """ε_θ(x_k, [y; c], k), c a code of the few-shot transitions, in every column of y."""
 
     kind, sizes = "informed diffuser", InformedConfig
 
@@ -52,20 +54,26 @@ class InformedDiffuser(PromptDiffuser):
         self.to_code = nn.Linear(_HIDDEN, config.code)
 
     @property
-    def n_evidence(self) -> int:
+    def n_transitions(self) -> int:
         """M, transitions that are read."""
-        return self.config.n_evidence
+        return self.config.n_transitions
 
-    def told(self, y: Tensor, evidence: Tensor) -> Tensor:
+    def with_task(self, y: Tensor, transitions: Tensor) -> Tensor:
         """Return the condition [y; c], (B, K*, 2 + C).
 
         Args:
             y: Returns-to-go and timesteps, (B, K*, 2).
-            evidence: Transitions ``[s; a; r]``, normalised, (B, M, D), or (1, M, D) for all; any
+            transitions: Few-shot ``[s; a; r]``, normalised, (B, M, D), or (1, M, D) for all; any
                 number of them, since their mean encoding counts.
         """
-        code = self.to_code(self.encoder(evidence).mean(1))
+        code = self.to_code(self.encoder(transitions).mean(1))
         return torch.cat([y, code[:, None].expand(len(y), y.shape[1], -1)], -1)
+
+    @classmethod
+    def upgraded(cls, config: Mapping[str, Any]) -> dict[str, Any]:
+        """Read the configuration of a file: ``n_transitions`` was called ``n_evidence``."""
+        names = {"n_evidence": "n_transitions"}
+        return super().upgraded({names.get(name, name): v for name, v in config.items()})
 
 
 _HIDDEN = 64

@@ -23,7 +23,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from workbench.data.trajectory import Normalizer, Segment, masked_mean
-from workbench.networks.checkpoint import Stored
+from workbench.networks.checkpoint import SavedNetwork
 from workbench.networks.fast import inference, prompt_gradient
 from workbench.networks.fast.checked import TOLERANCE, Double
 from workbench.networks.fast.processor import has_bf16
@@ -187,7 +187,7 @@ ENCODE = Double(
 )
 
 
-class PromptDT(Stored):
+class PromptDT(SavedNetwork):
     """Predict actions from a prompt and a context.
 
     Attributes:

@@ -17,7 +17,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from workbench.networks.checkpoint import Stored
+from workbench.networks.checkpoint import SavedNetwork
 from workbench.networks.diffusion import DiffuserConfig, PromptDiffuser
 from workbench.networks.informed_diffusion import InformedConfig, InformedDiffuser
 from workbench.tasks import Family
@@ -102,7 +102,7 @@ def _mish(x: Tensor) -> Tensor:
     return torch.where(x > 20, x, F.mish(x.clamp(max=20)))
 
 
-class _OneStep(Stored, abc.ABC):
+class _OneStep(SavedNetwork, abc.ABC):
     """A generator of one step: what ``methods.generated`` needs and both have in common."""
 
     def __init__(self, config: VAEConfig | GANConfig, family: Family):
@@ -257,7 +257,7 @@ class PromptGAN(_OneStep):
         return self.generator(z, y).view(shape)
 
 
-GENERATORS: dict[str, type[Stored]] = {
+GENERATORS: dict[str, type[SavedNetwork]] = {
     "diffuser": PromptDiffuser,
     "vae": PromptVAE,
     "gan": PromptGAN,

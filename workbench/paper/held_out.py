@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 
 from workbench.paper.tables import PUBLISHED
-from workbench.shipped import files as assets
+from workbench.shipped import assets
 
 _ROWS = {
     "expert": "Prompt-DT, expert prompt",

@@ -16,9 +16,9 @@ from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
-from scipy.stats import t as student
+from scipy import special
 
-from workbench.shipped import files as assets
+from workbench.shipped import assets
 
 RESAMPLES = 2_000
 _SEED = 0  # of the bootstrap: the same runs give the same interval everywhere
@@ -75,7 +75,8 @@ def another_seed(runs: pd.DataFrame, tasks: Sequence[int]) -> Estimate:
     errors = [np.var(r, ddof=1) / len(r) if len(r) > 1 else 0.0 for r in chosen["returns"]]
     of_episodes = np.mean(errors) / len(tasks)
     of_seeds = means.var(ddof=1) * (1 + 1 / len(means))
-    half = student.ppf(0.975, len(means) - 1) * np.sqrt(of_seeds + of_episodes)
+    student = special.stdtrit(len(means) - 1, 0.975)
+    half = student * np.sqrt(of_seeds + of_episodes)
     return Estimate(float(means.mean()), float(means.mean() - half), float(means.mean() + half))
 
 

@@ -12,7 +12,7 @@ from typing import Any, Literal, get_args
 
 from workbench.data.qualities import QUALITIES
 from workbench.methods import METHODS
-from workbench.shipped import files as assets
+from workbench.shipped import assets
 from workbench.tasks import FAMILIES, did_you_mean, find
 from workbench.tasks.splits import evaluated_tasks
 from workbench.tuning.presets import CHOSEN, chosen

@@ -1,9 +1,14 @@
-"""Pretraining of whatever generates prompts, over the training tasks."""
+"""Pretraining of whatever generates prompts: Algorithm 1 of arXiv 2411.01168, its training part.
+
+Every step draws training tasks, a prompt τ* of each and a context τ of each, and steps along L_DM +
+λ Proj(L_DT) (``methods.prompt_diffuser.guided_update``, the very rule of the adaptation). The first
+steps leave L_DT out: while samples are still noise it has nothing to say, and it is what costs.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import torch
@@ -11,11 +16,14 @@ from torch import Tensor
 
 from workbench.data.qualities import Quality
 from workbench.data.trajectory import Normalizer
-from workbench.networks.checkpoint import Stored
+from workbench.methods.projection import Mode, Projection
+from workbench.methods.prompt_diffuser import guided_update
+from workbench.networks.checkpoint import SavedNetwork
 from workbench.networks.informed_diffusion import (
     InformedConfig,
     transitions,
 )
+from workbench.networks.prompt_dt import Precision, PromptDT
 from workbench.networks.vae_gan import GENERATORS, GeneratorConfig
 from workbench.pretraining.prompt_dt import (
     Draws,
@@ -32,63 +40,99 @@ from workbench.tasks import did_you_mean, find
 
 @dataclass(frozen=True)
 class GeneratorPretrainConfig:
-    """How a generator of prompts is pretrained over the training tasks; nothing is published.
+    """How a generator of prompts is pretrained over the training tasks.
+
+    Published: λ = 1, and that L_DT guides. The rest is ours.
 
     Attributes:
-        steps: Gradient steps.
-        batch_size: Prompts per step, drawn over all training tasks.
+        steps: Gradient steps, all together.
+        guided_share: Share of them, the last, along L_DM + λ Proj(L_DT); the others are along L_DM.
+        batch_size: Prompts per step on L_DM alone, drawn over all training tasks.
+        guided_batch_size: Prompts and contexts per guided step.
+        lam: λ of Eq. 9.
+        projection: Reading of Eq. 8 and 9.
+        context_qualities: Qualities of the contexts whose actions L_DT asks for.
+        context_rows: Rows of a context, at most the transformer's K; 0 is K.
+        temperature: Of the chain that L_DT samples.
         lr: Peak learning rate of AdamW; falls to zero by a cosine.
         clip: Largest gradient norm.
         prompt_qualities: Qualities that prompts are drawn from.
         prompt_positions: As in ``PretrainConfig``.
         average: Decay of the running average of the weights that is kept.
+        precision: Of the frozen transformer's pass, see ``PromptDT.computing``.
     """
 
-    steps: int = 20_000
+    steps: int = 11_000
+    guided_share: float = 0.45
     batch_size: int = 256
+    guided_batch_size: int = 64
+    lam: float = 1.0
+    projection: Mode = "published"
+    context_qualities: tuple[Quality, ...] = ("expert",)
+    context_rows: int = 0
+    temperature: float = 1.0
     lr: float = 1e-3
     clip: float = 1.0
     prompt_qualities: tuple[Quality, ...] = ("expert", "medium", "random")
     prompt_positions: Positions = "any"
-    average: float = 0.999
+    average: float = 0.998
+    precision: Precision = "bf16"
+
+    def __post_init__(self):
+        self.combiner()
+        if not 0 <= self.guided_share <= 1:
+            raise ValueError(f"`guided_share` must lie in [0, 1]: got {self.guided_share}.")
+        if self.context_rows < 0:
+            raise ValueError(f"`context_rows` must not be negative: got {self.context_rows}.")
+
+    @property
+    def guided_steps(self) -> int:
+        """How many steps are guided: the last ones."""
+        return round(self.guided_share * self.steps)
+
+    def combiner(self) -> Projection:
+        """Return the rule that combines the two gradients, with nothing remembered yet."""
+        return Projection(self.projection, self.lam)
 
 
-INFORMED = GeneratorPretrainConfig(steps=12_000, prompt_qualities=("expert",))
-"""Of an informed diffuser: its prompts are expert ones, whatever it is told of the task."""
+INFORMED = GeneratorPretrainConfig(prompt_qualities=("expert",))
+"""Of an informed diffuser: its prompts are expert ones, whatever transitions it reads."""
 
 
 @dataclass(frozen=True, eq=False)
 class GeneratorPretrainStep:
-    """One gradient step on a generator's own loss.
+    """One gradient step of a generator.
 
     Attributes:
         step: Gradient steps so far.
         loss: L_DM, or its counterpart.
         generator: As it stands, averaged; live until the next step.
         state: As in ``PretrainStep``.
+        measured: Of a guided step, see ``GuidedUpdate.measured``; else the loss alone.
     """
 
     step: int
     loss: float
-    generator: Stored
+    generator: SavedNetwork
     state: Callable[[], TrainingState]
+    measured: Mapping[str, float] = field(default_factory=dict)
 
 
 def pretrain_generator(
     kind: str,
     data: Pool,
-    normalizer: Normalizer,
+    model: PromptDT,
     config: GeneratorPretrainConfig,
     sizes: GeneratorConfig,
     seed: int,
     resume: TrainingState | None = None,
 ) -> Iterator[GeneratorPretrainStep]:
-    """Train a generator on its own loss over the training tasks and yield every gradient step.
+    """Train a generator over the training tasks (Algorithm 1) and yield every gradient step.
 
     Args:
         kind: Key of ``GENERATORS``.
         data: Training data.
-        normalizer: The Prompt-DT's, so that both meet the same units.
+        model: The frozen Prompt-DT: its normaliser, so that both meet the same units, and L_DT.
         config: How to train.
         sizes: Size of the generator.
         seed: Seed of everything.
@@ -100,28 +144,73 @@ def pretrain_generator(
     if kind not in GENERATORS:
         raise ValueError(f"There is no generator {kind!r}.{did_you_mean(kind, list(GENERATORS))}")
     check(data, config)
+    missing = set(config.context_qualities) - set(data.qualities)
+    if missing and config.guided_steps:
+        raise ValueError(
+            f"The data has no {sorted(missing)} trajectories to draw contexts from. Collect them, "
+            "or leave the quality out of `context_qualities`."
+        )
+    model = model.computing(config.precision)
+    normalizer, rows = model.normalizer, model.config.context_length
+    if config.context_rows > rows:
+        raise ValueError(
+            f"`context_rows` must not exceed the transformer's {rows}: got {config.context_rows}."
+        )
+    if hasattr(sizes, "constant"):
+        sizes = replace(sizes, constant=normalizer.constant)
     draw, rng = np.random.default_rng(seed), torch.Generator().manual_seed(seed)
     with Draws(seed):
         generator = GENERATORS[kind](sizes, find(data.trajectories.items[0].task.family))
     optimizer = torch.optim.AdamW(generator.trainable(), lr=config.lr)
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, config.steps)
-    made_from = identity(data, config, sizes, seed, normalizer)
-    inner = generator.inner_optimizers()
-    training = Training(generator, optimizer, schedule, config.average, draw, rng, made_from, inner)
+    combiner = config.combiner()
+    training = Training(
+        generator,
+        optimizer,
+        schedule,
+        config.average,
+        draw,
+        rng,
+        identity(data, config, sizes, seed, model=model),
+        generator.inner_optimizers(),
+        combiner,
+    )
     if resume is not None:
         training.restore(resume)
     while training.step < config.steps:
-        tasks = draw.integers(len(data.tasks), size=config.batch_size)
-        if generator.n_evidence:
-            x0, y, evidence = draw_informed(data, normalizer, config, sizes, draw, tasks)
-            y = generator.told(y, evidence)
+        guided = training.step >= config.steps - config.guided_steps
+        n = config.guided_batch_size if guided else config.batch_size
+        tasks = draw.integers(len(data.tasks), size=n)
+        if generator.n_transitions:
+            x0, y, seen = draw_informed(data, normalizer, config, sizes, draw, tasks)
+            y = generator.with_task(y, seen)
         else:
             x0, y = normalizer.pack(draw_prompts(data, config, sizes.prompt_length, draw, tasks))
-        generator.prepare(x0, y, rng)
-        loss = generator.own_loss(x0, y, rng)
-        training.descend(loss, config.clip)
-        averaged = training.averaged.module
-        yield GeneratorPretrainStep(training.step, loss.item(), averaged, training.state)
+        context = None
+        if guided:
+            index = data.draw(draw, tasks, config.context_qualities)
+            length = config.context_rows or rows
+            start = data.trajectories.starts(draw, index, length, whole=False)
+            context = data.trajectories.segments(index, start, length)
+        found = guided_update(
+            generator,
+            model,
+            x0,
+            y,
+            context,
+            rng,
+            combiner,
+            temperature=config.temperature,
+            guidance="both" if guided else "diffusion",
+        )
+        training.follow(found.gradient, config.clip)
+        yield GeneratorPretrainStep(
+            training.step,
+            found.loss_dm,
+            training.averaged.module,
+            training.state,
+            found.measured,
+        )
 
 
 def draw_informed(
@@ -134,12 +223,12 @@ def draw_informed(
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Draw what an informed diffuser learns from, for each position in ``tasks``.
 
-    The prompt is of ``config.prompt_qualities``; what tells the task is a few-shot set of any one
-    quality, as in an adaptation.
+    The prompt is of ``config.prompt_qualities``; the task is to be inferred from a few-shot set
+    of any one quality, as in an adaptation.
 
     Returns:
         x0 (B, K*, D) of the prompt; y (B, K*, 2) of a trajectory of the few-shot set, at the
-        timesteps of the prompt; evidence (B, M, D), transitions of the few-shot set.
+        timesteps of the prompt; transitions (B, M, D) of the few-shot set.
     """
     trajectories, k, n = data.trajectories, sizes.prompt_length, len(tasks)
     quality = draw.integers(len(data.qualities), size=n)
@@ -153,7 +242,7 @@ def draw_informed(
     x0, _ = normalizer.pack(trajectories.segments(prompt, start, k))
     start = np.clip(start, 0, trajectories.lengths[shots[:, 0]] - k)
     _, y = normalizer.pack(trajectories.segments(shots[:, 0], start, k))
-    which = shots[np.arange(n)[:, None], draw.integers(_FEW, size=(n, sizes.n_evidence))]
+    which = shots[np.arange(n)[:, None], draw.integers(_FEW, size=(n, sizes.n_transitions))]
     return x0, y, transitions(trajectories, normalizer, which, draw)
 
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 import torch
@@ -59,6 +60,7 @@ class HyperPretrainStep:
     loss: float
     hyper: HyperNetwork
     state: Callable[[], TrainingState]
+    measured: ClassVar[Mapping[str, float]] = {}
 
 
 def pretrain_hyper(

@@ -6,9 +6,9 @@ import dataclasses
 import functools
 import hashlib
 import json
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, Protocol
+from typing import Any, ClassVar, Literal, Protocol
 
 import numpy as np
 import torch
@@ -20,7 +20,7 @@ from workbench.pretraining.parallel import ALONE, World
 from workbench.pretraining.resumable import Training, TrainingState
 from workbench.tasks import find
 
-Positions = Literal["any", "published"]
+Positions = Literal["any", "start", "published"]
 
 
 @dataclass(frozen=True)
@@ -38,8 +38,8 @@ class PretrainConfig:
         weight_decay: Of AdamW.
         clip: Largest gradient norm.
         prompt_qualities: Qualities that prompts are drawn from (published: expert).
-        prompt_positions: ``"any"`` position in the episode, or ``"published"``: always the
-            rows before the last one (steps 194 to 198 of 200).
+        prompt_positions: ``"any"`` position in the episode, its ``"start"``, or ``"published"``:
+            always the rows before the last one (steps 194 to 198 of 200).
         average: Decay of the running average of the weights that is kept.
         precision: ``"bf16"`` computes the forward and backward pass in bfloat16, with weights
             and optimiser in float32: sooner on a CPU that has it (`make bench`).
@@ -77,6 +77,7 @@ class PretrainStep:
     loss: float
     model: PromptDT
     state: Callable[[], TrainingState]
+    measured: ClassVar[Mapping[str, float]] = {}
 
 
 class Pool:
@@ -131,6 +132,8 @@ def prompt_starts(
     """Return the first row of a prompt in each trajectory ``index``, (B,)."""
     if positions == "any":
         return data.starts(rng, index, length, whole=True)
+    if positions == "start":
+        return np.zeros(len(index), int)
     return np.maximum(data.lengths[index] - 1 - length, 0)
 
 

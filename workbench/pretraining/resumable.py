@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
@@ -18,9 +18,12 @@ from torch import Tensor
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from workbench.data.atomic_files import whole_file
+from workbench.methods.projection import Projection
 from workbench.pretraining.parallel import ALONE, World
 
-_LOSSES = "losses"
+_LOSSES, _MEASURED = "losses", "measured."
+BIN = 100
+"""Steps that ``Checkpoint.history`` averages over."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -52,6 +55,7 @@ class Training:
         rng: Draws dropout and noise.
         made_from: As in ``TrainingState``.
         inner: Optimisers that the network's loss has inside, by name: a GAN's critic has one.
+        combiner: What combines two gradients, if it remembers earlier ones.
     """
 
     def __init__(
@@ -64,10 +68,12 @@ class Training:
         rng: torch.Generator,
         made_from: Mapping[str, Any],
         inner: Mapping[str, torch.optim.Optimizer] | None = None,
+        combiner: Projection | None = None,
     ):
         self.network, self.optimizer, self.schedule = network, optimizer, schedule
         self.optimizers = {"optimizer": optimizer, **(inner or {})}
         self.draw, self.rng, self.made_from, self.step = draw, rng, made_from, 0
+        self.combiner = combiner
         # In evaluation mode: without dropout.
         self.averaged = AveragedModel(network, multi_avg_fn=get_ema_multi_avg_fn(average)).eval()
 
@@ -75,9 +81,21 @@ class Training:
         """Take one clipped gradient step, of all processes of ``world``, and move the average."""
         self.optimizer.zero_grad()
         loss.backward()
-        parameters = [p for group in self.optimizer.param_groups for p in group["params"]]
-        world.agree(parameters)
-        torch.nn.utils.clip_grad_norm_(parameters, clip)
+        world.agree(self._parameters)
+        self._step(clip)
+
+    def follow(self, gradient: Sequence[Tensor], clip: float) -> None:
+        """Take one clipped step along ``gradient``, one tensor a parameter; move the average."""
+        for parameter, direction in zip(self._parameters, gradient, strict=True):
+            parameter.grad = direction
+        self._step(clip)
+
+    @property
+    def _parameters(self) -> list[Tensor]:
+        return [p for group in self.optimizer.param_groups for p in group["params"]]
+
+    def _step(self, clip: float) -> None:
+        torch.nn.utils.clip_grad_norm_(self._parameters, clip)
         self.optimizer.step()
         self.schedule.step()
         self.averaged.update_parameters(self.network)
@@ -91,6 +109,8 @@ class Training:
         for name, optimizer in optimizers.items():
             for index, moments in optimizer["state"].items():
                 tensors |= {f"{name}.{index}.{k}": v for k, v in moments.items()}
+        if self.combiner is not None:
+            tensors |= {f"combiner.{k}": v for k, v in self.combiner.state().items()}
         tensors["rng"] = self.rng.get_state()
         plain = {
             "groups": optimizers["optimizer"]["param_groups"],
@@ -124,6 +144,8 @@ class Training:
                 index, moment = key.split(".")
                 moments.setdefault(int(index), {})[moment] = tensor
             optimizer.load_state_dict({"state": moments, "param_groups": groups[name]})
+        if self.combiner is not None:
+            self.combiner.restore(_below(tensors, "combiner."))
         self.schedule.load_state_dict(plain["schedule"])
         self.rng.set_state(tensors["rng"])
         self.draw.bit_generator.state = plain["draw"]
@@ -139,6 +161,8 @@ class TrainingStep(Protocol):
 
     step: int
     loss: float
+    measured: Mapping[str, float]
+    """What else is known of the step, by name; may be empty."""
 
     def state(self) -> TrainingState:
         """Copy the training as it stands; before the stream goes on."""
@@ -154,6 +178,7 @@ class Checkpoint:
         path: The file.
         state: Where the training stopped, for ``resume``; None when there is nothing to resume.
         losses: Of every step so far, also of those before it stopped.
+        measured: What else the steps measured, by name: (step, value) of each.
         seconds: Time spent on them.
     """
 
@@ -163,6 +188,7 @@ class Checkpoint:
         self.path = Path(folder) / name
         self.state: TrainingState | None = None
         self.losses: list[float] = []
+        self.measured: dict[str, list[tuple[int, float]]] = {}
         self.seconds = 0.0
         if self.path.exists():
             self._load()
@@ -177,11 +203,26 @@ class Checkpoint:
         for step in steps:
             now = time.perf_counter()
             self.losses.append(step.loss)
+            for name, value in step.measured.items():
+                self.measured.setdefault(name, []).append((step.step, value))
             self.seconds = before + now - began
             if now - written >= every and step.step < last:
                 self._write(step.state())
                 written = time.perf_counter()
             yield step
+
+    def history(self) -> dict[str, list[tuple[int, float]]]:
+        """Return what the steps measured, averaged over bins of ``BIN`` steps: (last step, mean).
+
+        Plain JSON, so that it can stand in the header of the network's file.
+        """
+        out = {}
+        for name, pairs in self.measured.items():
+            bins: dict[int, list[float]] = {}
+            for step, value in pairs:
+                bins.setdefault(-(-step // BIN) * BIN, []).append(value)
+            out[name] = [(end, float(f"{np.mean(values):.4g}")) for end, values in bins.items()]
+        return out
 
     def remove(self) -> None:
         """Delete the file: what it was kept for is made."""
@@ -191,7 +232,11 @@ class Checkpoint:
         header = {"step": state.step, "made_from": state.made_from, "plain": state.plain}
         header["seconds"] = self.seconds
         losses = torch.tensor(self.losses, dtype=torch.float64)
-        tensors = {**state.tensors, _LOSSES: losses}
+        measured = {
+            _MEASURED + name: torch.tensor(pairs, dtype=torch.float64)
+            for name, pairs in self.measured.items()
+        }
+        tensors = {**state.tensors, _LOSSES: losses, **measured}
         with whole_file(self.path) as partial:
             save_file(tensors, partial, {"workbench": json.dumps(header)})
 
@@ -201,6 +246,11 @@ class Checkpoint:
                 header = json.loads((file.metadata() or {})["workbench"])
                 tensors = {k: file.get_tensor(k) for k in file.keys()}  # noqa: SIM118
             self.losses = tensors.pop(_LOSSES).tolist()
+            self.measured = {
+                name: [(int(step), value) for step, value in pairs.tolist()]
+                for name, pairs in _below(tensors, _MEASURED).items()
+            }
+            tensors = {k: v for k, v in tensors.items() if not k.startswith(_MEASURED)}
             self.seconds = float(header["seconds"])
             self.state = TrainingState(
                 header["step"], header["made_from"], tensors, header["plain"]

@@ -14,7 +14,7 @@ import pandas as pd
 from workbench.data.atomic_files import whole_file
 from workbench.methods import METHODS
 from workbench.runs.store import MADE, RunStore
-from workbench.shipped import files as assets
+from workbench.shipped import assets
 from workbench.shipped.networks import load_model
 from workbench.tuning.spec import RunSpec
 

@@ -21,7 +21,7 @@ from workbench.data.atomic_files import write_json
 from workbench.networks.fast.memory import keep_freed_memory
 from workbench.runs.locks import held
 from workbench.runs.store import MADE, RunStore
-from workbench.shipped import files as assets
+from workbench.shipped import assets
 from workbench.tuning.loop import run
 from workbench.tuning.spec import RunSpec
 

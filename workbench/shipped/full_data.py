@@ -12,7 +12,7 @@ from workbench.data.behaviour import collect
 from workbench.data.qualities import QUALITIES
 from workbench.data.trajectory import Trajectory
 from workbench.data.trajectory_files import header_of, load_trajectories, save_trajectories
-from workbench.shipped import files as assets
+from workbench.shipped import assets
 from workbench.tasks import Task
 
 FOLDER = Path("data/full")

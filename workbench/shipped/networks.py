@@ -13,7 +13,7 @@ from workbench.networks.informed_diffusion import InformedDiffuser
 from workbench.networks.prompt_dt import PromptDT
 from workbench.networks.vae_gan import PromptGAN, PromptVAE
 from workbench.networks.variants import variant_of
-from workbench.shipped import files as assets
+from workbench.shipped import assets
 from workbench.tasks.splits import TEST
 
 NETWORKS: dict[str, type] = {

@@ -1,4 +1,11 @@
-"""The benchmark tasks: a task is plain data, a family says what its tasks share."""
+"""The benchmark tasks: a task is plain data, a family says what its tasks share.
+
+Here are the families with their simulators, the published rewards, and which tasks are held back.
+Who acts in them, and what was recorded, is in the room ``workbench.data``.
+Begin with ``family``, then ``rewards`` and ``cheetah``: a family of your own is a file like that
+one. ``ant``, ``reach`` and its simulator ``sawyer`` are further ones, ``gymnasium_robot`` what
+both robots share, ``inertia`` the bodies of the published simulator, ``splits`` other test tasks.
+"""
 
 from __future__ import annotations
 

@@ -14,6 +14,7 @@ Released code: https://github.com/mxu34/prompt-dt,
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Self
 
 import numpy as np
 from gymnasium.envs.mujoco.ant_v5 import AntEnv
@@ -53,15 +54,17 @@ class Ant(GymnasiumRobot, AntEnv):
         super().__init__(include_cfrc_ext_in_observation=False)
         self.observation_space = Box(-np.inf, np.inf, (27,), np.float64)
 
-    @staticmethod
-    def _measure(envs: Sequence[Ant], velocities: np.ndarray) -> np.ndarray:
+    @classmethod
+    def _measure(cls, envs: Sequence[Self], velocities: np.ndarray) -> np.ndarray:
         forces = np.array([env.data.cfrc_ext for env in envs]).reshape(len(envs), -1)
         lowest, highest = envs[0]._contact_force_range
         forces = np.square(forces.clip(lowest, highest)).sum(-1, keepdims=True)
         return np.concatenate([velocities[:, :3], forces], 1)
 
-    @staticmethod
-    def _observe(envs: Sequence[Ant], qpos: np.ndarray, qvel: np.ndarray):
+    @classmethod
+    def _observe(
+        cls, envs: Sequence[Self], qpos: np.ndarray, qvel: np.ndarray
+    ) -> tuple[np.ndarray, np.ndarray]:
         finite = np.isfinite(qpos).all(-1) & np.isfinite(qvel).all(-1)
         healthy = finite & (qpos[:, 2] >= _LOWEST) & (qpos[:, 2] <= _HIGHEST)
         return np.concatenate([qpos[:, 2:], qvel], 1), ~healthy

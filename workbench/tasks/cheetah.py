@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Sequence
+from typing import Self
 
 import numpy as np
 from gymnasium.envs.mujoco.half_cheetah_v5 import HalfCheetahEnv
@@ -36,15 +37,17 @@ class Cheetah(GymnasiumRobot, HalfCheetahEnv):
         super().__init__()
         self.observation_space = Box(-np.inf, np.inf, (20,), np.float64)
 
-    @staticmethod
-    def _measure(envs: Sequence[Cheetah], velocities: np.ndarray) -> np.ndarray:
+    @classmethod
+    def _measure(cls, envs: Sequence[Self], velocities: np.ndarray) -> np.ndarray:
         # A planar robot: only the forward velocity of its root joint counts.
         measured = np.zeros((len(envs), 3))
         measured[:, 0] = velocities[:, 0]
         return measured
 
-    @staticmethod
-    def _observe(envs: Sequence[Cheetah], qpos: np.ndarray, qvel: np.ndarray):
+    @classmethod
+    def _observe(
+        cls, envs: Sequence[Self], qpos: np.ndarray, qvel: np.ndarray
+    ) -> tuple[np.ndarray, np.ndarray]:
         torsos = np.array([env.data.xpos[1] for env in envs])  # body 0 is the world
         never_ends = np.zeros(len(envs), bool)
         return np.concatenate([qpos[:, 1:], qvel, torsos], 1), never_ends

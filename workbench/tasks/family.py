@@ -69,7 +69,8 @@ class Environment(gymnasium.Env, ABC):
             What ``step`` returns of each: observations (B, O), rewards (B,), ended (B,) bool.
         """
         steps = [env.step(action)[:3] for env, action in zip(envs, actions, strict=True)]
-        return tuple(map(np.array, zip(*steps, strict=True)))
+        observations, rewards, ended = map(np.array, zip(*steps, strict=True))
+        return observations, rewards, ended
 
     @abstractmethod
     def state(self) -> np.ndarray:

@@ -12,12 +12,13 @@ from typing import Self
 
 import mujoco
 import numpy as np
+from gymnasium.envs.mujoco import MujocoEnv
 
 from workbench.tasks.family import Environment
 from workbench.tasks.inertia import published_model
 
 
-class GymnasiumRobot(Environment):
+class GymnasiumRobot(Environment, MujocoEnv):
     """Batched steps, recorded states and published inertias for one of gymnasium's robots.
 
     A mix-in that stands before gymnasium's class: ``class Ant(GymnasiumRobot, AntEnv)``. A subclass
@@ -52,14 +53,16 @@ class GymnasiumRobot(Environment):
         observed, ended = cls._observe(envs, qpos, qvel)
         return observed, sum(terms.values()), ended, measured
 
-    @staticmethod
+    @classmethod
     @abstractmethod
-    def _measure(envs: Sequence[GymnasiumRobot], velocities: np.ndarray) -> np.ndarray:
+    def _measure(cls, envs: Sequence[Self], velocities: np.ndarray) -> np.ndarray:
         """Return what rewards are a function of, (B, M), from mean rates of qpos, (B, nq)."""
 
-    @staticmethod
+    @classmethod
     @abstractmethod
-    def _observe(envs: Sequence[GymnasiumRobot], qpos: np.ndarray, qvel: np.ndarray):
+    def _observe(
+        cls, envs: Sequence[Self], qpos: np.ndarray, qvel: np.ndarray
+    ) -> tuple[np.ndarray, np.ndarray]:
         """Return what is observed, (B, O), and which robots have fallen, (B,) bool."""
 
     def _get_obs(self) -> np.ndarray:

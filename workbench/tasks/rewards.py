@@ -101,7 +101,7 @@ def reach(measured: np.ndarray, actions: np.ndarray, goal: tuple[float, ...]):
     return {"near": 10 * (1 / ((outside * np.sqrt(1 / 0.1 - 1)) ** 2 + 1))}
 
 
-def reach_at(tip: np.ndarray, goal: tuple[float, float, float], span: float) -> float:
+def reach_at(tip: np.ndarray, goal: tuple[float, ...], span: float) -> float:
     """Return ``reach`` of one step in plain floats: the same to the last bit, at less cost.
 
     The simulator calls it in every step, where NumPy's overhead on three numbers would show.

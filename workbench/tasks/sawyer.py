@@ -26,12 +26,14 @@ _SUB_STEPS = 5  # Meta-World's frame_skip
 _EVERYTHING = mujoco.mjtState.mjSTATE_INTEGRATION
 
 
-class Reach(SawyerReachEnvV3, Environment):
+class Reach(SawyerReachEnvV3, Environment):  # type: ignore[misc]  # the package's bases disagree
     """Move the hand to a hidden point; the puck lies about and does not matter.
 
     Meta-World fixes the puck together with the goal, so that its position, which is observed, would
     give the task away. Here it is drawn anew for every episode: all that differs between episodes.
     """
+
+    goal: tuple[float, ...]  # type: ignore[assignment]  # an array in the package
 
     def __init__(self, goal: tuple[float, ...]):
         super().__init__()
@@ -51,7 +53,7 @@ class Reach(SawyerReachEnvV3, Environment):
         model = _compiled()
         return model, mujoco.MjData(model)
 
-    def reset(self, *, seed: int | None = None, options=None):
+    def reset(self, *, seed: int | None = None, options=None):  # type: ignore[override]
         """Put the arm where the package puts it, and the puck at random."""
         if seed is not None:
             self.np_random, _ = seeding.np_random(seed)

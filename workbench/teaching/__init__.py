@@ -1,1 +1,7 @@
-"""What the notebooks use: toy diffusion, panels, exercises, and what a run of them takes."""
+"""What the notebooks use, so that a lesson is text and a few lines.
+
+The lessons themselves are in the folder notebooks/ beside the package.
+Begin with ``notebook``, what every one begins with, then ``toy_diffusion``, denoising in the
+plane, with ``toy_figures``. ``figures`` are the lessons' drawings, ``exercises`` checks answers.
+``panels`` and ``live_panels`` are controls beside figures; ``execution`` runs all lessons.
+"""

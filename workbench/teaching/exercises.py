@@ -1,6 +1,9 @@
 """Exercises of the notebooks: each answer is checked against what the workbench itself computes.
 
-``check("4.1", answer)`` says whether it is right; if not, what is wrong and what to try.
+``check("4.1", answer)`` says whether it is right; if not, what is wrong and what to try. An
+exercise is one function: it returns what to say of a right answer and raises ``_Wrong`` with a hint
+for each mistake that learners make. They stand in the order of the lessons; ``EXERCISES`` lists
+them.
 """
 
 from __future__ import annotations
@@ -16,10 +19,10 @@ from workbench.data.trajectory import Segment, returns_to_go
 from workbench.methods.projection import Projection, row_space
 from workbench.paper import scores
 from workbench.paper.claims import verdict
-from workbench.shipped import files as assets
+from workbench.shipped import assets
 from workbench.shipped.networks import load_model
 from workbench.tasks import did_you_mean, find
-from workbench.teaching import toy_diffusion as toy
+from workbench.teaching import toy_diffusion
 from workbench.tuning.prompt_kinds import draw
 
 
@@ -137,7 +140,7 @@ MYSTERY = 15
 
 
 def mystery():
-    """Return demonstrations of a policy that never learned, in a task that is not told."""
+    """Return demonstrations of a policy that never learned, in the task whose goal is hidden."""
     return assets.demos(find("cheetah-vel").task(MYSTERY), "random")
 
 
@@ -170,12 +173,12 @@ def _standing_still(answer: object) -> str:
 
 def _which_speed(answer: object) -> str:
     family, found = find("cheetah-vel"), _number(answer)
-    asked, shown = family.task(7).goal[0], family.task(23).goal[0]
-    if abs(found - asked) < 0.3:
+    goal, shown = family.task(7).goal[0], family.task(23).goal[0]
+    if abs(found - goal) < 0.3:
         raise _Wrong("That is what the task asks for. But who tells the robot?")
     if abs(found - shown) > 0.3:
         raise _Wrong("Look at the figure above: on which line do the points lie?")
-    return "It does what it is shown; the task itself is never told."
+    return "It does what it is shown; nothing else says what the task is."
 
 
 def _transplant(answer: object) -> str:
@@ -253,8 +256,8 @@ def _weights(answer: object) -> str:
 
 
 def _when_it_commits(answer: object) -> str:
-    schedule, data, chain = toy.example()
-    near, n = toy.to_data(chain.x0_hat, data), schedule.n_diffusion_steps
+    schedule, data, chain = toy_diffusion.example()
+    near, n = toy_diffusion.to_data(chain.x0_hat, data), schedule.n_diffusion_steps
     wanted, found = n - int((near < 0.2).nonzero()[0]), _number(answer)
     if found == n - wanted:
         raise _Wrong("You counted steps that are done; k runs the other way, from N down.")
@@ -275,7 +278,7 @@ def _cheapest_guess(answer: object) -> str:
 
 def _project(answer: object) -> str:
     rule = Projection("vector")
-    for g_dt, g_dm in (
+    for g_dt, g_dm in (  # one pair that agrees, two that conflict
         ((1.0, 1.0), (1.0, 0.0)),
         ((-1.0, 1.0), (2.0, 0.0)),
         ((-1.0, 3.0), (1.0, 0.2)),
@@ -296,8 +299,6 @@ def _project(answer: object) -> str:
     return "What is left is orthogonal to g_DM: it can no longer undo it, to first order."
 
 
-# g_DT, g_DM: one pair that agrees, two that fight
-_PAIRS = (((1.0, 1.0), (1.0, 0.0)), ((-1.0, 1.0), (2.0, 0.0)), ((-1.0, 3.0), (1.0, 0.2)))
 G_DM, G_DT = (1.0, 0.5), (-1.5, 1.0)
 """The two gradients of exercise 4.2."""
 

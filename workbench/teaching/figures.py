@@ -10,6 +10,7 @@ import plotly.graph_objects as go
 from workbench.data.trajectory import Trajectory
 from workbench.tasks import find
 from workbench.viewing.figures.colours import INK, look
+from workbench.viewing.figures.parts import LEGEND_BELOW, dressed
 from workbench.viewing.figures.runs import CONFLICT, DIFFUSION, DOWNSTREAM, TUNED, UNTUNED
 from workbench.viewing.scene.appearance import curve_of, goal_words, view_of
 
@@ -18,7 +19,7 @@ PALETTE = (TUNED, DIFFUSION, DOWNSTREAM, CONFLICT, "#CC79A7", "#56B4E9", UNTUNED
 
 
 def episodes(trajectories: Mapping[str, Trajectory]) -> go.Figure:
-    """Draw what the robot did over time, half a second averaged, with what was asked as a line.
+    """Draw what the robot did over time, averaged over half a second, with its target as a line.
 
     Args:
         trajectories: Name → an episode with states; all of one task.
@@ -66,9 +67,7 @@ def tent(velocity: np.ndarray, reward: np.ndarray, goal: float | None = None) ->
         hovertemplate="at %{x:.2f} m/s: %{y:.2f}<extra></extra>",
     )
     if goal is not None:
-        figure.add_vline(
-            goal, line={"dash": "dash", "color": UNTUNED}, annotation_text="what is asked"
-        )
+        figure.add_vline(goal, line={"dash": "dash", "color": UNTUNED}, annotation_text="the goal")
     return _dressed(
         figure, "The reward gives the goal away", "forward velocity of the step, m/s", "reward", 340
     )
@@ -117,18 +116,18 @@ def prompt_map(
 
 
 def steering(
-    asked: Sequence[float], did: Mapping[str, Sequence[float]], title: str, unit: str
+    shown: Sequence[float], done: Mapping[str, Sequence[float]], title: str, unit: str
 ) -> go.Figure:
     """Draw what the robot did over what its prompt showed; on the diagonal it obeys.
 
     Args:
-        asked: What the prompts come from, (n,).
-        did: Kind of prompt → what was done, (n,).
+        shown: The goals of the tasks that the prompts are from, (n,).
+        done: Kind of prompt → what the robot did, (n,).
         title: Of the figure.
         unit: Of both axes.
     """
     figure = go.Figure()
-    every = [*asked, *(v for values in did.values() for v in values)]
+    every = [*shown, *(v for values in done.values() for v in values)]
     low, high = min(every), max(every)
     pad = 0.08 * (high - low) or 1.0
     span = [low - pad, high + pad]
@@ -140,9 +139,9 @@ def steering(
         line={"dash": "dash", "color": UNTUNED},
         hoverinfo="skip",
     )
-    for (name, values), colour in zip(did.items(), PALETTE, strict=False):
+    for (name, values), colour in zip(done.items(), PALETTE, strict=False):
         figure.add_scatter(
-            x=asked,
+            x=shown,
             y=values,
             name=name,
             mode="lines+markers",
@@ -252,14 +251,7 @@ def bootstrap(samples: np.ndarray, value: float, low: float, high: float, unit: 
 def _dressed(figure: go.Figure, title: str, x: str, y: str, height: int = 380) -> go.Figure:
     named = [trace for trace in figure.data if trace.showlegend is not False]
     has_legend = figure.layout.showlegend or len(named) > 1
-    figure.update_layout(
-        title={"text": title, "font": {"size": 15}, "x": 0, "xref": "paper"},
-        height=height,
-        margin={"l": 10, "r": 10, "t": 40, "b": 80 if has_legend else 45},
-        legend={"orientation": "h", "x": 0, "y": 0, "yref": "container", "yanchor": "bottom"},
-        hovermode="closest",
-        uirevision="keep",
-    )
+    margin = {"l": 10, "r": 10, "t": 40, "b": 80 if has_legend else 45}
+    dressed(figure, title, height, margin=margin, legend=LEGEND_BELOW)
     figure.update_xaxes(title=x, automargin=True)
-    figure.update_yaxes(title=y, automargin=True)
-    return figure
+    return figure.update_yaxes(title=y, automargin=True)

@@ -25,20 +25,20 @@ from workbench.teaching.panels import (
     LOOK,
     WIDE,
     TaskPicker,
-    compared,
+    comparison_payload,
     curves,
     dropdown,
-    recorded,
-    replayed,
+    episodes_payload,
+    recorded_run,
 )
 from workbench.tuning.loop import EVALUATION_SEED
 from workbench.tuning.presets import LAMBDAS, first_look
 from workbench.tuning.prompt_kinds import PROMPTS, draw
 from workbench.tuning.spec import RunSpec
-from workbench.viewing.player import component as player
+from workbench.viewing.player.component import widget
 from workbench.viewing.scene.appearance import goal_words
 
-_POLL = 0.5
+_POLL = 0.5  # seconds between two looks at a job
 
 
 class Tuning(w.VBox):
@@ -104,7 +104,7 @@ class Tuning(w.VBox):
         self.status, self.progress = w.HTML(), w.IntProgress(0, 0, updates, layout=LOOK)
         self.comparison = _recorded_or_empty(self.spec)
         self.charts = Charts(*curves(self.comparison))
-        self._player = player.widget(self._payload()) if self._drawable() else w.HBox()
+        self._player = widget(self._payload()) if self._drawable() else w.HBox()
         self.tune.on_click(lambda _: self.begin())
         self.stop.on_click(lambda _: self.job.stop())
         self.picker.on_change(self._choose)
@@ -139,7 +139,9 @@ class Tuning(w.VBox):
             return
         found = _recorded_or_empty(self.spec)
         if not found.steps:
-            self.status.value = "No run of this ships. Press <b>Tune</b>; below is still another."
+            self.status.value = (
+                "No run of this ships. Press <b>Tune</b>; the figures below are of another run."
+            )
             return
         self.comparison = found
         self.charts.show(*curves(found))
@@ -182,7 +184,7 @@ class Tuning(w.VBox):
         return bool(self.comparison.evaluated) or self.comparison.preview is not None
 
     def _payload(self) -> dict:
-        return compared(self.comparison)
+        return comparison_payload(self.comparison)
 
     def _say(self, job: Job) -> None:
         done, spec = self.progress.value, self.comparison.spec
@@ -212,7 +214,7 @@ class Tuning(w.VBox):
 
 def _recorded_or_empty(spec: RunSpec) -> Comparison:
     try:
-        return recorded(spec.family, spec.quality)
+        return recorded_run(spec.family, spec.quality)
     except ValueError:
         return Comparison(spec, None, None, ())
 
@@ -255,11 +257,13 @@ class Prompted(w.VBox):
         if job.error is not None:
             self.status.value = f"<b>It ended early:</b> {job.error}"
         else:
-            packed = replayed({f"{_KINDS.get(k, k)} prompt": episode for k, episode in job.items})
+            packed = episodes_payload(
+                {f"{_KINDS.get(k, k)} prompt": episode for k, episode in job.items}
+            )
             if self.screen.children:
                 self.screen.children[0].payload = packed
             else:
-                self.screen.children = (player.widget(packed),)
+                self.screen.children = (widget(packed),)
             returns = [f"{episode.episode_return:.0f}" for _, episode in job.items]
             self.status.value = "Return: " + ", ".join(
                 f"<b>{column}</b> {value}" for column, value in zip("AB", returns, strict=False)

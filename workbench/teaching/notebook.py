@@ -19,6 +19,7 @@ from plotly.offline import get_plotlyjs
 
 from workbench.networks.fast.memory import keep_freed_memory
 from workbench.runs.store import RunStore
+from workbench.shipped.checkout import RUNNING
 
 QUICK = "WORKBENCH_QUICK"
 """Set to 1, this makes every notebook use fewer episodes and updates: for a test, not to learn."""
@@ -48,8 +49,7 @@ def own_runs() -> RunStore:
 
     ``WORKBENCH_RUNS`` names another folder.
     """
-    here = Path(__file__).resolve().parents[2] / "runs"
-    return RunStore(os.environ.get("WORKBENCH_RUNS") or here)
+    return RunStore(os.environ.get("WORKBENCH_RUNS") or (RUNNING or Path.cwd()) / "runs")
 
 
 _STYLE = """

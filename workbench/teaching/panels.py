@@ -20,24 +20,26 @@ from workbench.networks.diffusion import DenoisingTrace
 from workbench.networks.prompt_dt import PromptDT, PromptedPolicy
 from workbench.runs.compare import Comparison
 from workbench.runs.store import RunStore
-from workbench.shipped import files as assets
+from workbench.shipped import assets
 from workbench.shipped.networks import load_model
 from workbench.tasks import FAMILIES, Task, find
 from workbench.teaching.notebook import Charts
 from workbench.tuning.loop import TuneStep
-from workbench.tuning.presets import RECORDED, first_task
-from workbench.viewing.figures import runs as figures
+from workbench.tuning.presets import SHIPPED_SPECS, first_task
 from workbench.viewing.figures.data import return_strips
-from workbench.viewing.player import component as player
-from workbench.viewing.player import from_runs as replay
+from workbench.viewing.figures.runs import COLUMNS, TUNED, UNTUNED, gradients, losses, returns
+from workbench.viewing.player import from_runs
+from workbench.viewing.player.component import payload, widget
 from workbench.viewing.player.contents import PlayerColumn
 from workbench.viewing.scene import geometry
 from workbench.viewing.scene.appearance import goal_words
 
 WIDE = {"description_width": "120px"}
+"""Style of controls whose descriptions are sentences, not words."""
 LOOK = w.Layout(width="min(420px, 100%)")
+"""Layout of a single control."""
 ABOVE = w.Layout(margin="0 0 10px")
-"""Of controls that stand above what they change."""
+"""Layout of controls that stand above what they change."""
 
 
 class TaskPicker(w.VBox):
@@ -81,7 +83,7 @@ class TaskPicker(w.VBox):
         self._fill(task)
         self._robot.observe(lambda _: self._fill(None), "value")
         for control in (self._task, self._quality):
-            control.observe(lambda _: self._tell(), "value")
+            control.observe(lambda _: self._notify(), "value")
         super().__init__([self._robot, self._task, self._quality])
 
     def _fill(self, task: int | None) -> None:
@@ -97,9 +99,9 @@ class TaskPicker(w.VBox):
         self._filling = True  # listeners hear of it once, at the end
         self._task.options, self._task.value = options, wanted
         self._filling = False
-        self._tell()
+        self._notify()
 
-    def _tell(self) -> None:
+    def _notify(self) -> None:
         if not self._filling:
             for listener in self._listeners:
                 listener()
@@ -124,7 +126,7 @@ class Demonstrations(w.VBox):
 
     def __init__(self, family: str = "cheetah-vel", task: int | None = None):
         self.picker = TaskPicker(family, task, "medium", "Run of B")
-        self._player = player.widget(self._payload())
+        self._player = widget(self._payload())
         self._charts = Charts(self._strips())
         self.picker.on_change(self._show)
         self.picker.layout = ABOVE
@@ -137,7 +139,7 @@ class Demonstrations(w.VBox):
     def _payload(self) -> dict:
         qualities = dict.fromkeys(("expert", self.picker.quality))
         firsts = {f"{q} run": assets.demos(self.picker.task, q)[0] for q in qualities}
-        return replayed(firsts)
+        return episodes_payload(firsts)
 
     def _strips(self) -> go.Figure:
         return strips(self.picker.task)
@@ -199,10 +201,10 @@ class Replay(w.VBox):
     """A tuning that is done, beside the untuned prompt: its chain, both robots, and all curves."""
 
     def __init__(self, comparison: Comparison):
-        super().__init__([player.widget(compared(comparison)), Charts(*curves(comparison))])
+        super().__init__([widget(comparison_payload(comparison)), Charts(*curves(comparison))])
 
 
-def replayed(episodes: Mapping[str, Trajectory]) -> dict[str, Any]:
+def episodes_payload(episodes: Mapping[str, Trajectory]) -> dict[str, Any]:
     """Pack episodes of one task for the player.
 
     Args:
@@ -210,20 +212,20 @@ def replayed(episodes: Mapping[str, Trajectory]) -> dict[str, Any]:
     """
     task = next(iter(episodes.values())).task
     columns = [
-        PlayerColumn("ABCD"[i], label, figures.COLUMNS[i], [replay.episode_of(episode)])
+        PlayerColumn("ABCD"[i], label, COLUMNS[i], [from_runs.episode_of(episode)])
         for i, (label, episode) in enumerate(episodes.items())
     ]
     known = repr([(label, e.episode_return, len(e)) for label, e in episodes.items()])
-    return player.payload(
+    return payload(
         id=hashlib.sha256(f"{task} {known}".encode()).hexdigest()[:16],
         scene=geometry.scene(task),
         columns=columns,
-        chart=replay.chart_of(task),
+        chart=from_runs.chart_of(task),
         actions=[variable.name for variable in find(task.family).actions],
     )
 
 
-def compared(comparison: Comparison) -> dict[str, Any]:
+def comparison_payload(comparison: Comparison) -> dict[str, Any]:
     """Pack a tuning and its untuned prompt for the player; whichever is there."""
     spec = comparison.spec
     task, model = spec.resolved_task, load_model(spec.family)
@@ -231,30 +233,30 @@ def compared(comparison: Comparison) -> dict[str, Any]:
     untuned = [comparison.untuned] if comparison.untuned is not None else []
     tuned = comparison.steps or ([comparison.preview] if comparison.preview is not None else [])
     shown = [
-        replay.Shown("A", "untuned prompt", figures.UNTUNED, untuned, demos, key=spec.untuned.id),
-        replay.Shown("B", "generated prompt", figures.TUNED, tuned, demos, key=spec.id),
+        from_runs.Shown("A", "untuned prompt", UNTUNED, untuned, demos, key=spec.untuned.id),
+        from_runs.Shown("B", "generated prompt", TUNED, tuned, demos, key=spec.id),
     ]
-    return replay.payload_of(shown, task, model)
+    return from_runs.payload_of(shown, task, model)
 
 
 def curves(comparison: Comparison) -> tuple[go.Figure, go.Figure, go.Figure]:
     """Return the app's three figures of a tuning: returns, losses, gradients."""
     updates = comparison.spec.updates
     return (
-        figures.returns(comparison.evaluated, comparison.untuned, updates),
-        figures.losses(comparison.steps, updates),
-        figures.gradients(comparison.steps, updates),
+        returns(comparison.evaluated, comparison.untuned, updates),
+        losses(comparison.steps, updates),
+        gradients(comparison.steps, updates),
     )
 
 
-def recorded(family: str = "cheetah-vel", quality: str = "medium") -> Comparison:
+def recorded_run(family: str = "cheetah-vel", quality: str = "medium") -> Comparison:
     """Return a tuning that ships, with its untuned run.
 
     Raises:
         ValueError: if none of this quality ships.
     """
     store = RunStore(assets.ROOT / "runs")
-    for spec in RECORDED.get(family, ()):
+    for spec in SHIPPED_SPECS.get(family, ()):
         if spec.quality == quality and (found := Comparison.stored(spec, store)) is not None:
             return found
     raise ValueError(
@@ -263,21 +265,21 @@ def recorded(family: str = "cheetah-vel", quality: str = "medium") -> Comparison
     )
 
 
-def dropdown(label: str, options: Mapping | list, value: object, says: str) -> w.Dropdown:
+def dropdown(label: str, options: Mapping | list, value: object, help_text: str) -> w.Dropdown:
     """Return a dropdown as all panels have it.
 
     Args:
         label: Before it.
         options: Words → values, or words that are values.
         value: Chosen at first.
-        says: Its help text.
+        help_text: Shown when it is pointed at.
     """
     pairs = list(options.items()) if isinstance(options, Mapping) else options
     return w.Dropdown(
         options=pairs,
         value=value,
         description=label,
-        tooltip=says,
+        tooltip=help_text,
         style=WIDE,
         layout=LOOK,
     )
@@ -296,5 +298,5 @@ def denoising(
         label: What a reader calls it.
     """
     step = TuneStep(0, {}, 0.0, Snapshot(PromptedPolicy(model, cut), trace))
-    shown = replay.Shown("A", label, figures.TUNED, [step], assets.demos(task, "expert"))
-    return player.widget(replay.payload_of([shown], task, model))
+    shown = from_runs.Shown("A", label, TUNED, [step], assets.demos(task, "expert"))
+    return widget(from_runs.payload_of([shown], task, model))

@@ -9,11 +9,12 @@ import numpy as np
 import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
+from workbench.viewing.figures.parts import LEGEND_BELOW, dressed
 from workbench.viewing.figures.runs import CONFLICT, DIFFUSION, DOWNSTREAM, TUNED, UNTUNED
 
 GUESS = "#D55E00"
 """x̂0, the guess of the finished point, everywhere."""
-_REACH = 2.4
+_REACH = 2.4  # half the side of a panel: data have standard deviation 1
 
 
 @dataclass(frozen=True, eq=False)
@@ -90,7 +91,7 @@ def clouds(
     figure.update_layout(
         height=rows * side + 70,
         margin={"l": 10, "r": 10, "t": 40, "b": 40},
-        legend={"orientation": "h", "x": 0, "y": 0, "yref": "container", "yanchor": "bottom"},
+        legend=LEGEND_BELOW,
         uirevision="keep",
     )
     return figure
@@ -244,12 +245,5 @@ def descents(
 
 
 def _dressed(figure: go.Figure, title: str, height: int) -> go.Figure:
-    figure.update_layout(
-        title={"text": title, "font": {"size": 15}, "x": 0, "xref": "paper"},
-        height=height,
-        margin={"l": 10, "r": 10, "t": 40, "b": 60},
-        legend={"orientation": "h", "x": 0, "y": 0, "yref": "container", "yanchor": "bottom"},
-        hovermode="closest",
-        uirevision="keep",
-    )
-    return figure
+    margin = {"l": 10, "r": 10, "t": 40, "b": 60}
+    return dressed(figure, title, height, margin=margin, legend=LEGEND_BELOW)

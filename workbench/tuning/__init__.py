@@ -1,1 +1,8 @@
-"""The one tuning loop, the specification of a run, and specifications with a name."""
+"""The one tuning loop, and the specification that determines a run.
+
+Nothing here knows how a method works, or where a run is kept: see ``workbench.methods`` and
+``workbench.runs``.
+Begin with ``spec``, everything that determines a result, by name; then ``loop``, which runs it
+as a stream of steps. ``presets`` are specifications with a name, ``prompt_kinds`` measures what
+right, wrong and no prompts do.
+"""

@@ -6,12 +6,12 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
-from workbench.data import own_sets as own
+from workbench.data import own_sets
 from workbench.data.qualities import QUALITIES
 from workbench.data.rollout import evaluate
 from workbench.data.trajectory import Segment, Trajectories
 from workbench.networks.prompt_dt import PromptedPolicy
-from workbench.shipped import files as assets
+from workbench.shipped import assets
 from workbench.shipped.networks import load_model
 from workbench.tasks import Family, Task
 from workbench.tuning.loop import EVALUATION_SEED
@@ -67,17 +67,17 @@ def cells(
             f"got {sorted(unknown)}."
         )
     for kind in kinds:
-        if own.name_of(kind) is None and kind not in PROMPTS:
+        if own_sets.name_of(kind) is None and kind not in PROMPTS:
             raise ValueError(
-                f"`kinds` must be of {', '.join(PROMPTS)} or {own.PREFIX}NAME: got {kind!r}."
+                f"`kinds` must be of {', '.join(PROMPTS)} or {own_sets.PREFIX}NAME: got {kind!r}."
             )
-        if own.name_of(kind) and not any(kind in own.qualities(task) for task in chosen):
-            own.load(chosen[0], own.name_of(kind))  # says what there is and how to import
+        if own_sets.name_of(kind) and not any(kind in own_sets.qualities(task) for task in chosen):
+            own_sets.load(chosen[0], own_sets.name_of(kind))  # says what there is and how to import
     return [
         (task, kind)
         for task in chosen
         for kind in kinds
-        if own.name_of(kind) is None or kind in own.qualities(task)
+        if own_sets.name_of(kind) is None or kind in own_sets.qualities(task)
     ]
 
 

@@ -21,7 +21,7 @@ from workbench.data.trajectory import Trajectory
 from workbench.methods import METHODS, Learner, Method
 from workbench.networks.prompt_dt import Precision, PromptDT
 from workbench.networks.variants import variant_of
-from workbench.shipped import files as assets
+from workbench.shipped import assets
 from workbench.shipped.full_data import full_data
 from workbench.shipped.networks import network_at
 from workbench.tasks import Family, Task, did_you_mean, find
@@ -165,7 +165,10 @@ class RunSpec:
             del plain["variant"]  # so that ids are what they were before there was one
         method = self.build()
         defaults = _defaults(METHODS[self.method])
-        plain["settings"] = {n: type(v)(getattr(method, n)) for n, v in defaults.items()}
+        settings = {n: type(v)(getattr(method, n)) for n, v in defaults.items()}
+        plain["settings"] = {
+            n: v for n, v in settings.items() if n not in _SINCE or v != defaults[n]
+        }
         plain["assets"] = {n: _hash(p) if p.exists() else None for n, p in self.files.items()}
         return plain
 
@@ -255,6 +258,11 @@ def plain_settings(method: Method) -> dict[str, int | float | str]:
 @functools.cache
 def _defaults(kind: type) -> dict[str, int | float | str]:
     return plain_settings(kind())
+
+
+_SINCE = ("dm_data", "lr_half", "average", "training_temperature")
+"""Settings that there were not from the beginning. At their default, which is what runs did before,
+they are left out of a run's identity, so that ids are what they were."""
 
 
 def _flag(name: str, value: int | float | str) -> str:

@@ -21,16 +21,17 @@ from workbench.networks.fast.checked import Verdict, verdicts
 from workbench.networks.fast.processor import bf16_instructions, has_bf16
 from workbench.networks.prompt_dt import Mode, ModelConfig, Precision, PromptDT, PromptedPolicy
 from workbench.runs.store import RunStore
-from workbench.shipped import files as assets
+from workbench.shipped import assets
+from workbench.shipped.checkout import CLONE
 from workbench.tasks import FAMILIES, Family
-from workbench.tuning.presets import RECORDED
+from workbench.tuning.presets import SHIPPED_SPECS
 from workbench.upkeep.making import data_path
 from workbench.upkeep.recipes import NETWORKS, OPTIONAL, Verb, usual_words
 from workbench.viewing.scene import render
 
 Level = Literal["ok", "warning", "problem"]
 
-CONSTRAINTS = Path(__file__).resolve().parents[2] / "constraints.txt"
+CONSTRAINTS = (CLONE or Path.cwd()) / "constraints.txt"
 PYTHON = (3, 11)
 PACKAGES: Mapping[str, str] = {
     "torch": "",
@@ -344,7 +345,7 @@ def _returns(quality: str, measured: Mapping[str, Any]) -> str:
 def _recorded(name: str) -> Finding:
     """Say whether the runs that are to ship are there, made with the assets as they are now."""
     what, store = "recorded runs", RunStore(assets.ROOT / "runs")
-    wanted = [i for spec in RECORDED.get(name, ()) for i in (spec.id, spec.untuned.id)]
+    wanted = [i for spec in SHIPPED_SPECS.get(name, ()) for i in (spec.id, spec.untuned.id)]
     n = sum(run_id in store for run_id in wanted)
     if n == len(wanted):
         return Finding(name, what, "ok", f"all {n}" if n else "none is to ship")

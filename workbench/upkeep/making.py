@@ -26,7 +26,7 @@ from workbench.data.qualities import QUALITIES, Quality
 from workbench.data.rollout import evaluate
 from workbench.data.trajectory_files import header_of, load_trajectories, save_trajectories
 from workbench.pretraining.prompt_dt import Pool
-from workbench.shipped import files as assets
+from workbench.shipped import assets
 from workbench.tasks import Family, Script, Task, find
 from workbench.tasks.splits import TEST, evaluated_tasks, pretraining_tasks, split_of
 

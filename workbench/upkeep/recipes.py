@@ -18,9 +18,9 @@ from workbench.data.qualities import QUALITIES
 from workbench.pretraining.generators import INFORMED, GeneratorPretrainConfig
 from workbench.pretraining.hyper_network import HyperPretrainConfig
 from workbench.pretraining.prompt_dt import PretrainConfig
-from workbench.shipped import files as assets
+from workbench.shipped import assets
 from workbench.tasks import Family
-from workbench.tuning.presets import RECORDED
+from workbench.tuning.presets import SHIPPED_SPECS
 from workbench.upkeep.making import EPISODES, FEW_SHOT, USUAL_EPISODES
 
 Verb = Literal[
@@ -86,18 +86,18 @@ class Recipe:
         family, verb: Which step.
         files: What ships of it, by name below the assets; nothing of ``collect``.
         commands: What makes it.
-        recorded: Whether the manifest says so; else these are the verb's defaults.
+        from_manifest: Whether the manifest says so; else these are the verb's defaults.
         seconds: Expected, on one core of the recording machine.
-        measured: Whether that machine took so long for this command; else a rough number.
+        timed: Whether that machine took so long for this command; else a rough number.
     """
 
     family: str
     verb: Verb
     files: tuple[str, ...]
     commands: tuple[Words, ...]
-    recorded: bool
+    from_manifest: bool
     seconds: float
-    measured: bool
+    timed: bool
 
 
 def recipe(family: Family, verb: Verb, entries: Mapping[str, dict]) -> Recipe:
@@ -227,7 +227,7 @@ def _rough(family: Family, verb: Verb, words: Words) -> float:
         "mt-orl": PretrainConfig().steps,
         "informed": INFORMED.steps,
         "hyper": HyperPretrainConfig().steps,
-        "record": len(RECORDED.get(family.name, ())),
+        "record": len(SHIPPED_SPECS.get(family.name, ())),
     }.get(verb, GeneratorPretrainConfig().steps)
     said = flag(words, "--env-steps" if verb == "behaviour" else "--steps", "")
     return _START + ROUGH[verb] * (int(said) if said.isdecimal() else usual)

@@ -21,9 +21,9 @@ from typing import Any
 from workbench.data.atomic_files import write_json
 from workbench.data.qualities import QUALITIES
 from workbench.runs.store import nested
-from workbench.shipped import files as assets
+from workbench.shipped import assets
 from workbench.tasks import Family, find
-from workbench.tuning.presets import RECORDED
+from workbench.tuning.presets import SHIPPED_SPECS
 from workbench.upkeep.making import data_path
 from workbench.upkeep.recipes import (
     NETWORKS,
@@ -179,7 +179,7 @@ class Reproduction:
             return verb not in finished, finished.get(verb, "to be compared")
         if verb == "record":
             there = {name.split("/")[1] for name in made_by.files}
-            wanted = [i for s in RECORDED.get(family.name, ()) for i in (s.id, s.untuned.id)]
+            wanted = [i for s in SHIPPED_SPECS.get(family.name, ()) for i in (s.id, s.untuned.id)]
             if not wanted:
                 return False, "no run is to ship"
             if missing := sum(run_id not in there for run_id in wanted):

@@ -51,7 +51,7 @@ import time, torch
 torch.set_num_threads(1)
 from workbench.methods import METHODS
 from workbench.networks.fast.processor import has_bf16
-from workbench.shipped import files as assets
+from workbench.shipped import assets
 from workbench.shipped.networks import load_diffuser, load_model
 from workbench.tasks import find
 from workbench.tuning.spec import RunSpec

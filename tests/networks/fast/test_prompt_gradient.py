@@ -16,7 +16,7 @@ from workbench.networks.fast import checked, prompt_gradient
 from workbench.networks.fast.checked import Double, plain_only
 from workbench.networks.fast.processor import has_bf16
 from workbench.networks.prompt_dt import action_loss, encode
-from workbench.shipped import files as assets
+from workbench.shipped import assets
 from workbench.shipped.networks import load_model
 from workbench.tasks import find
 from workbench.upkeep import doctor

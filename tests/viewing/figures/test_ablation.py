@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 
 from workbench.paper.ablation import COLUMNS
-from workbench.viewing.figures import ablation as figures_ablation
+from workbench.viewing.figures.ablation import conflicts, curves, gains, heat_map, helps
 from workbench.viewing.figures.colours import look
 
 
@@ -33,7 +33,7 @@ def table():
 
 
 def test_the_map_has_every_cell_in_its_place(table):
-    figure = figures_ablation.heat_map(table.sample(frac=1, random_state=0), ("subspace", 1.0))
+    figure = heat_map(table.sample(frac=1, random_state=0), ("subspace", 1.0))
     heat, marks = figure.data
     assert np.array(heat.z, float)[:, :2].tolist() == [[-60, -50], [-60, -40]]
     assert np.isnan(np.array(heat.z, float)[:, 2]).all()
@@ -46,24 +46,24 @@ def test_the_map_has_every_cell_in_its_place(table):
     assert marks.text[2] == "4 of 15<br>runs"
     (frame,) = figure.layout.shapes
     assert (frame.x0, frame.y0) == (pytest.approx(0.52), pytest.approx(0.53))
-    assert not figures_ablation.heat_map(table, ("vector", 1.0)).layout.shapes
+    assert not heat_map(table, ("vector", 1.0)).layout.shapes
 
 
 def test_text_is_legible_on_the_dark_end_of_the_map(table):
     """A single cell has the dark end's colour, whatever its value."""
     one = table[(table.projection == "none") & (table.lam == 1.0)]
-    assert figures_ablation.heat_map(one).data[1].textfont.color == ("white",)
-    colours = figures_ablation.heat_map(table).data[1].textfont.color
+    assert heat_map(one).data[1].textfont.color == ("white",)
+    colours = heat_map(table).data[1].textfont.color
     assert (colours[0], colours[4]) == ("white", "#222222")
 
 
 def test_an_empty_map_says_so(table):
-    marks = figures_ablation.heat_map(table.assign(iqm=np.nan, runs=0)).data[1]
+    marks = heat_map(table.assign(iqm=np.nan, runs=0)).data[1]
     assert set(marks.text) == {"not run"}
 
 
 def test_curves_leave_out_what_was_not_run(table):
-    figure = figures_ablation.curves(table)
+    figure = curves(table)
     lines = {t.name: t for t in figure.data if t.name}
     assert list(lines) == ["none: plain sum", "subspace"]
     assert list(lines["subspace"].y) == [-60, -40]
@@ -75,8 +75,8 @@ def test_curves_leave_out_what_was_not_run(table):
 
 def test_help_and_gain_have_intervals_and_a_line_of_no_difference(table):
     for draw, value, low, high, level in (
-        (figures_ablation.helps, 0.75, 0.5, 0.9, 0.5),
-        (figures_ablation.gains, 2, -1, 4, 0),
+        (helps, 0.75, 0.5, 0.9, 0.5),
+        (gains, 2, -1, 4, 0),
     ):
         figure = draw(table)
         (drawn,) = figure.data
@@ -87,6 +87,6 @@ def test_help_and_gain_have_intervals_and_a_line_of_no_difference(table):
 
 
 def test_conflicts_have_no_invented_interval(table):
-    figure = figures_ablation.conflicts(table)
+    figure = conflicts(table)
     assert all(t.error_y.array is None for t in figure.data)
     assert list(figure.data[0].y) == [0.25, 0.25, 0.25]

@@ -9,7 +9,7 @@ from workbench.paper.claims import CLAIMS, NEAR, findings
 from workbench.paper.measured import Runs, assemble
 from workbench.paper.tables import PUBLISHED, cells
 from workbench.runs.run_table import COLUMNS
-from workbench.shipped import files as assets
+from workbench.shipped import assets
 from workbench.viewing.figures.claims import (
     VERDICTS,
     candidates,

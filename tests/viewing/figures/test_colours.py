@@ -29,7 +29,11 @@ def test_no_two_rows_of_a_table_look_the_same(table):
 
 
 def test_relatives_share_a_hue_and_differ_without_it():
-    for a, b in [("Prompt-DT-FT", "Prompt-DT-FT-Full"), ("Adaptor", "HDT")]:
+    for a, b in [
+        ("Prompt-DT-FT", "Prompt-DT-FT-Full"),
+        ("Adaptor", "HDT"),
+        ("subspace", "published"),
+    ]:
         assert look(a).colour == look(b).colour
         assert (look(a).symbol, look(a).dash) != (look(b).symbol, look(b).dash)
     assert len({look(row).colour for row in PROJECTIONS}) == 4

@@ -8,7 +8,7 @@ import pytest
 from workbench.methods import GradientReport
 from workbench.methods.projection import Agreement, Plane
 from workbench.tuning.loop import TuneStep
-from workbench.viewing.figures import gradients as fg
+from workbench.viewing.figures import gradients
 
 LAYERS = ("hidden.weight", "out.weight")
 
@@ -33,7 +33,7 @@ def steps(draw):
 
 
 def test_conflict_shows_cosines_the_share_so_far_and_what_was_removed(steps):
-    agree, conflict, share, removed, _ = fg.conflict(steps, 40).data
+    agree, conflict, share, removed, _ = gradients.conflict(steps, 40).data
     cosines = {s.update: s.gradients.cosine for s in steps[1:]}
     seen = dict(zip([*agree.x, *conflict.x], [*agree.y, *conflict.y], strict=True))
     assert seen == pytest.approx(cosines)
@@ -44,10 +44,10 @@ def test_conflict_shows_cosines_the_share_so_far_and_what_was_removed(steps):
     np.testing.assert_allclose(removed.y, [100 * s.gradients.removed for s in steps[1:]])
 
 
-@pytest.mark.parametrize("measure", fg.LAYER_MEASURES)
+@pytest.mark.parametrize("measure", gradients.LAYER_MEASURES)
 def test_the_heat_map_has_a_row_a_layer_and_a_column_an_update(steps, measure):
-    (map_,) = fg.per_layer(steps, measure, 40).data
-    assert list(map_.y) == list(LAYERS) == fg.layers(steps)
+    (map_,) = gradients.per_layer(steps, measure, 40).data
+    assert list(map_.y) == list(LAYERS) == gradients.layers(steps)
     assert list(map_.x) == list(range(1, 41))
     want = [[getattr(s.gradients.tensors[n], measure) for s in steps[1:]] for n in LAYERS]
     np.testing.assert_allclose(map_.customdata, want)
@@ -60,7 +60,7 @@ def arrows(frame):
 
 
 def test_arrows_are_to_scale_in_every_picture(steps):
-    figure = fg.plane(steps, 2.0, "#0072B2")
+    figure = gradients.plane(steps, 2.0, "#0072B2")
     assert figure.layout.yaxis.scaleanchor == "x"
     assert len(figure.frames) == 40
     for step, frame in zip(steps[1:], figure.frames, strict=True):
@@ -78,13 +78,13 @@ def test_arrows_are_to_scale_in_every_picture(steps):
 
 
 def test_what_lies_off_the_plane_is_said(steps):
-    words = {f.name: f.data[4].text[0] for f in fg.plane(steps, 1.0, "#0072B2").frames}
+    words = {f.name: f.data[4].text[0] for f in gradients.plane(steps, 1.0, "#0072B2").frames}
     assert "71% of the length of Proj g_DT" in words["update 7"]  # 1 / sqrt 2
     assert "<br>0% of the length" in words["update 8"]
 
 
 def test_the_slider_moves_pictures_that_the_browser_has(steps):
-    figure = fg.plane(steps, 1.0, "#0072B2")
+    figure = gradients.plane(steps, 1.0, "#0072B2")
     (slider,) = figure.layout.sliders
     names = {frame.name for frame in figure.frames}
     for step in slider.steps:
@@ -97,28 +97,28 @@ def test_the_slider_moves_pictures_that_the_browser_has(steps):
 
 def test_a_long_run_has_no_more_pictures_than_a_browser_bears(steps):
     long = [TuneStep(i, {}, 0.1, gradients=steps[7].gradients) for i in range(1, 501)]
-    assert 50 <= len(fg.plane(long, 1.0, "#0072B2").frames) <= fg.MAX_FRAMES
+    assert 50 <= len(gradients.plane(long, 1.0, "#0072B2").frames) <= gradients.MAX_FRAMES
 
 
 def test_no_gradient_at_all_is_drawn_as_nothing(steps):
     still = replace(steps[1].gradients, cosine=0.0, removed=0.0, plane=Plane(*[0.0] * 6))
-    fg.plane([TuneStep(1, {}, 0.1, gradients=still)], 1.0, "#0072B2").to_json()
+    gradients.plane([TuneStep(1, {}, 0.1, gradients=still)], 1.0, "#0072B2").to_json()
 
 
 @pytest.mark.parametrize("n", [0, 1, 2])
 def test_a_run_that_has_just_begun_can_be_drawn(steps, n):
     some = steps[:n]
     for figure in (
-        fg.conflict(some, 40),
-        *(fg.per_layer(some, measure, 40) for measure in fg.LAYER_MEASURES),
-        fg.plane(some, 1.0, "#0072B2"),
+        gradients.conflict(some, 40),
+        *(gradients.per_layer(some, measure, 40) for measure in gradients.LAYER_MEASURES),
+        gradients.plane(some, 1.0, "#0072B2"),
     ):
         figure.to_json()
 
 
 def test_runs_recorded_before_have_no_layers(steps):
     old = [TuneStep(1, {}, 0.1, gradients=GradientReport(0.1, False, 0.0, None, {}))]
-    assert fg.layers(old) == []
-    fg.per_layer(old, "cosine", 40).to_json()
-    assert fg.plane(old, 1.0, "#0072B2").frames == ()
-    assert len(fg.conflict(old, 40).data[0].x) == 1
+    assert gradients.layers(old) == []
+    gradients.per_layer(old, "cosine", 40).to_json()
+    assert gradients.plane(old, 1.0, "#0072B2").frames == ()
+    assert len(gradients.conflict(old, 40).data[0].x) == 1

@@ -8,7 +8,7 @@ import pytest
 from workbench.data.rollout import Evaluation
 from workbench.methods import GradientReport
 from workbench.tuning.loop import TuneStep
-from workbench.viewing.figures import runs as figures
+from workbench.viewing.figures import runs
 
 
 @pytest.fixture
@@ -37,7 +37,7 @@ def interval(values):
 
 
 def test_returns_are_means_with_95_percent_intervals(steps):
-    figure = figures.returns(evaluated(steps), steps[0], 30)
+    figure = runs.returns(evaluated(steps), steps[0], 30)
     line = next(t for t in figure.data if t.name == "tuned prompt")
     wants = [interval(s.evaluation.returns) for s in evaluated(steps)]
     assert list(line.x) == [0, 15, 30]
@@ -46,7 +46,7 @@ def test_returns_are_means_with_95_percent_intervals(steps):
 
 
 def test_the_untuned_prompt_is_a_dashed_line_with_its_band(steps):
-    figure = figures.returns([], steps[15], 30)
+    figure = runs.returns([], steps[15], 30)
     (line,) = figure.data
     mean, half = interval(steps[15].evaluation.returns)
     assert (line.name, line.line.dash) == ("untuned prompt", "dash")
@@ -56,7 +56,7 @@ def test_the_untuned_prompt_is_a_dashed_line_with_its_band(steps):
 
 
 def test_every_loss_is_drawn_where_it_was_measured(steps):
-    figure = figures.losses(steps, 30)
+    figure = runs.losses(steps, 30)
     assert len(figure.data) == 4
     for name, (raw, smooth) in zip(
         ("loss_dm", "loss_dt"), (figure.data[:2], figure.data[2:]), strict=True
@@ -73,7 +73,7 @@ def test_every_loss_is_drawn_where_it_was_measured(steps):
 
 
 def test_cosines_are_split_into_agreement_and_conflict(steps):
-    figure = figures.gradients(steps, 30)
+    figure = runs.gradients(steps, 30)
     agree, conflict = figure.data
     cosines = {s.update: s.gradients.cosine for s in steps[1:]}
     assert dict(zip(agree.x, agree.y, strict=True)) == {u: c for u, c in cosines.items() if c >= 0}
@@ -94,15 +94,15 @@ def test_cosines_are_split_into_agreement_and_conflict(steps):
 def test_a_run_that_has_just_begun_can_be_drawn(steps, some):
     some = steps[some] if isinstance(some, slice) else some
     for figure in (
-        figures.returns(evaluated(some), None, 30),
-        figures.losses(some, 30),
-        figures.gradients(some, 30),
+        runs.returns(evaluated(some), None, 30),
+        runs.losses(some, 30),
+        runs.gradients(some, 30),
     ):
         figure.to_json()
 
 
 def test_axes_keep_their_range_while_a_run_grows(steps):
-    for make in (figures.losses, figures.gradients):
+    for make in (runs.losses, runs.gradients):
         ranges = {make(steps[:n], 30).layout.xaxis.range for n in (2, 31)}
         assert len(ranges) == 1
         (axis,) = ranges
@@ -113,9 +113,9 @@ def test_axes_keep_their_range_while_a_run_grows(steps):
 
 def test_axes_are_named(steps):
     for figure in (
-        figures.returns(evaluated(steps), steps[0], 30),
-        figures.losses(steps, 30),
-        figures.gradients(steps, 30),
+        runs.returns(evaluated(steps), steps[0], 30),
+        runs.losses(steps, 30),
+        runs.gradients(steps, 30),
     ):
         for text in (figure.layout.title, figure.layout.xaxis.title, figure.layout.yaxis.title):
             assert text.text
@@ -123,24 +123,24 @@ def test_axes_are_named(steps):
 
 def test_drawing_changes_no_value(steps):
     before = [(s.update, dict(s.metrics), s.gradients) for s in steps]
-    figures.losses(steps, 30)
-    figures.gradients(steps, 30)
-    figures.returns(evaluated(steps), steps[0], 30)
+    runs.losses(steps, 30)
+    runs.gradients(steps, 30)
+    runs.returns(evaluated(steps), steps[0], 30)
     assert [(s.update, dict(s.metrics), s.gradients) for s in steps] == before
 
 
 def test_each_colour_means_one_thing():
     names = ("UNTUNED", "TUNED", "DIFFUSION", "DOWNSTREAM", "CONFLICT", "AGREE")
-    assert len({getattr(figures, name) for name in names}) == len(names)
+    assert len({getattr(runs, name) for name in names}) == len(names)
 
 
 def test_several_runs_share_one_chart(steps):
     once = [steps[0]]
-    lines = [figures.Line("A", "#0072B2", once), figures.Line("B", "#D55E00", steps)]
-    figure = figures.curves(lines, steps[15], 30)
+    lines = [runs.Line("A", "#0072B2", once), runs.Line("B", "#D55E00", steps)]
+    figure = runs.curves(lines, steps[15], 30)
     untuned, level, curve = figure.data
     assert (untuned.name, level.name, curve.name) == ("untuned prompt", "A", "B")
-    assert (untuned.line.color, level.line.color) == (figures.UNTUNED, "#0072B2")
+    assert (untuned.line.color, level.line.color) == (runs.UNTUNED, "#0072B2")
     mean, half = interval(steps[0].evaluation.returns)
     np.testing.assert_allclose(level.y, [mean, mean])
     assert list(level.x) == [0, 30]
@@ -153,10 +153,10 @@ def test_several_runs_share_one_chart(steps):
 
 
 def test_a_run_without_episodes_yet_is_left_out(steps):
-    assert figures.curves([figures.Line("A", "#0072B2", steps[1:3])], None, 30).data == ()
-    assert figures.curves([figures.Line("A", "#0072B2", [])], None, 30).data == ()
+    assert runs.curves([runs.Line("A", "#0072B2", steps[1:3])], None, 30).data == ()
+    assert runs.curves([runs.Line("A", "#0072B2", [])], None, 30).data == ()
 
 
 def test_columns_are_told_apart():
-    assert len(set(figures.COLUMNS)) == 4
-    assert figures.UNTUNED not in figures.COLUMNS
+    assert len(set(runs.COLUMNS)) == 4
+    assert runs.UNTUNED not in runs.COLUMNS

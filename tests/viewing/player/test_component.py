@@ -8,8 +8,7 @@ import numpy as np
 import pytest
 
 from tests import browser
-from workbench.viewing.player import component as player
-from workbench.viewing.player import contents as columns
+from workbench.viewing.player import component, contents
 
 STEPS, GEOMS, N, ROWS, D = 200, 9, 20, 5, 27
 # By hand, so that neither the player nor its tests need a simulator.
@@ -40,7 +39,7 @@ SCENE = {
     "trail": "",
     "ruler": True,
 }
-CHART = columns.Chart("Forward speed", "forward speed", "m/s", 0.5, "target 0.50 m/s")
+CHART = contents.Chart("Forward speed", "forward speed", "m/s", 0.5, "target 0.50 m/s")
 BLUE, ORANGE = "#0072b2", "#d55e00"
 
 
@@ -53,7 +52,7 @@ def run(seed=0, steps=STEPS, **more):
     measured = rng.normal(size=steps).astype(np.float32)
     terms = {"speed": 0.75 * rewards, "control": 0.25 * rewards}
     usual = {"terms": terms, "actions": rng.uniform(-1, 1, (steps, 6))}
-    return columns.EpisodeReplay(poses, rewards, measured, **usual | more)
+    return contents.EpisodeReplay(poses, rewards, measured, **usual | more)
 
 
 def chain(seed=0, updates=(0, 10, 50), n=N):
@@ -67,14 +66,14 @@ def chain(seed=0, updates=(0, 10, 50), n=N):
     counts = {"distance": n + 1, "guess_distance": n, "error": len(frames)}
     counts["guess_error"] = len(inner)
     measures = {name: rng.uniform(size=(len(updates), k)) for name, k in counts.items()}
-    return columns.Chain(updates, x, x0_hat, frames=frames, **measures)
+    return contents.Chain(updates, x, x0_hat, frames=frames, **measures)
 
 
 def variables(**changes):
     rng = np.random.default_rng(5)
     axes = np.linalg.qr(rng.normal(size=(ROWS * D, 2)))[0].T
     band = np.sort(rng.normal(size=(3, ROWS, D)), 0)
-    demos = columns.Demos(["A", "B"], BLUE, band, rng.normal(size=(40, 2)), [0.2, 0.3, 0.4], 1e-4)
+    demos = contents.Demos(["A", "B"], BLUE, band, rng.normal(size=(40, 2)), [0.2, 0.3, 0.4], 1e-4)
     usual = {
         "names": [f"variable {i}" for i in range(D)],
         "units": ["m"] * D,
@@ -86,20 +85,20 @@ def variables(**changes):
         "axes": axes,
         "share": [0.5, 0.2],
     }
-    return columns.Variables(**usual | changes)
+    return contents.Variables(**usual | changes)
 
 
 def two(**changes):
     """A prompt that nothing denoised, evaluated once, beside a tuning evaluated twice."""
-    plain = columns.PlayerColumn("A", "untuned", BLUE, [run(1)], chain(1, (0,), 0))
+    plain = contents.PlayerColumn("A", "untuned", BLUE, [run(1)], chain(1, (0,), 0))
     tuned = [run(2), run(3, update=50)]
-    return [plain, columns.PlayerColumn("B", "tuned", ORANGE, tuned, chain(0), **changes)]
+    return [plain, contents.PlayerColumn("B", "tuned", ORANGE, tuned, chain(0), **changes)]
 
 
 def packed(**changes):
     usual = {"id": "a", "scene": SCENE, "columns": two(), "variables": variables()}
     names = [f"motor {i}" for i in range(6)]
-    return player.payload(**usual | {"chart": CHART, "actions": names} | changes)
+    return component.payload(**usual | {"chart": CHART, "actions": names} | changes)
 
 
 def solids():
@@ -120,13 +119,13 @@ def solids():
     poses = np.zeros((40, 3, 7))
     poses[..., 3] = 1
     poses[:, 1, 0], poses[:, 1, 2] = np.linspace(-0.5, 0.5, 40), 0.5
-    short = columns.EpisodeReplay(poses, np.ones(40), None, poses[:, 1, :3], "fell after 40 steps")
-    long = columns.EpisodeReplay(np.repeat(poses, 2, 0), np.ones(80))
+    short = contents.EpisodeReplay(poses, np.ones(40), None, poses[:, 1, :3], "fell after 40 steps")
+    long = contents.EpisodeReplay(np.repeat(poses, 2, 0), np.ones(80))
     shown = [
-        columns.PlayerColumn("A", "a", BLUE, [short]),
-        columns.PlayerColumn("B", "b", ORANGE, [long]),
+        contents.PlayerColumn("A", "a", BLUE, [short]),
+        contents.PlayerColumn("B", "b", ORANGE, [long]),
     ]
-    return player.payload(id="solids", scene=scene, columns=shown)
+    return component.payload(id="solids", scene=scene, columns=shown)
 
 
 def unpacked(text, dtype, *shape):
@@ -180,8 +179,8 @@ def test_what_is_not_known_is_not_sent():
     unknown = dataclasses.replace(
         known, spacing=np.full(3, np.nan), recorded_error=np.nan, points=None
     )
-    bare = columns.Chain((0,), np.zeros((1, 3, ROWS, D)), np.zeros((1, 2, ROWS, D)))
-    shown = [columns.PlayerColumn("A", "a", BLUE, chain=bare)]
+    bare = contents.Chain((0,), np.zeros((1, 3, ROWS, D)), np.zeros((1, 2, ROWS, D)))
+    shown = [contents.PlayerColumn("A", "a", BLUE, chain=bare)]
     data = packed(columns=shown, variables=variables(demos=[unknown]))
     (demos,) = data["variables"]["demos"]
     assert (demos["spacing"], demos["recorded_error"], demos["points"]) == (None, None, None)
@@ -193,7 +192,7 @@ def test_what_is_not_known_is_not_sent():
 def test_two_columns_with_eleven_chains_each_stay_small():
     updates = tuple(range(0, 101, 10))
     runs = [run(i, update=u) for i, u in enumerate((0, 50, 100))]
-    shown = [columns.PlayerColumn(n, n, BLUE, runs, chain(0, updates)) for n in "AB"]
+    shown = [contents.PlayerColumn(n, n, BLUE, runs, chain(0, updates)) for n in "AB"]
     assert len(json.dumps(packed(columns=shown))) < 600_000
 
 
@@ -201,7 +200,7 @@ def test_of_many_poses_a_second_some_are_sent_and_of_hidden_geoms_none():
     scene = SCENE | {"dt": 0.0125}
     scene["geoms"] = [g | {"visible": i != 3} for i, g in enumerate(SCENE["geoms"])]
     one = run(steps=9, path=np.arange(27.0).reshape(9, 3), ending="fell after 9 steps")
-    data = packed(columns=[columns.PlayerColumn("A", "a", BLUE, [one])], scene=scene)
+    data = packed(columns=[contents.PlayerColumn("A", "a", BLUE, [one])], scene=scene)
     assert data["moving"] == [1, 2, 4, 5, 6, 7, 8]
     assert "3" not in data["scene"]["fixed_poses"]
     (sent,) = data["columns"][0]["episodes"]
@@ -213,10 +212,10 @@ def test_of_many_poses_a_second_some_are_sent_and_of_hidden_geoms_none():
 
 
 def test_many_episodes_travel_with_fewer_poses_a_second():
-    few = columns.steps_per_pose([run()], 8, 0.05)
-    many = columns.steps_per_pose([run()] * 40, 8, 0.05)
+    few = contents.steps_per_pose([run()], 8, 0.05)
+    many = contents.steps_per_pose([run()] * 40, 8, 0.05)
     assert few == 1 < many <= 8
-    assert 14 * 8 * 40 * -(-STEPS // many) <= columns.MAX_POSES
+    assert 14 * 8 * 40 * -(-STEPS // many) <= contents.MAX_POSES
 
 
 def test_either_half_may_be_absent():
@@ -232,17 +231,17 @@ def test_either_half_may_be_absent():
 def test_what_does_not_fit_is_refused():
     good, links = run(), chain()
     with pytest.raises(ValueError, match=r"`poses` must be \(T, n_geoms, 7\)"):
-        columns.EpisodeReplay(good.poses[:-1], good.rewards)
+        contents.EpisodeReplay(good.poses[:-1], good.rewards)
     with pytest.raises(ValueError, match="`measured`"):
-        columns.EpisodeReplay(good.poses, good.rewards, good.measured[1:])
+        contents.EpisodeReplay(good.poses, good.rewards, good.measured[1:])
     with pytest.raises(ValueError, match="`path`"):
-        columns.EpisodeReplay(good.poses, good.rewards, path=good.poses[:, 0])
+        contents.EpisodeReplay(good.poses, good.rewards, path=good.poses[:, 0])
     with pytest.raises(ValueError, match=r"terms\['speed'\]"):
-        columns.EpisodeReplay(good.poses, good.rewards, terms={"speed": good.rewards[1:]})
+        contents.EpisodeReplay(good.poses, good.rewards, terms={"speed": good.rewards[1:]})
     with pytest.raises(ValueError, match="`actions`"):
-        columns.EpisodeReplay(good.poses, good.rewards, actions=np.zeros((3, 6)))
+        contents.EpisodeReplay(good.poses, good.rewards, actions=np.zeros((3, 6)))
     with pytest.raises(ValueError, match="`colour`"):
-        columns.PlayerColumn("A", "a", "red; background: url(x)", [good])
+        contents.PlayerColumn("A", "a", "red; background: url(x)", [good])
     with pytest.raises(ValueError, match="`x0_hat`"):
         dataclasses.replace(links, x0_hat=links.x)
     with pytest.raises(ValueError, match="`distance`"):
@@ -252,19 +251,19 @@ def test_what_does_not_fit_is_refused():
     with pytest.raises(ValueError, match="`units`"):
         variables(units="ab")
     with pytest.raises(ValueError, match="at most 4"):
-        packed(columns=[columns.PlayerColumn("A", "a", BLUE, [good])] * 5)
+        packed(columns=[contents.PlayerColumn("A", "a", BLUE, [good])] * 5)
     other = dataclasses.replace(good, poses=good.poses[:, 1:])
     with pytest.raises(ValueError, match="9 geoms"):
-        packed(columns=[columns.PlayerColumn("A", "a", BLUE, [other])])
+        packed(columns=[contents.PlayerColumn("A", "a", BLUE, [other])])
     with pytest.raises(ValueError, match="`variables` must name"):
         packed(variables=None)
-    short = columns.Chain((0,), np.zeros((1, 1, 3, D)), np.zeros((1, 0, 3, D)))
+    short = contents.Chain((0,), np.zeros((1, 1, 3, D)), np.zeros((1, 0, 3, D)))
     with pytest.raises(ValueError, match="one length"):
-        packed(columns=[*two(), columns.PlayerColumn("C", "c", BLUE, chain=short)])
+        packed(columns=[*two(), contents.PlayerColumn("C", "c", BLUE, chain=short)])
 
 
 def test_source_is_one_module_that_asks_for_nothing():
-    js, css = player.source()
+    js, css = component.source()
     assert "\n" in js, "Streamlit takes a single line for a path"
     assert "\n" in css
     assert len(re.findall(r"^export ", js, re.M)) == 1
@@ -275,7 +274,7 @@ def test_source_is_one_module_that_asks_for_nothing():
 
 
 def test_no_two_parts_of_the_player_use_the_same_name():
-    js, _ = player.source()
+    js, _ = component.source()
     names = re.findall(r"^(?:function|const|let) (?:\[|\{)?\s*(\w+)", js, re.M)
     assert len(names) > 40
     assert sorted(names) == sorted(set(names))
@@ -283,7 +282,7 @@ def test_no_two_parts_of_the_player_use_the_same_name():
 
 def test_widget_carries_the_payload():
     pytest.importorskip("anywidget")
-    shown = player.widget(packed())
+    shown = component.widget(packed())
     assert shown.payload["id"] == "a"
     shown.payload = packed(id="b")
     assert shown.payload["id"] == "b"
@@ -515,13 +514,13 @@ def test_the_player_in_a_browser(page):
     assert "return so far" in page.locator(replay).first.get_attribute("aria-label")
 
     # Solids are drawn with a depth buffer, a short episode says why, and the goal is there.
-    pictures = page.evaluate(SOLIDS, [player.source()[0], solids()])
+    pictures = page.evaluate(SOLIDS, [component.source()[0], solids()])
     assert len({picture for picture, *_ in pictures}) == 3
     assert all(red > 500 for _, red, _ in pictures), "the red mesh is missing"
     assert "fell after 40 steps" in pictures[2][2]
     assert "fell" not in pictures[0][2]
 
     # A notebook gets the same picture from the same module.
-    words = page.evaluate(NOTEBOOK, [player.source()[0], packed(id="notebook")])
+    words = page.evaluate(NOTEBOOK, [component.source()[0], packed(id="notebook")])
     assert "The prompt makes the robot act" in words
     assert "untuned" in words

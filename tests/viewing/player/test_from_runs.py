@@ -15,9 +15,8 @@ from workbench.data.trajectory import Trajectories
 from workbench.methods import NoTuning, PromptDiffusion, SoftPrompt
 from workbench.tasks import FAMILIES, find
 from workbench.tuning.loop import TuneStep, tune
-from workbench.viewing.figures import runs as figures
-from workbench.viewing.player import component as player
-from workbench.viewing.player import from_runs as replay
+from workbench.viewing.figures.runs import COLUMNS, TUNED
+from workbench.viewing.player import component, from_runs
 from workbench.viewing.player.contents import PlayerColumn
 from workbench.viewing.player.from_runs import Shown
 from workbench.viewing.scene import geometry
@@ -47,7 +46,7 @@ def cheetah():
 def shown(cheetah, *names, **changes):
     _, _, demos, runs = cheetah
     return [
-        Shown("ABCD"[i], name, figures.COLUMNS[i], runs[name], demos, **changes)
+        Shown("ABCD"[i], name, COLUMNS[i], runs[name], demos, **changes)
         for i, name in enumerate(names)
     ]
 
@@ -56,7 +55,7 @@ def test_the_chain_is_that_of_the_prompt_which_the_shown_episode_follows(cheetah
     model, _, _, runs = cheetah
     step = runs["tuned"][-1]
     (column,) = shown(cheetah, "tuned")
-    chain = replay.chain_of(column, model)
+    chain = from_runs.chain_of(column, model)
     np.testing.assert_allclose(chain.x[-1], step.snapshot.trace.x[:, 0])
     statistics = model.normalizer
     raw = statistics.mean.numpy() + statistics.scale.numpy() * chain.x[-1, -1]
@@ -73,13 +72,13 @@ def test_the_chain_is_that_of_the_prompt_which_the_shown_episode_follows(cheetah
 def test_every_moment_of_the_tuning_begins_at_the_same_noise(cheetah):
     model, *_ = cheetah
     (column,) = shown(cheetah, "tuned")
-    chain = replay.chain_of(column, model)
+    chain = from_runs.chain_of(column, model)
     assert list(chain.updates) == [0, 2, 3, 4, 6]
     assert chain.x.shape == (5, 5, 3, 27)
     for moment in range(1, 5):
         np.testing.assert_array_equal(chain.x[moment, 0], chain.x[0, 0])
         assert np.abs(chain.x[moment, -1] - chain.x[0, -1]).max() > 1e-4
-    runs = replay.column_of(column, model).episodes
+    runs = from_runs.column_of(column, model).episodes
     assert [run.update for run in runs] == [0, 3, 6]
 
 
@@ -89,20 +88,20 @@ def test_a_long_tuning_is_thinned_out_but_its_evaluations_stay(cheetah):
     between = [TuneStep(u, {}, 0.0, trace=first.trace) for u in range(1, 400) if u != 200]
     evaluated = [dataclasses.replace(first, update=u) for u in (0, 200, 400)]
     steps = sorted([*between, *evaluated], key=lambda step: step.update)
-    chain = replay.chain_of(Shown("A", "a", figures.TUNED, steps), model)
-    assert len(chain.updates) == replay.MAX_MOMENTS
+    chain = from_runs.chain_of(Shown("A", "a", TUNED, steps), model)
+    assert len(chain.updates) == from_runs.MAX_MOMENTS
     assert {0, 200, 400} <= set(chain.updates)
     assert np.diff(chain.updates).max() < 80
     often = [dataclasses.replace(first, update=u) for u in range(40)]
-    column = replay.column_of(Shown("A", "a", figures.TUNED, often), model)
-    assert [run.update for run in column.episodes][:: replay.MAX_EPISODES - 1] == [0, 39]
-    assert len(column.episodes) == replay.MAX_EPISODES
+    column = from_runs.column_of(Shown("A", "a", TUNED, often), model)
+    assert [run.update for run in column.episodes][:: from_runs.MAX_EPISODES - 1] == [0, 39]
+    assert len(column.episodes) == from_runs.MAX_EPISODES
     assert {run.update for run in column.episodes} <= set(column.chain.updates)
 
 
 def test_a_prompt_that_nothing_denoised_is_shown_as_it_is(cheetah):
     model, *_, runs = cheetah
-    plain, soft = (replay.chain_of(c, model) for c in shown(cheetah, "plain", "soft"))
+    plain, soft = (from_runs.chain_of(c, model) for c in shown(cheetah, "plain", "soft"))
     assert (plain.x.shape, plain.x0_hat.shape) == ((1, 1, 3, 27), (1, 0, 3, 27))
     prompt = runs["plain"][0].snapshot.policy.prompt
     expected = model.normalizer.pack(prompt)[0][0]
@@ -114,13 +113,13 @@ def test_a_prompt_that_nothing_denoised_is_shown_as_it_is(cheetah):
 def test_the_untuned_prompt_is_real_and_noise_is_not(cheetah):
     """Cut from the demonstrations, it is at distance 0 and does what the simulator does."""
     model, *_ = cheetah
-    plain, tuned = (replay.chain_of(c, model) for c in shown(cheetah, "plain", "tuned"))
+    plain, tuned = (from_runs.chain_of(c, model) for c in shown(cheetah, "plain", "tuned"))
     assert plain.distance.max() < 1e-5
     assert plain.error.max() < 0.05
     assert tuned.distance[:, 0].min() > 0.5
     assert tuned.error[:, 0].min() > 0.5
     assert (tuned.guess_distance.shape, tuned.guess_error.shape) == ((5, 4), (5, 4))
-    bare = replay.chain_of(dataclasses.replace(shown(cheetah, "tuned")[0], demos=()), model)
+    bare = from_runs.chain_of(dataclasses.replace(shown(cheetah, "tuned")[0], demos=()), model)
     assert (bare.distance, bare.error, list(bare.frames)) == (None, None, [])
 
 
@@ -131,14 +130,14 @@ def test_what_acts_without_a_prompt_has_no_chain(cheetah):
         step.snapshot.policy, prompt=step.snapshot.policy.prompt.empty(model.family)
     )
     step = dataclasses.replace(step, snapshot=dataclasses.replace(step.snapshot, policy=policy))
-    column = replay.column_of(Shown("A", "a", figures.TUNED, [step]), model)
+    column = from_runs.column_of(Shown("A", "a", TUNED, [step]), model)
     assert column.chain is None
     assert len(column.episodes) == 1
 
 
 def test_every_column_of_a_prompt_is_named(cheetah):
     model, *_ = cheetah
-    named = replay.variables_of(model, shown(cheetah, "tuned"), 3)
+    named = from_runs.variables_of(model, shown(cheetah, "tuned"), 3)
     assert len(named.names) == len(named.units) == len(named.groups) == 27
     assert (named.names[8], named.units[8]) == ("forward velocity", "m/s")
     assert [named.groups.count(g) for g in ("observation", "action", "reward")] == [20, 6, 1]
@@ -149,7 +148,7 @@ def test_every_column_of_a_prompt_is_named(cheetah):
 def test_what_pads_an_observation_is_left_out():
     family = find("reach")
     model = build_model(family, TOY_SIZES)
-    named = replay.variables_of(model, (), 0)
+    named = from_runs.variables_of(model, (), 0)
     assert named.left_out == 17
     assert len(named.names) == len(named.mean) == 39 + 4 + 1 - 17
     assert not any("unused" in name or "hidden" in name for name in named.names)
@@ -160,11 +159,13 @@ def test_each_set_of_demonstrations_is_there_once(cheetah):
     model, task, demos, _ = cheetah
     other = evaluate(UniformPolicy(6), task, [7, 8]).trajectories
     a, b, c = shown(cheetah, "plain", "tuned", "soft")
-    same = replay.variables_of(model, [a, dataclasses.replace(b, demos=list(demos)), c], 3).demos
+    same = from_runs.variables_of(model, [a, dataclasses.replace(b, demos=list(demos)), c], 3).demos
     assert [list(d.columns) for d in same] == [["A", "B", "C"]]
     copies = [dataclasses.replace(demo) for demo in demos]
-    assert len(replay.variables_of(model, [a, dataclasses.replace(b, demos=copies)], 3).demos) == 1
-    two = replay.variables_of(model, [a, dataclasses.replace(b, demos=other), c], 3).demos
+    assert (
+        len(from_runs.variables_of(model, [a, dataclasses.replace(b, demos=copies)], 3).demos) == 1
+    )
+    two = from_runs.variables_of(model, [a, dataclasses.replace(b, demos=other), c], 3).demos
     assert [list(d.columns) for d in two] == [["A", "C"], ["B"]]
     assert [d.colour for d in two] == [a.colour, b.colour]
     assert all(len(d.points) > 100 and d.band.shape == (3, 3, 27) for d in two)
@@ -174,14 +175,14 @@ def test_the_payload_grows_with_what_is_known(cheetah):
     """The preview alone, then the untuned run beside it, then the tuned one."""
     model, task, demos, runs = cheetah
     start = TuneStep(0, {}, 0.0, runs["tuned"][0].snapshot)
-    preview = Shown("B", "tuned", figures.COLUMNS[1], [start], demos)
+    preview = Shown("B", "tuned", COLUMNS[1], [start], demos)
     (untuned,) = shown(cheetah, "plain")
     _, tuned = shown(cheetah, "plain", "tuned")
     nothing = dataclasses.replace(untuned, steps=())
     payloads = [
-        replay.payload_of([nothing, preview], task, model),
-        replay.payload_of([untuned, preview], task, model),
-        replay.payload_of([untuned, tuned], task, model, autoplay=True, ghosts=True),
+        from_runs.payload_of([nothing, preview], task, model),
+        from_runs.payload_of([untuned, preview], task, model),
+        from_runs.payload_of([untuned, tuned], task, model, autoplay=True, ghosts=True),
     ]
     counts = [[len(c["episodes"]) for c in p["columns"]] for p in payloads]
     assert counts == [[0], [1, 0], [1, 3]]
@@ -192,20 +193,20 @@ def test_the_payload_grows_with_what_is_known(cheetah):
         json.dumps(payload, allow_nan=False)
         assert payload["chart"]["target_label"] == "target 1.2 m/s"
         assert payload["actions"][0] == "back thigh torque"
-    assert [c["colour"] for c in payloads[-1]["columns"]] == list(figures.COLUMNS[:2])
+    assert [c["colour"] for c in payloads[-1]["columns"]] == list(COLUMNS[:2])
     with pytest.raises(ValueError, match="nothing to show"):
-        replay.payload_of([nothing], task, model)
+        from_runs.payload_of([nothing], task, model)
 
 
 def test_the_id_changes_with_the_runs_alone(cheetah):
     model, task, *_ = cheetah
-    first = replay.payload_of(shown(cheetah, "tuned", key="one"), task, model)
+    first = from_runs.payload_of(shown(cheetah, "tuned", key="one"), task, model)
     (column,) = shown(cheetah, "tuned", key="one")
     grown = dataclasses.replace(column, steps=column.steps[:4])
-    assert replay.payload_of([grown], task, model)["id"] == first["id"]
-    other = replay.payload_of(shown(cheetah, "tuned", key="two"), task, model)
+    assert from_runs.payload_of([grown], task, model)["id"] == first["id"]
+    other = from_runs.payload_of(shown(cheetah, "tuned", key="two"), task, model)
     assert other["id"] != first["id"]
-    assert replay.payload_of(shown(cheetah, "tuned", update=3), task, model)["update"] == 3
+    assert from_runs.payload_of(shown(cheetah, "tuned", update=3), task, model)["update"] == 3
 
 
 @pytest.mark.parametrize("name", FAMILIES)
@@ -219,15 +220,15 @@ def test_every_family_can_be_replayed(name):
         episode,
         **{c: getattr(episode, c)[:7] for c in ("observations", "actions", "rewards", "states")},
     )
-    runs = [replay.episode_of(short), replay.episode_of(episode, 50)]
+    runs = [from_runs.episode_of(short), from_runs.episode_of(episode, 50)]
     assert "after 7 steps" in runs[0].ending
     assert bool(runs[1].ending) == (len(episode) < family.horizon)
     columns = [
-        PlayerColumn("AB"[i], "a", figures.COLUMNS[i], [replay.episode_of(e)])
+        PlayerColumn("AB"[i], "a", COLUMNS[i], [from_runs.episode_of(e)])
         for i, e in enumerate((short, episode))
     ]
-    payload = player.payload(
-        id=name, scene=geometry.scene(task), columns=columns, chart=replay.chart_of(task)
+    payload = component.payload(
+        id=name, scene=geometry.scene(task), columns=columns, chart=from_runs.chart_of(task)
     )
     assert [c["episodes"][0]["steps"] for c in payload["columns"]] == [7, len(episode)]
     assert len(json.dumps(payload, allow_nan=False)) < 400_000
@@ -239,7 +240,7 @@ def test_every_family_can_be_replayed(name):
 def test_a_replayed_episode_is_the_first_one(cheetah):
     *_, runs = cheetah
     episode = runs["tuned"][-1].evaluation.trajectories[0]
-    run = replay.episode_of(episode, 6)
+    run = from_runs.episode_of(episode, 6)
     np.testing.assert_array_equal(run.rewards, episode.rewards)
     assert run.poses.shape[0] == len(episode) == 200
     moved = run.poses[:, :, 0].max(0) - run.poses[:, :, 0].min(0)

@@ -8,7 +8,7 @@ import subprocess
 import numpy as np
 import pytest
 
-from workbench.viewing.player import component as player
+from workbench.viewing.player import component
 
 RASTER = """
 const [near, far, size] = [2, 4, 40];
@@ -59,7 +59,7 @@ def test_the_rasteriser_hides_what_lies_behind():
 
     corners = sent([0, 0, 0, 65535, 0, 0, 0, 65535, 0])
     names = f"const TRIANGLE = {corners}; const FACE = {sent([0, 1, 2])};"
-    module = player.source()[0].replace("export default function", "function")
+    module = component.source()[0].replace("export default function", "function")
     done = subprocess.run(
         [node, "--input-type=module", "-"],
         input=f"{module}\n{{{names}{RASTER}}}",

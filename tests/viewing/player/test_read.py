@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from tests.viewing.player.test_component import N, chain, packed, run, two, variables
-from workbench.viewing.player import component as player
+from workbench.viewing.player import component
 from workbench.viewing.player.realism import PrincipalPlane
 
 READ = """
@@ -49,7 +49,7 @@ def read():
     node = shutil.which("node")
     if node is None:
         pytest.skip("there is no node")
-    module = player.source()[0].replace("export default function", "function")
+    module = component.source()[0].replace("export default function", "function")
     names = f"const payload = {json.dumps(packed())}, N = {N};"
     done = subprocess.run(
         [node, "--input-type=module", "-"],

@@ -10,7 +10,7 @@ from tests.conftest import TOY, Point, record
 from workbench.data.behaviour import UniformPolicy
 from workbench.data.rollout import evaluate
 from workbench.tasks import find
-from workbench.viewing.player import realism as chain
+from workbench.viewing.player import realism
 from workbench.viewing.player.realism import DemoStatistics, PrincipalPlane
 
 LENGTH = 3
@@ -80,7 +80,7 @@ def test_the_one_step_error_is_that_of_one_step_by_hand(recorded, draw):
 def test_where_the_state_is_not_observed_there_is_no_one_step_error(recorded, demos, model):
     blind = dataclasses.replace(TOY, state_of=None)
     windows = recorded.windows
-    assert chain.one_step_errors(blind, recorded.mean, recorded.scale, windows) is None
+    assert realism.one_step_errors(blind, recorded.mean, recorded.scale, windows) is None
     assert recorded.one_step_errors(windows[:, :1]) is None, "one row has no next one"
 
 
@@ -102,10 +102,10 @@ def test_real_robots_do_what_was_recorded(name):
     rows = np.concatenate(parts, 1).astype(np.float64)[:30]
     mean, scale = rows.mean(0), np.maximum(rows.std(0), 1e-3)
     pieces = ((rows - mean) / scale).reshape(6, 5, -1)
-    errors = chain.one_step_errors(family, mean, scale, pieces)
+    errors = realism.one_step_errors(family, mean, scale, pieces)
     assert np.median(errors) < 0.02
     noise = np.random.default_rng(0).normal(size=pieces.shape)
-    assert chain.one_step_errors(family, mean, scale, noise).min() > 0.3
+    assert realism.one_step_errors(family, mean, scale, noise).min() > 0.3
 
 
 def test_the_map_is_the_plane_of_most_variance(recorded, draw):
@@ -135,12 +135,12 @@ def test_too_short_demonstrations_are_refused(demos, model):
 
 def test_the_terms_of_the_reward_sum_to_the_recorded_reward(toy):
     (episode,) = record(toy.task(5), 1)
-    terms = chain.reward_terms(episode)
+    terms = realism.reward_terms(episode)
     assert list(terms) == ["speed", "control"]
     np.testing.assert_allclose(sum(terms.values()), episode.rewards, atol=1e-5)
     np.testing.assert_allclose(terms["control"], -0.05 * episode.actions[:, 0] ** 2, atol=1e-6)
     with pytest.raises(ValueError, match="has none"):
-        chain.reward_terms(dataclasses.replace(episode, states=None))
+        realism.reward_terms(dataclasses.replace(episode, states=None))
 
 
 @pytest.mark.parametrize("name", ["cheetah-dir", "ant-dir", "reach"])
@@ -148,6 +148,6 @@ def test_every_robot_has_its_terms(name):
     family = find(name)
     task = family.tasks("test")[0]
     (episode,) = evaluate(UniformPolicy(len(family.actions)), task, [1]).trajectories
-    terms = chain.reward_terms(episode)
+    terms = realism.reward_terms(episode)
     np.testing.assert_allclose(sum(terms.values()), episode.rewards, atol=2e-3)
     assert all(values.shape == episode.rewards.shape for values in terms.values())

@@ -7,7 +7,7 @@ from tests.conftest import record
 from workbench.data.behaviour import UniformPolicy
 from workbench.data.rollout import evaluate
 from workbench.tasks import FAMILIES, find, make
-from workbench.viewing.scene import appearance as views
+from workbench.viewing.scene import appearance
 
 WORDS = {
     ("cheetah-vel", 7): "run at 0.6 m/s",
@@ -21,22 +21,24 @@ WORDS = {
 
 @pytest.mark.parametrize(("name", "index"), WORDS)
 def test_goals_in_words(name, index):
-    assert views.goal_words(find(name).task(index)) == WORDS[name, index]
+    assert appearance.goal_words(find(name).task(index)) == WORDS[name, index]
 
 
 def test_a_family_that_says_nothing_of_itself_has_words_a_curve_and_an_ending(toy):
     task = toy.task(5)
     (demo,) = record(task, 1)
-    assert views.goal_words(task) == "speed 1.25 m/s"
-    np.testing.assert_array_equal(views.curve_of(task, demo.states, demo.rewards), demo.rewards)
-    assert views.ending_of(task, demo.states) == ""
-    assert views.ending_of(task, demo.states[:3]) == "ended after 3 steps"
+    assert appearance.goal_words(task) == "speed 1.25 m/s"
+    np.testing.assert_array_equal(
+        appearance.curve_of(task, demo.states, demo.rewards), demo.rewards
+    )
+    assert appearance.ending_of(task, demo.states) == ""
+    assert appearance.ending_of(task, demo.states[:3]) == "ended after 3 steps"
 
 
 @pytest.mark.parametrize("name", FAMILIES)
 def test_every_family_has_a_view_of_its_own(name):
-    view, task = views.VIEWS[name], find(name).tasks("test")[0]
-    assert views.view_of(name) is view
+    view, task = appearance.VIEWS[name], find(name).tasks("test")[0]
+    assert appearance.view_of(name) is view
     assert view.marks(task.goal)
     assert view.words(task.goal)
     assert len({mark.label for mark in view.marks(task.goal)}) == len(view.marks(task.goal))
@@ -48,7 +50,7 @@ def test_the_curve_explains_the_rewards(name):
     family = find(name)
     for task in family.tasks("test")[:2]:
         (episode,) = evaluate(UniformPolicy(len(family.actions)), task, [3]).trajectories
-        curve = views.curve_of(task, episode.states, episode.rewards)
+        curve = appearance.curve_of(task, episode.states, episode.rewards)
         assert curve.shape == (len(episode),)
         control = np.square(episode.actions.astype(float)).sum(-1)
         if name == "ant-dir":
@@ -70,24 +72,24 @@ def test_the_distance_says_when_the_goal_of_reach_is_reached():
         way = 10 * (np.array(task.goal) - observation[:3])
         observation, reward, *_ = env.step(np.append(np.clip(way, -1, 1), 0))
         rewards.append(reward)
-    distance = views.curve_of(task, np.array(states), np.array(rewards))
+    distance = appearance.curve_of(task, np.array(states), np.array(rewards))
     assert distance[0] > 0.25
-    assert distance[-1] < views.REACH_RADIUS
+    assert distance[-1] < appearance.REACH_RADIUS
     np.testing.assert_array_equal(
-        distance[1:] < views.REACH_RADIUS, np.array(rewards[:-1]) > 10 - 1e-5
+        distance[1:] < appearance.REACH_RADIUS, np.array(rewards[:-1]) > 10 - 1e-5
     )
 
 
 def test_one_step_has_a_speed_of_zero():
     task = find("ant-dir").task(0)
-    assert views.curve_of(task, np.ones((1, 29)), np.ones(1)) == [0]
+    assert appearance.curve_of(task, np.ones((1, 29)), np.ones(1)) == [0]
 
 
 def test_an_ant_falls_or_jumps():
     task, states = find("ant-dir").task(0), np.zeros((5, 29))
     states[:, 2] = 0.21
-    assert views.ending_of(task, states) == "fell after 5 steps"
+    assert appearance.ending_of(task, states) == "fell after 5 steps"
     states[:, 2] = 0.97
-    assert views.ending_of(task, states) == "jumped too high after 5 steps"
+    assert appearance.ending_of(task, states) == "jumped too high after 5 steps"
     states[:, 17] = -15.0  # on its way down, 0.75 m a step
-    assert views.ending_of(task, states) == "fell after 5 steps"
+    assert appearance.ending_of(task, states) == "fell after 5 steps"

@@ -1,25 +1,25 @@
 import numpy as np
 import pytest
 
-from workbench.viewing.scene import appearance as views
 from workbench.viewing.scene import marks
+from workbench.viewing.scene.appearance import Mark, View
 
 PATH = np.array([[0.0, 0.0, 0.5], [0.1, 0.0, 0.5], [0.2, 0.3, 0.5], [0.2, 0.6, 0.5]])
 
 
 def shapes(*drawn, step=3, trail="", floor=0.0, robot=PATH[3], path=PATH):
-    described = views.View(marks=lambda _: drawn, trail=trail).described(()) | {"floor": floor}
+    described = View(marks=lambda _: drawn, trail=trail).described(()) | {"floor": floor}
     return list(marks.shapes(described, path, step, 0.05 * step, robot))
 
 
 def test_a_pace_keeps_its_speed():
-    (post,) = shapes(views.Mark("pace", (2.0, 0, 0), 1.02, "target pace"), floor=-0.1)
+    (post,) = shapes(Mark("pace", (2.0, 0, 0), 1.02, "target pace"), floor=-0.1)
     np.testing.assert_allclose(post.points[0], [0.3, 0.3, -0.1])
     np.testing.assert_allclose(post.points[1] - post.points[0], [0, 0, 1.02])
 
 
 def test_an_arrow_goes_with_the_robot_and_points_the_way():
-    shaft, head = shapes(views.Mark("arrow", (0.0, 1.0, 0), 1.0, "wanted heading", aside=0.5))
+    shaft, head = shapes(Mark("arrow", (0.0, 1.0, 0), 1.0, "wanted heading", aside=0.5))
     np.testing.assert_allclose(shaft.points[0, :2], PATH[3, :2] + [0.5, 1.0], atol=1e-9)
     np.testing.assert_allclose(shaft.points[1, :2] - shaft.points[0, :2], [0, 0.9], atol=1e-9)
     np.testing.assert_allclose(head.points[1], shaft.points[1])
@@ -27,7 +27,7 @@ def test_an_arrow_goes_with_the_robot_and_points_the_way():
 
 def test_a_line_begins_where_the_episode_began_and_goes_as_far_as_the_robot():
     far = np.array([30.0, 0, 0.5])
-    line, *ticks = shapes(views.Mark("line", (1.0, 0, 0), 1.0, "wanted way"), robot=far)
+    line, *ticks = shapes(Mark("line", (1.0, 0, 0), 1.0, "wanted way"), robot=far)
     np.testing.assert_allclose(line.points[0, :2], [0, 0])
     assert line.points[1, 0] > 35
     assert len(ticks) < 20, "only what can be seen"
@@ -35,8 +35,8 @@ def test_a_line_begins_where_the_episode_began_and_goes_as_far_as_the_robot():
 
 
 def test_a_ball_tells_when_it_is_reached():
-    (there,) = shapes(views.Mark("ball", (0.2, 0.62, 0.5), 0.05, "target"))
-    (not_there,) = shapes(views.Mark("ball", (0.2, 0.62, 0.5), 0.05, "target"), step=2)
+    (there,) = shapes(Mark("ball", (0.2, 0.62, 0.5), 0.05, "target"))
+    (not_there,) = shapes(Mark("ball", (0.2, 0.62, 0.5), 0.05, "target"), step=2)
     assert there.rgba[:3] == marks.REACHED
     assert not_there.rgba[:3] == marks.GOAL
     assert there.rgba[3] < 1

@@ -16,6 +16,7 @@ PROJECTIONS = {
     "vector": "vector",
     "tensor": "tensor",
     "subspace": "subspace",
+    "published": "as published",
 }
 """What a reader calls the readings of Eq. 8 and 9."""
 _WITHIN = 0.16  # of the distance between two λ: how far apart the marks of one λ lie

@@ -61,6 +61,7 @@ _PROJECTIONS = {
     "vector": Look(_ORANGE, "square"),
     "tensor": Look(_GREEN, "diamond"),
     "subspace": Look(_BLUE),
+    "published": Look(_BLUE, "star", "dash"),
 }
 _GUIDANCE = {
     "diffusion loss alone": Look(_VERMILION, "x", "dot"),

@@ -11,6 +11,7 @@ from plotly.subplots import make_subplots
 from workbench.methods import GradientReport
 from workbench.methods.projection import Plane
 from workbench.tuning.loop import TuneStep
+from workbench.viewing.figures.parts import dressed, running_mean
 from workbench.viewing.figures.runs import AGREE, CONFLICT, DIFFUSION, DOWNSTREAM, UNTUNED
 
 LAYER_MEASURES: dict[str, tuple[str, str]] = {
@@ -21,8 +22,7 @@ LAYER_MEASURES: dict[str, tuple[str, str]] = {
 }
 """What is measured of every parameter tensor: name → a word for a button, what it is."""
 MAX_FRAMES = 100
-_WINDOW = 11
-_FONT = {"size": 15}
+"""Updates of which the arrows are drawn; more would only make the page larger."""
 
 
 def reports(steps: Sequence[TuneStep]) -> dict[int, GradientReport]:
@@ -31,12 +31,12 @@ def reports(steps: Sequence[TuneStep]) -> dict[int, GradientReport]:
 
 
 def layers(steps: Sequence[TuneStep]) -> list[str]:
-    """Return the parameter tensors that are told of one by one, in order; [] if none are."""
+    """Return the parameter tensors that were measured one by one, in order; [] if none were."""
     return list(next((report.tensors for report in reports(steps).values()), {}))
 
 
 def has_plane(steps: Sequence[TuneStep]) -> bool:
-    """Return whether it is told where the gradients lie in their plane."""
+    """Return whether the gradients' places in their plane were measured."""
     return any(report.plane is not None for report in reports(steps).values())
 
 
@@ -95,7 +95,7 @@ def conflict(steps: Sequence[TuneStep], updates: int) -> go.Figure:
     )
     figure.add_scatter(
         x=x,
-        y=100 * smooth(removed),
+        y=100 * running_mean(removed),
         mode="lines",
         line={"color": DOWNSTREAM},
         showlegend=False,
@@ -109,14 +109,8 @@ def conflict(steps: Sequence[TuneStep], updates: int) -> go.Figure:
     figure.update_yaxes(title="removed<br>of g_DT, %", range=[-3, 103], row=3, col=1)
     figure.update_xaxes(range=[-0.02 * updates, 1.02 * updates])
     figure.update_xaxes(title="updates", row=3, col=1)
-    figure.update_layout(
-        title={"text": "Do the two gradients fight?", "font": _FONT, "x": 0, "xref": "paper"},
-        height=480,
-        margin={"l": 10, "r": 10, "t": 40, "b": 40},
-        legend={"orientation": "h", "y": 1.0, "x": 1, "xanchor": "right", "yanchor": "bottom"},
-        uirevision="keep",
-    )
-    return figure
+    legend = {"orientation": "h", "y": 1.0, "x": 1, "xanchor": "right", "yanchor": "bottom"}
+    return dressed(figure, "Do the two gradients fight?", 480, legend=legend)
 
 
 def per_layer(steps: Sequence[TuneStep], measure: str, updates: int) -> go.Figure:
@@ -144,12 +138,7 @@ def per_layer(steps: Sequence[TuneStep], measure: str, updates: int) -> go.Figur
             **_colours(measure, z),
         )
     )
-    figure.update_layout(
-        title={"text": f"{word}, layer by layer", "font": _FONT, "x": 0, "xref": "paper"},
-        height=120 + 28 * max(4, len(names)),
-        margin={"l": 10, "r": 10, "t": 40, "b": 40},
-        uirevision="keep",
-    )
+    dressed(figure, f"{word}, layer by layer", 120 + 28 * max(4, len(names)))
     figure.update_xaxes(title="updates", range=[0.5, updates + 0.5], showgrid=False)
     figure.update_yaxes(autorange="reversed", automargin=True, showgrid=False, title="")
     return figure
@@ -158,8 +147,9 @@ def per_layer(steps: Sequence[TuneStep], measure: str, updates: int) -> go.Figur
 def plane(steps: Sequence[TuneStep], lam: float, colour: str) -> go.Figure:
     """Draw an update's gradients as arrows to scale, in the plane that g_DM and g_DT span.
 
-    A slider of the figure itself chooses the update, so that moving it asks nobody. Each picture
-    is as large as fits, the same along and across; at most ``MAX_FRAMES`` updates are drawn.
+    A slider of the figure itself chooses the update, so that moving it sends nothing to the server.
+    Each picture is as large as fits, to the same scale along and across; at most ``MAX_FRAMES``
+    updates are drawn.
 
     Args:
         steps: Of a tuning with both losses.
@@ -194,26 +184,14 @@ def plane(steps: Sequence[TuneStep], lam: float, colour: str) -> go.Figure:
         scaleanchor="x",
         constrain="domain",
     )
-    figure.update_layout(
-        title={
-            "text": "The gradients of one update, to scale",
-            "font": _FONT,
-            "x": 0,
-            "xref": "paper",
-        },
-        height=450,
+    return dressed(
+        figure,
+        "The gradients of one update, to scale",
+        450,
         margin={"l": 10, "r": 10, "t": 40, "b": 10},
         legend={"orientation": "h", "y": -0.12, "x": 0, "yanchor": "top"},
         sliders=[_slider(seen)] if seen else [],
-        uirevision="keep",
     )
-    return figure
-
-
-def smooth(y: np.ndarray) -> np.ndarray:
-    """Return a centred running mean over 11 values that shrinks at the ends, (n,)."""
-    half = _WINDOW // 2
-    return np.array([y[max(0, i - half) : i + half + 1].mean() for i in range(len(y))])
 
 
 def _vectors(plane: Plane, lam: float) -> dict[str, np.ndarray]:

@@ -15,7 +15,7 @@ from workbench.networks.diffusion import DenoisingTrace
 from workbench.networks.prompt_dt import PromptDT
 from workbench.tasks import Family, Task, find
 from workbench.tuning.loop import TuneStep
-from workbench.viewing.player import component as player
+from workbench.viewing.player.component import payload
 from workbench.viewing.player.contents import (
     Chain,
     Chart,
@@ -89,7 +89,7 @@ def payload_of(
     length = next((c.chain.x.shape[2] for c in columns if c.chain is not None), 0)
     known = (str(task), *((c.key, c.name, c.label, c.update, len(c.demos)) for c in shown))
     updates = [column.update for column in shown if column.update is not None]
-    return player.payload(
+    return payload(
         id=hashlib.sha256(repr(known).encode()).hexdigest()[:16],
         scene=geometry.scene(task),
         columns=columns,

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import record
-from workbench.shipped import files as assets
+from workbench.shipped import assets
 from workbench.tasks import find
 
 ROOT = Path(assets.__file__).resolve().parents[2] / "assets"

@@ -9,21 +9,41 @@ import os
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from workbench.data import own_sets as own
+from workbench.data import own_sets
 from workbench.data.atomic_files import write_json
-from workbench.data.behaviour import BehaviourPolicy
 from workbench.data.qualities import QUALITIES, Quality
-from workbench.data.trajectory import Trajectory
-from workbench.data.trajectory_files import load_trajectories
 from workbench.networks.variants import variant_of
+from workbench.shipped.checkout import CLONE, RUNNING
 from workbench.tasks import Task, find
 from workbench.tasks.splits import TEST
 
-_CODE = Path(__file__).resolve().parents[2]
-ROOT = Path(os.environ.get("WORKBENCH_ASSETS") or _CODE / "assets").resolve()
+if TYPE_CHECKING:  # loading needs torch, which takes seconds; saying what ships does not
+    from workbench.data.behaviour import BehaviourPolicy
+    from workbench.data.trajectory import Trajectory
+
+
+def _root() -> Path:
+    """Return the folder of the shipped files.
+
+    Raises:
+        FileNotFoundError: from a wheel, if nothing says where it is.
+    """
+    if named := os.environ.get("WORKBENCH_ASSETS"):
+        return Path(named).resolve()
+    if CLONE is None:
+        raise FileNotFoundError(
+            "The shipped files are not here: a wheel does not hold them. Name the folder `assets` "
+            "of a clone of the repository, `export WORKBENCH_ASSETS=CLONE/assets`, or install "
+            "from a clone, `python -m pip install CLONE`, and leave it in its place."
+        )
+    return CLONE / "assets"
+
+
+ROOT = _root()
 """The folder of the shipped files; ``WORKBENCH_ASSETS`` names another one."""
-ON_DEMAND = _CODE / "data"
+ON_DEMAND = (CLONE or Path.cwd()) / "data"
 """The folder of networks that are made on demand and do not ship."""
 MANIFEST = ROOT / "manifest.json"
 OTHER = "other:"
@@ -66,9 +86,11 @@ def check_quality(quality: str) -> None:
     Raises:
         ValueError: if it is neither a quality that ships, nor ``own:<name>`` or ``other:<task>``.
     """
-    if own.name_of(quality) is None and other_task(quality) is None and quality not in QUALITIES:
+    if quality.startswith(own_sets.PREFIX):
+        own_sets.name_of(quality)  # says what is wrong with the name
+    elif other_task(quality) is None and quality not in QUALITIES:
         raise ValueError(
-            f"`quality` must be one of {', '.join(QUALITIES)}, {own.PREFIX}NAME for a set of "
+            f"`quality` must be one of {', '.join(QUALITIES)}, {own_sets.PREFIX}NAME for a set of "
             f"your own, or {OTHER}TASK for the expert set of another task: got {quality!r}."
         )
 
@@ -81,8 +103,8 @@ def other_task(quality: str) -> int | None:
 
 def demos_path(task: Task, quality: str, split: str = TEST) -> Path:
     """Where the few-shot set of a task and quality ships, or is kept if it is ``own:<name>``."""
-    if (name := own.name_of(quality)) is not None:
-        return own.path_of(task, name)
+    if quality.startswith(own_sets.PREFIX):
+        return own_sets.path_of(task, own_sets.name_of(quality))
     if (index := other_task(quality)) is not None:
         task, quality = find(task.family).task(index), "expert"
     return root_of(split) / task.family / "demos" / f"{task.index}-{quality}.safetensors"
@@ -94,6 +116,8 @@ def behaviour(family: str, quality: Quality) -> BehaviourPolicy:
     Raises:
         ValueError: if the family ships none.
     """
+    from workbench.data.behaviour import BehaviourPolicy
+
     path = policy_path(family, quality)
     if not path.exists():
         raise ValueError(
@@ -118,8 +142,10 @@ def demos_at(path: Path, task: Task, quality: str, split: str = TEST) -> tuple[T
     Raises:
         ValueError: if it is not there, with the command that makes it.
     """
-    if (name := own.name_of(quality)) is not None:
-        return own.load(task, name)
+    from workbench.data.trajectory_files import load_trajectories
+
+    if quality.startswith(own_sets.PREFIX):
+        return own_sets.load(task, own_sets.name_of(quality))
     if not path.exists():
         raise ValueError(
             f"No {quality} few-shot set ships for {task}: few-shot sets exist for test tasks. "
@@ -221,7 +247,9 @@ def sha256(path: Path) -> str:
 
 def commit() -> str:
     """Return the commit of the code, ``+`` appended when files of the package differ from it."""
-    git = ["git", "-C", str(_CODE)]
+    if RUNNING is None:
+        return "unknown"
+    git = ["git", "-C", str(RUNNING)]
     try:
         head = subprocess.run(
             [*git, "rev-parse", "--short=12", "HEAD"], capture_output=True, text=True, check=True
