@@ -27,7 +27,7 @@ from workbench.methods.prompt_tuning import PromptTuning
 from workbench.methods.soft_prompt import SoftPrompt
 from workbench.methods.untuned import NoPrompt, NoTuning
 
-METHODS: dict[str, type] = {
+METHODS: dict[str, type[Method]] = {
     "prompt-dt": NoTuning,
     "mt-orl": NoPrompt,
     "soft-prompt": SoftPrompt,

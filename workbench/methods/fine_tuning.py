@@ -10,7 +10,7 @@ from typing import ClassVar
 import torch
 
 from workbench.data.trajectory import Trajectory
-from workbench.methods.method import check_ranges, numpy_rng
+from workbench.methods.method import TunedOn, check_ranges, numpy_rng
 from workbench.methods.tuned_weights import WeightLearner
 from workbench.networks.prompt_dt import PromptDT
 
@@ -34,7 +34,7 @@ class FineTuning:
 
     label: ClassVar[str] = "Prompt-DT-FT"
     needs: ClassVar[Mapping[str, str]] = {}
-    data: ClassVar[str] = "few-shot"
+    data: ClassVar[TunedOn] = "few-shot"
     guided: ClassVar[bool] = False
     published: ClassVar[tuple[str, ...]] = ("lr", "batch_size", "weight_decay")
 
@@ -71,4 +71,4 @@ class FullFineTuning(FineTuning):
     """The same from all data of the task: what the paper calls the upper bound."""
 
     label: ClassVar[str] = "Prompt-DT-FT-Full"
-    data: ClassVar[str] = "full"
+    data: ClassVar[TunedOn] = "full"

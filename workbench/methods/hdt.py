@@ -9,7 +9,7 @@ from typing import ClassVar
 import torch
 
 from workbench.data.trajectory import Trajectory
-from workbench.methods.method import check_ranges, numpy_rng
+from workbench.methods.method import TunedOn, check_ranges, numpy_rng
 from workbench.methods.tuned_weights import WeightLearner
 from workbench.networks.hyper_network import HyperNetwork
 from workbench.networks.prompt_dt import PromptDT
@@ -34,7 +34,7 @@ class HyperDT:
 
     label: ClassVar[str] = "HDT"
     needs: ClassVar[Mapping[str, str]] = {"hyper": "hyper"}
-    data: ClassVar[str] = "few-shot"
+    data: ClassVar[TunedOn] = "few-shot"
     guided: ClassVar[bool] = False
     published: ClassVar[tuple[str, ...]] = ()
 

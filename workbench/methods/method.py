@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import ClassVar, Literal, Protocol, TypeVar
+from dataclasses import Field, dataclass, field
+from typing import Any, ClassVar, Literal, Protocol, TypeVar
 
 import numpy as np
 import torch
@@ -17,6 +17,7 @@ from workbench.networks.prompt_dt import PromptDT, PromptedPolicy
 
 _Numbers = TypeVar("_Numbers", Plane, Agreement)
 
+TunedOn = Literal["none", "few-shot", "full"]
 N_PROMPTS = 5
 """Prompts a policy is evaluated with; episode i follows prompt i mod 5."""
 
@@ -88,13 +89,11 @@ class Update:
 
 
 class Learner(Protocol):
-    """One adaptation in progress.
+    """One adaptation in progress."""
 
-    Attributes:
-        n_trainable: Numbers that its updates change.
-    """
-
-    n_trainable: int
+    @property
+    def n_trainable(self) -> int:
+        """Numbers that its updates change."""
 
     def update(self) -> Update:
         """Do one optimisation step and report it."""
@@ -109,11 +108,12 @@ class Method(Protocol):
     Fields that are plain numbers and words are its settings; the others are pretrained networks.
     """
 
+    __dataclass_fields__: ClassVar[dict[str, Field[Any]]]
     label: ClassVar[str]
     """The paper's name."""
     needs: ClassVar[Mapping[str, str]]
     """Pretrained networks: field → name of the file (see ``assets.pretrained_path``)."""
-    data: ClassVar[Literal["none", "few-shot", "full"]]
+    data: ClassVar[TunedOn]
     """What it is tuned on: nothing, the few-shot set, or all data of the task."""
     guided: ClassVar[bool]
     """Whether L_DT guides a generator's own loss: λ, projection and guidance are its settings."""

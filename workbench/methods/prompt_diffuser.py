@@ -7,9 +7,9 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import ClassVar, Literal, Protocol, get_args
+from typing import Any, ClassVar, Literal, Protocol, cast, get_args
 
 import numpy as np
 import torch
@@ -20,24 +20,37 @@ from workbench.methods.descent import Descent
 from workbench.methods.method import (
     GradientReport,
     Snapshot,
+    TunedOn,
     Update,
     check_ranges,
     evaluation_prompts,
     numpy_rng,
 )
 from workbench.methods.projection import Combined, Mode, Projection
-from workbench.networks.checkpoint import SavedNetwork
 from workbench.networks.diffusion import DenoisingTrace, DiffuserConfig, PromptDiffuser
-from workbench.networks.informed_diffusion import all_transitions
+from workbench.networks.informed_diffusion import InformedDiffuser, all_transitions
 from workbench.networks.prompt_dt import PromptDT, PromptedPolicy, action_loss
 
 
 class Generator(Protocol):
-    """A conditional model of prompts: x0 (B, K*, D) given y (B, K*, 2), both normalised."""
+    """A conditional model of prompts: x0 (B, K*, D) given y (B, K*, 2), both normalised.
 
-    prompt_length: int
-    n_transitions: int
-    """Few-shot transitions that are read besides y: 0 but for an informed diffuser."""
+    Besides, it is an ``nn.Module``.
+    """
+
+    @property
+    def prompt_length(self) -> int:
+        """K*."""
+
+    @property
+    def n_transitions(self) -> int:
+        """Few-shot transitions that are read besides y: 0 but for an informed diffuser."""
+
+    def eval(self) -> Any:
+        """See ``nn.Module``."""
+
+    def named_parameters(self) -> Iterable[tuple[str, nn.Parameter]]:
+        """See ``nn.Module``."""
 
     def trainable(self) -> tuple[nn.Parameter, ...]:
         """Return what the combined gradient changes; a GAN's critic is not among it."""
@@ -118,13 +131,15 @@ def guided_update(
         guidance: Which losses guide.
     """
     parameters, loss_dm, loss_dt = generator.trainable(), None, None
-    gradient, combined = (), None
+    gradient: tuple[Tensor, ...] = ()
+    combined: Combined | None = None
     if guidance != "downstream":
         generator.prepare(x0, y.detach(), rng)
         loss_dm = generator.own_loss(x0, y, rng)  # Eq. 6
         keep = guidance == "both"  # both losses read the same task code
         gradient = g_dm = torch.autograd.grad(loss_dm, parameters, retain_graph=keep)
     if guidance != "diffusion":
+        assert context is not None
         made = generator.sample(y, rng, temperature)  # through the whole reverse chain
         loss_dt = action_loss(model, model.normalizer.unpack(made, y), context)  # Eq. 7
         # a VAE's encoder has no part in its prompts: zeros
@@ -132,8 +147,11 @@ def guided_update(
     if guidance == "both":
         combined = combiner.combine(g_dm, g_dt)  # Eq. 8 and 9
         gradient = combined.gradient
-    losses = (None if loss is None else loss.item() for loss in (loss_dm, loss_dt))
-    return GuidedUpdate(gradient, *losses, combined)
+    return GuidedUpdate(gradient, _number(loss_dm), _number(loss_dt), combined)
+
+
+def _number(loss: Tensor | None) -> float | None:
+    return None if loss is None else loss.item()
 
 
 DiffusedData = Literal["initial", "few-shot", "generated"]
@@ -183,9 +201,10 @@ class GeneratorTuning:
     memory: int = 5
     refresh: int = 10
 
-    kind: ClassVar[type[SavedNetwork]]
+    kind: ClassVar[type[Any]]
     """The generator; each method has a field for a pretrained one and ``config``, its size."""
-    data: ClassVar[str] = "few-shot"
+    needs: ClassVar[Mapping[str, str]]
+    data: ClassVar[TunedOn] = "few-shot"
     guided: ClassVar[bool] = True
     published: ClassVar[tuple[str, ...]] = ("lam",)
 
@@ -222,7 +241,7 @@ class GeneratorTuning:
             return copy.deepcopy(generator).train().requires_grad_(True)
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(int(torch.randint(2**62, (1,), generator=rng)))
-            return self.kind(self.config, model.family)
+            return self.kind(self.config, model.family)  # type: ignore[attr-defined]
 
     def start(
         self,
@@ -324,7 +343,9 @@ class GeneratorLearner:
 
     def with_task(self, y: Tensor) -> Tensor:
         """Return y, with the code of all few-shot transitions where the generator reads one."""
-        return self.generator.with_task(y, self.transitions) if self.generator.n_transitions else y
+        if not self.generator.n_transitions:
+            return y
+        return cast(InformedDiffuser, self.generator).with_task(y, self.transitions)
 
     def chosen(self, y: Tensor, x0: Tensor) -> Tensor:
         """Return the indices of the candidates that are kept, one for each row of the condition.

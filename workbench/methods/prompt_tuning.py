@@ -18,6 +18,7 @@ from workbench.data.trajectory import Segment, Trajectories, Trajectory
 from workbench.methods.method import (
     N_PROMPTS,
     Snapshot,
+    TunedOn,
     Update,
     check_ranges,
     evaluation_prompts,
@@ -64,7 +65,7 @@ class PromptTuning:
 
     label: ClassVar[str] = "Prompt-Tuning DT"
     needs: ClassVar[Mapping[str, str]] = {}
-    data: ClassVar[str] = "few-shot"
+    data: ClassVar[TunedOn] = "few-shot"
     guided: ClassVar[bool] = False
     published: ClassVar[tuple[str, ...]] = ()
 
@@ -225,8 +226,9 @@ class EpisodeReturn:
 
     def costs(self, prompts: Segment) -> Tensor:
         """Return minus the mean return under each of n prompts, (n,); all act in lock-step."""
-        n, returns = len(prompts), 0.0
-        for step in rollout(PromptedPolicy(self.model, prompts), self.task, self.seeds.repeat(n)):
+        n, returns = len(prompts), np.zeros(self.episodes * len(prompts))
+        seeds = self.seeds.repeat(n).tolist()
+        for step in rollout(PromptedPolicy(self.model, prompts), self.task, seeds):
             returns = returns + step.rewards
             self.env_steps += int(step.alive.sum())
         return -torch.from_numpy(returns).reshape(self.episodes, n).mean(0)

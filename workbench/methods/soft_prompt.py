@@ -14,6 +14,7 @@ from workbench.data.trajectory import Normalizer, Segment, Trajectories, Traject
 from workbench.methods.method import (
     N_PROMPTS,
     Snapshot,
+    TunedOn,
     Update,
     check_ranges,
     evaluation_prompts,
@@ -87,7 +88,7 @@ class SoftPrompt:
 
     label: ClassVar[str] = "Soft Prompt"
     needs: ClassVar[Mapping[str, str]] = {}
-    data: ClassVar[str] = "few-shot"
+    data: ClassVar[TunedOn] = "few-shot"
     guided: ClassVar[bool] = False
     published: ClassVar[tuple[str, ...]] = ()
 

@@ -9,7 +9,14 @@ from typing import ClassVar
 import torch
 
 from workbench.data.trajectory import Segment, Trajectory
-from workbench.methods.method import N_PROMPTS, Snapshot, Update, evaluation_prompts, numpy_rng
+from workbench.methods.method import (
+    N_PROMPTS,
+    Snapshot,
+    TunedOn,
+    Update,
+    evaluation_prompts,
+    numpy_rng,
+)
 from workbench.networks.prompt_dt import PromptDT, PromptedPolicy
 
 
@@ -19,7 +26,7 @@ class NoTuning:
 
     label: ClassVar[str] = "Prompt-DT"
     needs: ClassVar[Mapping[str, str]] = {}
-    data: ClassVar[str] = "none"
+    data: ClassVar[TunedOn] = "none"
     guided: ClassVar[bool] = False
     published: ClassVar[tuple[str, ...]] = ()
 
@@ -64,7 +71,7 @@ class NoPrompt:
 
     label: ClassVar[str] = "MT-ORL"
     needs: ClassVar[Mapping[str, str]] = {"network": "mt-orl"}
-    data: ClassVar[str] = "none"
+    data: ClassVar[TunedOn] = "none"
     guided: ClassVar[bool] = False
     published: ClassVar[tuple[str, ...]] = ()
 

@@ -65,13 +65,10 @@ class SavedNetwork(nn.Module):
         sizes: Class of its configuration, a dataclass of plain values.
         config: Its configuration.
         family: The family whose prompts or demonstrations it knows.
-        n_transitions: Few-shot transitions that a generator reads besides its condition; 0 but
-            for an informed diffuser.
     """
 
     kind: ClassVar[str]
     sizes: ClassVar[type]
-    n_transitions = 0
 
     def __init__(self, config: Any, family: Family):
         super().__init__()
@@ -80,6 +77,11 @@ class SavedNetwork(nn.Module):
     def trainable(self) -> tuple[nn.Parameter, ...]:
         """Return the parameters that training or tuning changes."""
         return tuple(self.parameters())
+
+    @property
+    def n_transitions(self) -> int:
+        """Few-shot transitions that are read besides a condition: 0 but for informed diffusers."""
+        return 0
 
     @property
     def n_parameters(self) -> int:

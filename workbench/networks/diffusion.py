@@ -217,9 +217,9 @@ class DenoisingTrace:
     @classmethod
     def of(cls, x: Tensor, y: Tensor, steps: Iterable[DenoisingStep]) -> DenoisingTrace:
         """Fold a chain that began at noise ``x``."""
-        steps = [(s.x.detach().clone(), s.x0_hat.detach().clone()) for s in steps]
-        xs = torch.stack([x.detach().clone(), *(s for s, _ in steps)])
-        return cls(xs, torch.stack([x0_hat for _, x0_hat in steps]), y.detach().clone())
+        kept = [(s.x.detach().clone(), s.x0_hat.detach().clone()) for s in steps]
+        xs = torch.stack([x.detach().clone(), *(x for x, _ in kept)])
+        return cls(xs, torch.stack([x0_hat for _, x0_hat in kept]), y.detach().clone())
 
 
 Prediction = Literal["v", "eps"]
@@ -268,6 +268,8 @@ class PromptDiffuser(SavedNetwork):
     """ε_θ(x_k, y, k): an MLP over the flattened prompt, its condition and the diffusion step."""
 
     kind, sizes = "diffuser", DiffuserConfig
+    step_features: Tensor
+    varies: Tensor
 
     def __init__(self, config: DiffuserConfig, family: Family, *, n_condition: int = 2):
         super().__init__(config, family)

@@ -12,6 +12,7 @@ import abc
 import functools
 import itertools
 from dataclasses import dataclass, fields
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -23,7 +24,7 @@ from workbench.networks.informed_diffusion import InformedConfig, InformedDiffus
 from workbench.tasks import Family
 
 
-def _check_positive(config: object) -> None:
+def _check_positive(config: Any) -> None:
     for field in fields(config):
         if not getattr(config, field.name) > 0:
             raise ValueError(f"`{field.name}` must be positive: got {getattr(config, field.name)}.")

@@ -146,6 +146,9 @@ class Comparison:
 
     def difference(self, step: TuneStep) -> tuple[float, float]:
         """Return tuned minus untuned return, paired over episodes: mean and 95 % half-width."""
+        assert self.untuned is not None  # a tuning is evaluated after it
+        assert self.untuned.evaluation is not None
+        assert step.evaluation is not None
         return paired(self.untuned.evaluation, step.evaluation)
 
 

@@ -14,7 +14,12 @@ from workbench.runs.run_table import rows, shipped
 from workbench.runs.store import MADE, RunStore
 from workbench.tuning.spec import RunSpec
 
-_CLOSE = (["family", "method", "settings"], ["family", "method"], ["method"], [])
+_CLOSE: tuple[list[str], ...] = (
+    ["family", "method", "settings"],
+    ["family", "method"],
+    ["method"],
+    [],
+)
 """What a run must share with another to be like it, closest first."""
 
 

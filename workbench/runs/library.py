@@ -130,7 +130,9 @@ class Library:
             ValueError: if the labels cannot be written now.
         """
         gone = set(tags)
-        self.label(run_ids, lambda old: Label(old.name, [t for t in old.tags if t not in gone]))
+        self.label(
+            run_ids, lambda old: Label(old.name, tuple(t for t in old.tags if t not in gone))
+        )
 
     def delete(self, run_ids: Iterable[str]) -> list[str]:
         """Put complete runs into the bin and return those that went; ``restore`` undoes it.

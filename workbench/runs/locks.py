@@ -40,7 +40,7 @@ def held(path: Path, patience: float | None = None) -> Iterator[bool]:
                 ours = False
             except OSError:  # a file system without locks
                 ours = True
-            if ours or time.monotonic() >= deadline:
+            if ours or (deadline is not None and time.monotonic() >= deadline):
                 break
             time.sleep(_TURN)
         yield ours

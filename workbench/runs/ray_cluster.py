@@ -6,9 +6,12 @@ import contextlib
 import os
 from collections import deque
 from collections.abc import Iterator, Sequence
+from typing import Any
 
 from workbench.networks.fast.memory import keep_freed_memory
 from workbench.runs.sweep import RETRIES, Attempt, Done, Due
+
+_ERRORS = 40  # as in `logging`
 
 
 class RayCluster:
@@ -39,9 +42,11 @@ class RayCluster:
             ) from error
         if workers is not None and workers < 1:
             raise ValueError(f"`workers` must be a whole number from 1 up: got {workers}.")
-        own = {"num_cpus": workers, "include_dashboard": False} if address is None else {}
+        own: dict[str, Any] = {}
+        if address is None:
+            own = {"num_cpus": workers, "include_dashboard": False}
         try:
-            ray.init(address=address or "local", log_to_driver=False, logging_level="ERROR", **own)
+            ray.init(address=address or "local", log_to_driver=False, logging_level=_ERRORS, **own)
         except (ConnectionError, ValueError, RuntimeError, TimeoutError) as error:
             raise ValueError(
                 f"No Ray cluster could be reached at {address or 'this machine'}: {error}. Start "
@@ -55,7 +60,8 @@ class RayCluster:
         import ray
 
         task = ray.remote(num_cpus=1, max_retries=self.retries)(_in_task)
-        waiting, running = deque(due), {}
+        waiting = deque(due)
+        running: dict[Any, Due] = {}
         shared = ray.put(attempt)
         try:
             while waiting or running:

@@ -77,7 +77,7 @@ def _row(store: RunStore, run_id: str) -> dict[str, Any]:
 _METRICS = ("loss_dm", "loss_dt", "env_steps")
 
 
-def _mean(values: Sequence[float]) -> float:
+def _mean(values: Sequence[float] | np.ndarray) -> float:
     return float(np.mean(values)) if len(values) else np.nan
 
 

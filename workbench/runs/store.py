@@ -6,7 +6,7 @@ import dataclasses
 import json
 import os
 import shutil
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Generator, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -59,7 +59,7 @@ class RunStore:
         done = self.root.glob("*/result.json")
         return [p.parent.name for p in sorted(done, key=lambda p: -p.stat().st_mtime)]
 
-    def record(self, spec: RunSpec, steps: Iterable[TuneStep]) -> Iterator[TuneStep]:
+    def record(self, spec: RunSpec, steps: Iterable[TuneStep]) -> Generator[TuneStep]:
         """Pass ``steps`` through while writing them; the result follows the last one.
 
         A stream that is closed early leaves a folder without a result: an incomplete run,
@@ -216,7 +216,11 @@ def _name(step: TuneStep) -> str:
 
 
 def _line(step: TuneStep) -> dict:
-    line = {"update": step.update, "seconds": round(step.seconds, 5), **step.metrics}
+    line: dict[str, Any] = {
+        "update": step.update,
+        "seconds": round(step.seconds, 5),
+        **step.metrics,
+    }
     if step.gradients is not None:
         line["gradients"] = dataclasses.asdict(step.gradients)
     if step.evaluation is not None:
@@ -254,6 +258,8 @@ def _report(plain: Mapping[str, Any] | None) -> GradientReport | None:
 
 
 def _save_evaluated(path: Path, step: TuneStep) -> None:
+    assert step.snapshot is not None  # of evaluated steps, which alone are saved
+    assert step.evaluation is not None
     prompt, trace = step.snapshot.policy.prompt, step.snapshot.trace
     tensors = {f"prompt.{n}": getattr(prompt, n) for n in _PROMPT}
     tensors |= {f"weights.{n}": w for n, w in step.snapshot.weights.items()}

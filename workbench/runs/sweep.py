@@ -11,7 +11,7 @@ import threading
 import time
 import traceback
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Generator, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -72,8 +72,8 @@ def missing(specs: Iterable[RunSpec], store: RunStore) -> list[RunSpec]:
 
     A process keeps the networks it has loaded, so neighbours should share a family.
     """
-    lacking = {spec.id: spec for spec in specs}
-    lacking = [spec for run_id, spec in lacking.items() if not store.settled(run_id)]
+    wanted = {spec.id: spec for spec in specs}
+    lacking = [spec for run_id, spec in wanted.items() if not store.settled(run_id)]
     families = list(dict.fromkeys(spec.family for spec in lacking))
     return sorted(lacking, key=lambda spec: families.index(spec.family))
 
@@ -85,7 +85,7 @@ def sweep(
     workers: int = 1,
     engine: Engine | None = None,
     retries: int = RETRIES,
-) -> Iterator[Done]:
+) -> Generator[Done]:
     """Run what ``store`` lacks of ``specs``, in any order, and yield each as it ends.
 
     A failing spec does not end the sweep: it is tried again after the others, unless its input is
@@ -106,13 +106,13 @@ def sweep(
         raise ValueError(f"`workers` must be a whole number from 1 up: got {workers}.")
     if retries < 0:
         raise ValueError(f"`retries` must be a whole number from 0 up: got {retries}.")
-    engine = engine or Processes(workers, retries)
-    specs, wait, tried = missing(specs, store), False, Counter()
-    while specs:
+    running = engine or Processes(workers, retries)
+    due, wait, tried = missing(specs, store), False, Counter[str]()
+    while due:
         failed: list[RunSpec] = []
         busy: list[RunSpec] = []
         attempt = Attempt(store, wait, os.getpid())
-        for done in engine.outcomes(attempt, [(spec.id, spec) for spec in specs]):
+        for done in running.outcomes(attempt, [(spec.id, spec) for spec in due]):
             if done.again and done.error is None:
                 busy.append(done.spec)
             elif done.again and tried[done.run] < retries:
@@ -121,7 +121,7 @@ def sweep(
             else:
                 yield done
         # another process is making the busy ones: wait for it, and take over where it failed
-        specs, wait = failed + busy, True
+        due, wait = failed + busy, True
 
 
 @functools.cache

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import contextlib
 import threading
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Generator, Iterable, Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -39,7 +39,7 @@ class WatchedStore(RunStore):
         """End after the update in flight; the run stays incomplete, as after any kill."""
         self._end.set()
 
-    def record(self, spec: RunSpec, steps: Iterable[TuneStep]) -> Iterator[TuneStep]:
+    def record(self, spec: RunSpec, steps: Iterable[TuneStep]) -> Generator[TuneStep]:
         """See ``RunStore.record``."""
         if self.ended:
             return

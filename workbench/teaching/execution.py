@@ -7,7 +7,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-FOLDER = Path(__file__).resolve().parents[2] / "notebooks"
+from workbench.shipped.checkout import CLONE
+
+FOLDER = (CLONE or Path.cwd()) / "notebooks"
 LESSONS = ("1_tasks_and_data", "2_prompt_dt", "3_denoising", "4_gradient_projection", "5_ablation")
 """The lessons, in order."""
 NOTEBOOKS = (*LESSONS, "findings")

@@ -71,8 +71,9 @@ def cells(
             raise ValueError(
                 f"`kinds` must be of {', '.join(PROMPTS)} or {own_sets.PREFIX}NAME: got {kind!r}."
             )
-        if own_sets.name_of(kind) and not any(kind in own_sets.qualities(task) for task in chosen):
-            own_sets.load(chosen[0], own_sets.name_of(kind))  # says what there is and how to import
+        name = own_sets.name_of(kind)
+        if name and not any(kind in own_sets.qualities(task) for task in chosen):
+            own_sets.load(chosen[0], name)  # says what there is and how to import
     return [
         (task, kind)
         for task in chosen

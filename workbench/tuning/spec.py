@@ -12,7 +12,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any, cast, get_args
 
 import torch
 
@@ -137,7 +137,8 @@ class RunSpec:
         """
         (family, task), files, kind = self._found, self.files, METHODS[self.method]
         method = self.build(**{name: network_at(files[name], self.variant) for name in kind.needs})
-        model = network_at(files["model"], self.variant).computing(self.precision)
+        frozen = cast(PromptDT, network_at(files["model"], self.variant))
+        model = frozen.computing(self.precision)
         prompts = None
         if self.prompts:
             prompts = assets.demos_at(files["prompts"], task, self.prompts, self.split)
@@ -246,7 +247,8 @@ def acting_model(spec: RunSpec) -> PromptDT:
     Raises:
         ValueError: if it is not there, with the command that makes it.
     """
-    return network_at(spec.files.get("network", spec.files["model"]), spec.variant)
+    path = spec.files.get("network", spec.files["model"])
+    return cast(PromptDT, network_at(path, spec.variant))
 
 
 def plain_settings(method: Method) -> dict[str, int | float | str]:
