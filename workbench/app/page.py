@@ -103,8 +103,8 @@ def paint_first(page: str, times: float = 1.0) -> None:
     """Let the browser paint what was sent of a page before heavier figures follow, once a session.
 
     A click meanwhile is answered at once. Seconds until the first figure was painted, with this
-    pause and without, on a busy machine of two cores, two to six visits each: Compare 6 and 13,
-    Data 6 and 16, Explore 10 and 13; on Ablate it made no difference.
+    pause and without, on a busy machine of two cores, two visits each: Compare 6 and 13, Data 6
+    and 16. Explore (four visits) and Ablate showed no clear difference.
 
     Args:
         page: Its name.
