@@ -87,8 +87,8 @@ napoleon_use_rtype = False
 nitpick_ignore_regex = [
     # names that are not ours: other packages' pages are not at hand without a network
     ("py:.*", r"(?!workbench\.).*"),
-    # private names and type variables
-    ("py:.*", r"workbench\..*\.(_\w+|T)"),
+    # private names
+    ("py:.*", r"workbench\..*\._\w+"),
 ]
 
 suppress_warnings = ["config.cache"]

@@ -6,7 +6,6 @@ hidden speed. Everything of the package runs on it within milliseconds.
 
 import dataclasses
 import functools
-import importlib
 import sys
 
 import numpy as np
@@ -23,12 +22,10 @@ from workbench.networks.hyper_network import HyperConfig, HyperNetwork
 from workbench.networks.informed_diffusion import InformedConfig
 from workbench.networks.prompt_dt import ModelConfig, PromptDT
 from workbench.networks.vae_gan import GENERATORS, GANConfig, VAEConfig
-from workbench.shipped import assets
+from workbench.shipped import assets, networks
 from workbench.tasks import FAMILIES, Environment, Family, Variable
+from workbench.tuning import spec
 
-tuning = importlib.import_module("workbench.tuning.loop")
-networks = importlib.import_module("workbench.shipped.networks")
-spec = importlib.import_module("workbench.tuning.spec")
 torch.set_num_threads(1)
 
 

@@ -18,7 +18,7 @@ GROUPS = {
         "tasks": "tasks.tasks",
         "methods": "methods.methods",
         "runs": "evaluate.runs",
-        "doctor": "assets.doctor",
+        "doctor": "upkeep.doctor",
         "app": "app.app",
     },
     "Adapt and evaluate": {
@@ -45,7 +45,7 @@ GROUPS = {
         "gan": "make.gan",
         "hyper": "make.hyper",
         "record": "make.record",
-        "reproduce-assets": "assets.reproduce_assets",
+        "reproduce-assets": "upkeep.reproduce_assets",
         "results": "results.results",
         "notebooks": "notebooks.notebooks",
     },

@@ -5,6 +5,7 @@
 
 import importlib
 import re
+from typing import TypeVar
 
 from docutils import nodes
 from docutils.statemachine import StringList
@@ -78,8 +79,21 @@ def short_values(app, domain, objtype, contentnode) -> None:
             signature.remove(part)
 
 
+def is_type_variable(app, domain, node) -> bool | None:
+    """Say nothing of a reference to a type variable, which has no entry."""
+    module, _, name = node["reftarget"].rpartition(".")
+    if not module.startswith("workbench."):
+        return None
+    try:
+        known = vars(importlib.import_module(module))
+    except ModuleNotFoundError:
+        return None
+    return isinstance(known.get(name), TypeVar) or None
+
+
 def setup(app):
     """Register with Sphinx."""
+    app.connect("warn-missing-reference", is_type_variable)
     # else the summary of a module would end at "Eq."
     autosummary.WELL_KNOWN_ABBREVIATIONS += ("Eq.",)
     app.connect("object-description-transform", short_values)

@@ -5,7 +5,7 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from tests.app.test_every_page import APP
+from tests.app.test_explore import APP
 from workbench.app.links import can_explore, explore_params, explore_url, runs_url
 from workbench.tuning.presets import chosen
 from workbench.tuning.spec import RunSpec

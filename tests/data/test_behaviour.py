@@ -5,7 +5,6 @@ import dataclasses
 import numpy as np
 import pytest
 
-from tests.conftest import tuning
 from workbench.data import behaviour
 from workbench.data.behaviour import (
     BehaviourConfig,
@@ -15,6 +14,7 @@ from workbench.data.behaviour import (
     train_behaviour,
 )
 from workbench.data.rollout import evaluate
+from workbench.tuning.loop import EVALUATION_SEED
 
 TINY = BehaviourConfig(
     env_steps=96, n_envs=2, n_steps=8, batch_size=8, n_epochs=2, lr=1e-2, width=6, snapshots=3
@@ -132,7 +132,7 @@ def test_no_episode_is_collected_under_an_evaluation_seed(toy, policy, monkeypat
     monkeypatch.setattr(behaviour, "evaluate", note)
     for seed in (*range(0, 400), *range(50_000, 50_400)):
         collect(policy, toy.task(5), 20, seed)
-    first = tuning.EVALUATION_SEED
+    first = EVALUATION_SEED
     assert len(used) == 800 * 20
     assert not [seed for seed in used if first <= seed < first + 1_000]
 

@@ -9,7 +9,7 @@ import pytest
 
 from tests.conftest import TOY_SIZES, Point, build_model
 from workbench.data.behaviour import UniformPolicy
-from workbench.data.rollout import evaluate, half_width, rollout, trajectories_of
+from workbench.data.rollout import evaluate, half_width, rollout, step_from, trajectories_of
 from workbench.data.trajectory import Trajectories
 from workbench.networks.prompt_dt import PromptedPolicy
 from workbench.tasks import find, make
@@ -228,3 +228,24 @@ def test_what_an_evaluation_cannot_do_is_said(toy, prompted):
         evaluate(STEADY, toy.task(5), [1], mode="block")
     with pytest.raises(ValueError, match="`mode` must be one of exact, block: got 'fast'"):
         evaluate(policy, task, [1], mode="fast")
+
+
+def test_a_step_from_each_recorded_state_repeats_the_recording(toy):
+    task = toy.task(5)
+    (t,) = evaluate(SWAYING, task, [3]).trajectories
+    steps = list(step_from(task, t.states.astype(float), t.actions))
+    assert len(steps) == len(t)
+    np.testing.assert_allclose([s.observation for s in steps[:-1]], t.observations[1:], atol=1e-5)
+    np.testing.assert_allclose([s.state for s in steps[:-1]], t.states[1:], atol=1e-5)
+    np.testing.assert_allclose([s.reward for s in steps], t.rewards, atol=1e-5)
+    assert all(s.stable and not s.terminated for s in steps)
+
+
+def test_a_step_says_when_the_simulation_breaks_down():
+    task = find("cheetah-vel").task(2)
+    env = make(task)
+    env.reset(seed=0)
+    good = env.state()
+    bad = good + 1e12
+    found = [s.stable for s in step_from(task, np.stack([good, bad]), np.zeros((2, 6)))]
+    assert found == [True, False]

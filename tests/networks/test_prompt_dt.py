@@ -217,6 +217,13 @@ def test_any_depth_acts_as_it_predicts(toy, prompts, layers):
     check_rollout(model, prompts, list(rollout(policy, toy.task(2), [1, 2, 3])))
 
 
+def test_models_with_and_without_adapters_share_a_verdict(model, prompts, monkeypatch):
+    monkeypatch.setattr(checked, "_verdicts", {})
+    for one in (model, model.with_adapters(2), model.with_weights({})):
+        PromptedPolicy(one, prompts).start([1])
+    assert [v.double for v in checked.verdicts()] == ["acting, exact fp32"]
+
+
 def broken(act):
     """Return ways in which the cache may fail on a machine, by what is said of them."""
 

@@ -6,9 +6,12 @@ import os
 
 import imageio_ffmpeg
 import pytest
+import torch
 
-from workbench.commands import assets as verbs
+from workbench.commands import upkeep
 from workbench.data.qualities import QUALITIES
+from workbench.networks.fast import checked
+from workbench.networks.fast.processor import has_bf16
 from workbench.runs.store import RunStore
 from workbench.shipped import assets
 from workbench.tasks import FAMILIES
@@ -222,6 +225,21 @@ def test_without_pins_nothing_is_compared(monkeypatch, tmp_path):
     assert not problems(found.values())
 
 
+# ---- the processor ----
+
+
+def test_every_double_is_tried_at_the_size_that_ships(monkeypatch):
+    monkeypatch.setattr(checked, "_verdicts", {})
+    state = torch.get_rng_state()
+    found = by_name(doctor.doubles())
+    assert torch.equal(torch.get_rng_state(), state)
+    named = {"acting, exact fp32", "acting, block fp32", "chain gradient"}
+    if has_bf16():
+        named |= {"acting, exact bf16", "acting, block bf16", "prompt gradient, bf16"}
+    assert set(found) == named
+    assert all("numbers differ by" in f.text for f in found.values())
+
+
 # ---- graphics and film ----
 
 
@@ -339,9 +357,9 @@ def test_recorded_runs_of_other_assets_do_not_count(entered, toy, tmp_path, monk
 @pytest.mark.parametrize("as_json", [False, True])
 def test_the_verb_ends_with_1_only_for_problems(monkeypatch, capsys, level, status, as_json):
     found = [Finding("a", "good", "ok", "fine"), Finding("b", "thing", level, "so so", "do this")]
-    monkeypatch.setattr(verbs, "examine", lambda data: iter(found))
+    monkeypatch.setattr(upkeep, "examine", lambda data: iter(found))
     try:
-        verbs.doctor(as_json=as_json)
+        upkeep.doctor(as_json=as_json)
         ended = 0
     except SystemExit as end:
         ended = end.code

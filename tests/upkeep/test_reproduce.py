@@ -15,7 +15,7 @@ import torch
 
 import workbench.__main__ as command
 from tests.conftest import TOY
-from workbench.commands import assets as verbs
+from workbench.commands import upkeep
 from workbench.data.behaviour import BehaviourPolicy
 from workbench.data.qualities import QUALITIES
 from workbench.pretraining.resumable import Checkpoint
@@ -514,10 +514,10 @@ def verb(place, monkeypatch, capsys):
     def call(*words, runner=None, **options):
         monkeypatch.setattr(sys, "argv", ["workbench", "reproduce-assets", *words])
         own = runner or Runner(place)
-        monkeypatch.setattr(verbs, "_run", lambda where, words: own(words))
+        monkeypatch.setattr(upkeep, "_run", lambda where, words: own(words))
         capsys.readouterr()
         try:
-            verbs.reproduce_assets(("toy",), work=place.work, **options)
+            upkeep.reproduce_assets(("toy",), work=place.work, **options)
             status = 0
         except SystemExit as end:
             status = end.code
@@ -599,7 +599,7 @@ def fake(tmp_path, monkeypatch):
 def test_a_verb_runs_in_its_place(fake, tmp_path):
     said = fake("exit 7")
     where = Place(tmp_path, tmp_path / "elsewhere")
-    assert verbs._run(where, ("demos", "toy", "--seed", "4; touch x")) == 7
+    assert upkeep._run(where, ("demos", "toy", "--seed", "4; touch x")) == 7
     words, folder, root, _ = said.read_text().strip().split("|")
     assert words == "-m workbench demos toy --seed 4; touch x"
     assert (folder, root) == (str(tmp_path), str(where.root))
@@ -608,7 +608,7 @@ def test_a_verb_runs_in_its_place(fake, tmp_path):
 
 def test_ending_us_ends_the_child(fake, tmp_path, monkeypatch):
     said = fake("exec sleep 60")
-    monkeypatch.setattr(verbs, "_PATIENCE", 0.1)
+    monkeypatch.setattr(upkeep, "_PATIENCE", 0.1)
     handler = signal.getsignal(signal.SIGTERM)
 
     def kill():
@@ -618,7 +618,7 @@ def test_ending_us_ends_the_child(fake, tmp_path, monkeypatch):
 
     threading.Thread(target=kill, daemon=True).start()
     with pytest.raises(KeyboardInterrupt):
-        verbs._run(Place(tmp_path, tmp_path), ("behaviour", "toy"))
+        upkeep._run(Place(tmp_path, tmp_path), ("behaviour", "toy"))
     child = int(said.read_text().strip().split("|")[-1])
     with pytest.raises(ProcessLookupError):
         os.kill(child, 0)

@@ -24,8 +24,8 @@ VERDICTS = {
 }
 """Verdict → its sign, what a reader calls it, what it means."""
 _KINDS = {
-    "better": "Claimed is that the first of the two returns **more**: a difference above 0.",
-    "near": "Claimed is that the first of the two comes **near** the second: that it loses at most "
+    "better": "The claim is that the first of the two returns **more**: a difference above 0.",
+    "near": "The claim is that the first of the two comes **near** the second: it loses at most "
     f"{100 * NEAR:.0f} % of the distance between the random and the expert policy.",
 }
 

@@ -19,7 +19,8 @@ from streamlit.logger import get_logger
 
 SCRIPT = Path(__file__).with_name("navigation.py")
 """What Streamlit runs for every visitor."""
-_FOR_GOOD = {"cache-control": "public, immutable, max-age=31536000"}  # names hold a hash
+# Names of these files hold a hash of their content, so that a browser need never ask again.
+_CACHED_FOR_GOOD = {"cache-control": "public, immutable, max-age=31536000"}
 
 
 @contextlib.asynccontextmanager
@@ -59,7 +60,9 @@ def prepare() -> None:
 class FromMemory:
     """Answers Streamlit's own scripts, styles and fonts from memory.
 
-    A first visit asks for a hundred of them, and from disk they take a third of its time.
+    A first visit asks for a hundred of them. Measured on a busy machine of two cores, all 346
+    fetched one after another: 1.0 s and 0.25 s of the server's processor time from here, 3.9 s and
+    1.2 s from Streamlit, which looks at each file on the disk.
 
     Args:
         app: Answers everything else.
@@ -80,7 +83,7 @@ class FromMemory:
         if name not in self._answers:
             kind = mimetypes.guess_type(name)[0]
             content = self._paths[name].read_bytes()
-            self._answers[name] = Response(content, media_type=kind, headers=_FOR_GOOD)
+            self._answers[name] = Response(content, media_type=kind, headers=_CACHED_FOR_GOOD)
         await self._answers[name](scope, receive, send)
 
 

@@ -160,19 +160,19 @@ class Block(nn.Module):
         return dropout(x, self.dropout) if self.training else x
 
 
-def encode(blocks: nn.ModuleList, prompt: Tensor | None, context: Tensor, queries: slice) -> Tensor:
+def encode(blocks: nn.ModuleList, prompt: Tensor, context: Tensor, queries: slice) -> Tensor:
     """Apply blocks one after the other to the tokens of a prompt and the context behind it.
 
     Args:
         blocks: L of them.
-        prompt: Tokens, (B, 3 K*, W); None where there is no prompt.
+        prompt: Tokens, (B, 3 K*, W).
         context: Tokens, (B, 3 K, W).
         queries: Which of these 3 (K* + K) tokens to return.
 
     Returns:
         Those tokens, (B, r, W).
     """
-    x = context if prompt is None else torch.cat([prompt, context], 1)
+    x = torch.cat([prompt, context], 1)
     for block in blocks[:-1]:
         x = block(x)
     return blocks[-1](x, queries)
@@ -230,7 +230,7 @@ class PromptDT(SavedNetwork):
         half = self.precision == "bf16" and (device != "cpu" or has_bf16())
         with torch.autocast(device, torch.bfloat16, enabled=half):
             context_tokens = self.tokens(self.context_embedding, context)
-            prompt_tokens = None
+            prompt_tokens = context_tokens[:, :0]
             if prompt.length:
                 prompt_tokens = self.tokens(self.prompt_embedding, prompt)
             # Of …, r̂_t, o_t, a_t, … the action must not see itself: it is predicted where o_t is
@@ -241,12 +241,12 @@ class PromptDT(SavedNetwork):
             return torch.tanh(self.head(self.norm_out(x)))
 
     def _way_to_encode(
-        self, prompt: Tensor | None, context: Tensor
-    ) -> Callable[[nn.ModuleList, Tensor | None, Tensor, slice], Tensor]:
+        self, prompt: Tensor, context: Tensor
+    ) -> Callable[[nn.ModuleList, Tensor, Tensor, slice], Tensor]:
         """Return what encodes in bfloat16: the double where a prompt alone takes a gradient."""
-        if prompt is None or context.requires_grad or not prompt_gradient.fits(self.blocks):
-            return encode
         lengths = prompt.shape[1], context.shape[1]
+        if not lengths[0] or context.requires_grad or not prompt_gradient.fits(self.blocks):
+            return encode
         return ENCODE.choose((self.config, *lengths), self.blocks, *lengths)
 
     def tokens(self, embedding: Embedding, segment: Segment) -> Tensor:
@@ -417,8 +417,10 @@ class Episodes:
         self.begin = self.t = 0  # first and newest row of the context
         half = policy.precision == "bf16" and n >= 8 and has_bf16()
         model = model.computing("bf16" if half else "fp32")
-        case = model.config, model.blocks[0].adapter is not None
-        start = ACT[policy.mode, model.precision].choose(case, model, policy.mode, self.longest)
+        # One verdict for all models of a size, with adapters or without: two policies that begin
+        # as one (a method's and the untuned one) must act alike to the last bit.
+        double = ACT[policy.mode, model.precision]
+        start = double.choose(model.config, model, policy.mode, self.longest)
         with torch.inference_mode():
             prompt = policy.prompt[torch.arange(n) % len(policy.prompt)]
             self.next_actions = start(model, prompt, policy.mode, self.longest)

@@ -17,6 +17,7 @@ import torch
 from safetensors import SafetensorError, safe_open
 
 from workbench.data.qualities import QUALITIES
+from workbench.networks.diffusion import DiffuserConfig, PromptDiffuser
 from workbench.networks.fast.checked import Verdict, verdicts
 from workbench.networks.fast.processor import bf16_instructions, has_bf16
 from workbench.networks.prompt_dt import Mode, ModelConfig, Precision, PromptDT, PromptedPolicy
@@ -159,15 +160,18 @@ def processor() -> Iterator[Finding]:
 
 def doubles() -> Iterator[Finding]:
     """Try the optimised doubles of ``networks/fast`` at the size that ships: which are used?"""
+    family = next(iter(FAMILIES.values()))
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
-        model = PromptDT(ModelConfig(), next(iter(FAMILIES.values()))).frozen()
+        model = PromptDT(ModelConfig(), family).frozen()
+        diffuser = PromptDiffuser(DiffuserConfig(), family)
     rows = torch.zeros(8, model.config.prompt_length, len(model.normalizer.mean))
     prompt = model.normalizer.unpack(rows, rows[..., :2])
     for mode in get_args(Mode):
         for precision in get_args(Precision):
             PromptedPolicy(model, prompt, mode=mode, precision=precision).start(range(len(prompt)))
     model.computing("bf16")(prompt, prompt)
+    diffuser.sample(rows[..., :2], torch.Generator(), temperature=0.5)
     tried: dict[str, Verdict] = {}
     for verdict in verdicts():
         if verdict.double not in tried or not verdict.used:

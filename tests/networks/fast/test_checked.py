@@ -88,6 +88,11 @@ def test_what_is_slower_is_not_used():
     assert not verdicts()[0].used
 
 
+def test_what_takes_no_time_is_not_left_to_the_clock():
+    assert double(plain=fast, fast=lambda x: x.clone().sin().clone()).choose("any") is not fast
+    assert "both ways take less than 3 ms" in verdicts()[0].why
+
+
 def test_a_double_is_tried_once_for_each_case():
     tried = []
 

@@ -1,7 +1,6 @@
 """What the player is given: the chains and the episodes that they led to."""
 
 import dataclasses
-import importlib
 import json
 
 import numpy as np
@@ -14,14 +13,13 @@ from workbench.data.rollout import evaluate
 from workbench.data.trajectory import Trajectories
 from workbench.methods import NoTuning, PromptDiffusion, SoftPrompt
 from workbench.tasks import FAMILIES, find
+from workbench.tuning import loop
 from workbench.tuning.loop import TuneStep, tune
 from workbench.viewing.figures.runs import COLUMNS, TUNED
 from workbench.viewing.player import component, from_runs
 from workbench.viewing.player.contents import PlayerColumn
 from workbench.viewing.player.from_runs import Shown
 from workbench.viewing.scene import geometry
-
-tuning = importlib.import_module("workbench.tuning.loop")
 
 
 @pytest.fixture(scope="module")
@@ -34,7 +32,7 @@ def cheetah():
     options = {"seed": 0, "episodes": 1}
     plain = tuple(tune(NoTuning(), model, demos, task, updates=0, eval_every=1, **options))
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(tuning, "TRACE_EVERY", 2)  # traces between the evaluations, in few updates
+        patch.setattr(loop, "TRACE_EVERY", 2)  # traces between the evaluations, in few updates
         method = PromptDiffusion(config=TOY_DIFFUSER, batch_size=4)
         tuned = tuple(tune(method, model, demos, task, updates=6, eval_every=3, **options))
     soft = tuple(

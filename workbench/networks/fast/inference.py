@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -40,7 +41,7 @@ class ActFromCache:
         longest: The most rows that a context has.
     """
 
-    def __init__(self, model: nn.Module, prompt: Segment, mode: str, longest: int):
+    def __init__(self, model: Any, prompt: Segment, mode: str, longest: int):
         self.model, self.keeps_context, self.longest = model, mode == "block", longest
         self.dtype = torch.bfloat16 if model.precision == "bf16" else torch.float32
         n, self.n_prompt = len(prompt), 3 * prompt.length
@@ -127,9 +128,7 @@ class CachedBlock:
         same_bits: See ``FrozenLinear``.
     """
 
-    def __init__(
-        self, block: nn.Module, dtype: torch.dtype, n: int, n_tokens: int, *, same_bits: bool
-    ):
+    def __init__(self, block: Any, dtype: torch.dtype, n: int, n_tokens: int, *, same_bits: bool):
         self.block, width = block, block.qkv.in_features
         self.qkv, self.q, self.kv, self.out = (
             FrozenLinear(layer, dtype, same_bits=same_bits, outputs=outputs)
@@ -205,7 +204,7 @@ def _normed(x: Tensor, norm: nn.LayerNorm) -> Tensor:
 def trial(
     way: Callable[..., Callable[[Segment, int, int], Tensor]],
     rng: torch.Generator,
-    model: nn.Module,
+    model: Any,
     mode: str,
     longest: int,
 ) -> Callable[[], Sequence[Tensor]]:
@@ -226,7 +225,7 @@ def trial(
     return run
 
 
-def _random_rows(model: nn.Module, rng: torch.Generator, length: int) -> Segment:
+def _random_rows(model: Any, rng: torch.Generator, length: int) -> Segment:
     family, statistics, n = model.family, model.normalizer, _TRIAL_EPISODES
     o, a = len(family.observations), len(family.actions)
     returns, observations, actions = (

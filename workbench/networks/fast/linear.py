@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -118,7 +119,7 @@ def split_hidden(up: Tensor, bias: Tensor, down: Tensor, chunk: int) -> list[tup
 
 def mlp_in_chunks(h: Tensor, weights: Sequence[tuple[Tensor, ...]], bias: Tensor) -> Tensor:
     """Return down(relu(up(h))): make and use one chunk of the hidden layer after the other."""
-    y = None
+    y: Any = None
     for up, up_bias, down in weights:
         hidden = onednn(h, up, up_bias, "relu", [], "")
         if y is None:

@@ -5,10 +5,11 @@ from __future__ import annotations
 import functools
 import os
 from pathlib import Path
+from typing import Any
 
 import torch
 
-onednn = getattr(torch.ops.mkldnn, "_linear_pointwise", None)
+onednn: Any = getattr(torch.ops.mkldnn, "_linear_pointwise", None)
 """oneDNN's x Wᵀ + b, which adds a tensor or a ReLU in the same pass; None in a build without."""
 
 _BF16 = {"avx512_bf16", "amx_bf16", "bf16", "sve_bf16"}  # the last two are Arm's

@@ -112,7 +112,7 @@ class Saved:
 class FrozenBlock:
     """What ``prompt_dt.Block`` computes, and the gradient of its input."""
 
-    def __init__(self, block: nn.Module):
+    def __init__(self, block: Any):
         width, self.n_heads = block.qkv.in_features, block.n_heads
         self.scale = (width // block.n_heads) ** -0.5
         self.norm_attention = FrozenNorm(block.norm_attention)
@@ -226,7 +226,7 @@ _TRIAL_BATCH = 8  # tuning has 16 or 32, and gains as much
 def trial(
     way: Callable[..., Tensor],
     rng: torch.Generator,
-    blocks: nn.ModuleList,
+    blocks: Any,
     n_prompt: int,
     n_context: int,
 ) -> Callable[[], Sequence[Tensor]]:

@@ -71,7 +71,7 @@ export function mapView(columns, variables, shown, frames, shared) {
     }
   }
 
-  /** The way of one column so far, the rest of it faint, and where it is. */
+  /** The path of one column so far, the rest of it faint, and where it is. */
   function walk(ctx, column, now, place, look, wider) {
     const way = frames(column).map((values) => place(onMap(variables, values)));
     const one = shown(column, now);

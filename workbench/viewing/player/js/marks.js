@@ -9,17 +9,17 @@ const FAR = 9; // metres from the robot
 const ARROW = [[0, 0.04], [0.6, 0.04], [0.6, 0.16], [0.9, 0], [0.6, -0.16], [0.6, -0.04], [0, -0.04]];
 
 /** Where what moves has been, up to a step that may lie between two recorded ones. */
-export function wayOf(episode, step) {
+export function trailOf(episode, step) {
   if (!episode.path) return [];
   const last = episode.path.length / 3 - 1;
   const at = clamp(step / episode.every, 0, last);
   const point = (i) => [0, 1, 2].map((k) => episode.path[3 * Math.min(i, last) + k]);
-  const way = Array.from({ length: Math.floor(at) + 1 }, (_, i) => point(i));
+  const trail = Array.from({ length: Math.floor(at) + 1 }, (_, i) => point(i));
   if (at > Math.floor(at)) {
     const f = at - Math.floor(at);
-    way.push(sum([1 - f, point(Math.floor(at))], [f, point(Math.floor(at) + 1)]));
+    trail.push(sum([1 - f, point(Math.floor(at))], [f, point(Math.floor(at) + 1)]));
   }
-  return way;
+  return trail;
 }
 
 /** What lies on the floor, under a robot; the goal itself is drawn for the first one. */
@@ -34,10 +34,10 @@ export function paintFloorMarks(ctx, view, scene, episode, step, look, goal) {
     paintArrow(ctx, view, mark, right, tail, look);
   }
   if (scene.trail !== "floor") return;
-  const way = wayOf(episode, step).map(([x, y]) => [x, y, floor]);
+  const trail = trailOf(episode, step).map(([x, y]) => [x, y, floor]);
   for (const [wide, colour] of [[6, look.back], [3, look.ink(episode.colour)]]) {
     [ctx.lineWidth, ctx.strokeStyle] = [wide, colour];
-    strokes(ctx, view, [way]);
+    strokes(ctx, view, [trail]);
   }
 }
 
@@ -138,14 +138,14 @@ export function paintPace(ctx, view, mark, floor, episode, look) {
   }
 }
 
-/** Whether the end of the way is inside a ball. */
-const inside = (mark, way) => way.length > 0 && Math.hypot(...sum([1, way[way.length - 1]], [-1, mark.vector])) <= mark.size;
+/** Whether the end of a trail is inside a ball. */
+const inside = (mark, trail) => trail.length > 0 && Math.hypot(...sum([1, trail[trail.length - 1]], [-1, mark.vector])) <= mark.size;
 
-/** What floats among solids: the way that was gone and balls, hidden by what stands before them. */
+/** What floats among solids: the trail and balls, hidden by what stands before them. */
 export function floatMarks(target, project, dots, scene, episode, step, look, goal) {
-  const way = wayOf(episode, step);
+  const trail = trailOf(episode, step);
   if (scene.trail === "space") {
-    const ends = way.map(project);
+    const ends = trail.map(project);
     for (const [wide, colour] of [[2.4, look.casing], [1.3, look.tint(episode.colour)]]) {
       for (let i = 1; i < ends.length; i++) {
         const [a, b] = [ends[i - 1], ends[i]];
@@ -158,7 +158,7 @@ export function floatMarks(target, project, dots, scene, episode, step, look, go
     }
   }
   for (const mark of goal ? scene.marks.filter(({ kind }) => kind === "ball") : []) {
-    target.ball(project(mark.vector), mark.size, rgb(inside(mark, way) ? look.reached : look.goal), 0.5);
+    target.ball(project(mark.vector), mark.size, rgb(inside(mark, trail) ? look.reached : look.goal), 0.5);
   }
 }
 
@@ -166,7 +166,7 @@ export function floatMarks(target, project, dots, scene, episode, step, look, go
 export function paintBalls(ctx, view, scene, episode, step, look, filled) {
   for (const mark of scene.marks.filter(({ kind }) => kind === "ball")) {
     const p = view.project(mark.vector);
-    const reached = inside(mark, wayOf(episode, step));
+    const reached = inside(mark, trailOf(episode, step));
     const [radius, colour] = [mark.size * p.scale, reached ? look.reached : look.goal];
     if (!filled) {
       ctx.beginPath();

@@ -175,7 +175,7 @@ function paintFloor(ctx, view, seen, scene, look) {
     }
   }
   ctx.fillStyle = look.tiles[1];
-  ctx.globalAlpha = seen.follows ? 1 : 0.45; // calmer where no way has to be read off it
+  ctx.globalAlpha = seen.follows ? 1 : 0.45; // paler where the camera, and so the floor, does not move
   ctx.fill();
   ctx.globalAlpha = 1;
   const fade = ctx.createLinearGradient(0, horizon, 0, horizon + (height - horizon) * 0.6);

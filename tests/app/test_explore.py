@@ -1,4 +1,4 @@
-"""The first page, by Streamlit's AppTest: first paint, A | B, jobs that outlive a tab, links."""
+"""The page Explore, by Streamlit's AppTest: first paint, A | B, jobs that outlive a tab, links."""
 
 import time
 
