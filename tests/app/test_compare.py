@@ -10,7 +10,7 @@ from workbench.data.qualities import QUALITIES
 from workbench.paper.claims import CLAIMS, findings
 from workbench.paper.measured import CAUTION, assemble
 from workbench.paper.tables import PUBLISHED, TABLES, cells, runs_of
-from workbench.runs.run_table import load_results, results_path
+from workbench.runs.run_table import key
 from workbench.runs.store import RunStore
 
 
@@ -61,13 +61,21 @@ def test_measured_and_published_stand_side_by_side(page):
     assert all(widget.help for widget in widgets)
 
 
+NOT_YET = {("cheetah-dir", "informed-diffuser"), ("reach", "informed-diffuser")}
+"""Their networks are to be made anew before they are measured."""
+
+
 @pytest.mark.parametrize("name", TABLES)
 def test_empty_cells_are_spoken_of_where_there_are_any(page, name):
     page.run()
     page.sidebar.radio(key="table").set_value(name).run()
     wanted = runs_of(cells(name, data=QUALITIES))
     there, of = len(known_runs().runs.find(wanted)), len({spec.id for spec in wanted})
-    assert name != "1" or of == len(load_results(results_path(name)))
+    if name == "1":
+        found = set(known_runs().runs.keys)
+        specs = (spec for spec in wanted if key(spec.canonical) not in found)
+        lacking = {(spec.family, spec.method) for spec in specs}
+        assert lacking <= NOT_YET
     (said,) = (c.value for c in page.sidebar.caption if "runs are there" in c.value)
     assert said.startswith(f"All {of:,}" if there == of else f"{there:,} of {of:,}")
     assert ("Empty cells" in said) is (there < of)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from workbench.app import explore_progress, jobs, serving
+from workbench.app import explore, explore_progress, jobs, serving
 from workbench.runs.compare import paired
 from workbench.runs.jobs import JobQueue
 from workbench.runs.store import RunStore
@@ -254,7 +254,7 @@ def test_an_unexpected_error_is_words_too(queue, monkeypatch, capfd):
     def fail(*args):
         raise RuntimeError("a disk on fire")
 
-    monkeypatch.setattr(jobs, "payload_of", fail)
+    monkeypatch.setattr(explore, "payload_of", fail)
     test = opened()
     assert not test.exception
     assert any("This could not be shown" in e.value for e in test.error)

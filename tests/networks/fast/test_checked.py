@@ -32,7 +32,8 @@ def double(fast=fast, plain=slow, trial=trial, tolerance=1e-5):
     return Double("sine", plain, fast, trial, tolerance)
 
 
-def test_what_is_equal_and_faster_is_used():
+def test_what_is_equal_and_faster_is_used(monkeypatch):
+    monkeypatch.setattr(checked, "_SHORT", 0.0)  # on whatever machine this is
     assert double().choose("any") is fast
     (verdict,) = verdicts()
     assert (verdict.double, verdict.case, verdict.used) == ("sine", "any", True)
