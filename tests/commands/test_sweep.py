@@ -16,7 +16,7 @@ from workbench.commands import sweep_progress
 from workbench.paper import ablation
 from workbench.runs.run_table import load_results, results_path
 from workbench.runs.store import RunStore
-from workbench.shipped import assets
+from workbench.shipped import assets, checkout
 from workbench.tuning.presets import CHOSEN
 
 GRID = ("--family", "toy", "--batch-size", "4", "--updates", "2", "--episodes", "2")
@@ -193,7 +193,7 @@ def test_workers_end_soon_after_a_sweep_that_was_killed_by_force(tmp_path):
     root = tmp_path / "runs"
     child = subprocess.Popen(
         [sys.executable, "-c", LONG, root], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
-        env={**os.environ, "PYTHONPATH": str(assets._CODE)},
+        env={**os.environ, "PYTHONPATH": str(checkout.RUNNING)},
     )  # fmt: skip
     deadline = time.monotonic() + 180
     while len(writers(root)) < 2 and time.monotonic() < deadline:

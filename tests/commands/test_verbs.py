@@ -30,6 +30,7 @@ WORDS = {
     "evaluate": ("toy", 5, "--episodes", 3),
     "render": ("RUN", "--out", "film.mp4"),
     "prompts": ("toy", "--episodes", 1, "--n-prompts", 2),
+    "sampler": ("toy",),
     "sweep": ("--family", "toy", "--task", 5, "--updates", 1, "--episodes", 2),
     "table": ("1", "--families", "toy"),
     "findings": ("--resamples", 10),

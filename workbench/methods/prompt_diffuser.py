@@ -161,10 +161,8 @@ DiffusedData = Literal["initial", "few-shot", "generated"]
 class GeneratorTuning:
     """Tune a generator on its own loss + λ L_DT with projected gradients.
 
-    Published: λ = 1, and that L_DM is of the initial prompts (``dm_data="initial"``). Not
-    published, so ours: learning rate, its fall, the average, batch, clipping, temperatures, the
-    projection's reading and its settings. The defaults are those that the shipped tables were
-    measured with.
+    Published: λ = 1, and that L_DM is of the initial prompts (``dm_data="initial"``). The rest is
+    ours; the defaults are those that the shipped tables were measured with.
 
     Attributes:
         lam: λ, weight of the downstream gradient in Eq. 9.

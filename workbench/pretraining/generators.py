@@ -19,6 +19,7 @@ from workbench.data.trajectory import Normalizer
 from workbench.methods.projection import Mode, Projection
 from workbench.methods.prompt_diffuser import guided_update
 from workbench.networks.checkpoint import SavedNetwork
+from workbench.networks.diffusion import DiffuserConfig
 from workbench.networks.informed_diffusion import (
     InformedConfig,
     transitions,
@@ -156,7 +157,7 @@ def pretrain_generator(
         raise ValueError(
             f"`context_rows` must not exceed the transformer's {rows}: got {config.context_rows}."
         )
-    if hasattr(sizes, "constant"):
+    if isinstance(sizes, DiffuserConfig):
         sizes = replace(sizes, constant=normalizer.constant)
     draw, rng = np.random.default_rng(seed), torch.Generator().manual_seed(seed)
     with Draws(seed):
