@@ -157,6 +157,14 @@ def test_the_overview_says_what_each_verb_says_of_itself(verb):
 TUNE = ("--updates", 4, "--eval-every", 2, "--episodes", 3, "--seed", 5)
 
 
+def test_what_the_tables_do_not_tune_is_not_tuned_unless_asked(shipped, call, tmp_path):
+    """Updates on random few-shot data harm an informed diffuser's prompts."""
+    words = ("tune", "toy", 5, "--method", "informed-diffuser", "--episodes", 2, "--json")
+    runs = [one_json_value(call(*words, *more)[1])["run"] for more in ((), ("--updates", 1))]
+    store = RunStore(tmp_path / "runs")
+    assert [store.spec(run).updates for run in runs] == [0, 1]
+
+
 def test_tune_says_what_the_runs_say(shipped, call, tmp_path):
     status, out, err = call("tune", "toy", 5, *TUNE, "--lam", 0.5, "--json")
     assert (status, "Traceback" in err) == (0, False)

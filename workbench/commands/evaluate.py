@@ -32,6 +32,7 @@ from workbench.runs.store import RunStore
 from workbench.shipped import assets
 from workbench.tasks import FAMILIES, find
 from workbench.tasks.splits import TEST
+from workbench.tuning.presets import CHOSEN
 from workbench.tuning.prompt_kinds import PROMPTS, cells, compare_prompts
 from workbench.tuning.spec import RunSpec
 
@@ -101,7 +102,10 @@ def tune(
     prompts: Annotated[
         str, arg(help="Quality of the initial prompt's trajectories, if it is another one.")
     ] = "",
-    updates: Annotated[int, arg(help="Optimisation steps.")] = 100,
+    updates: Annotated[
+        int | None,
+        arg(help="Optimisation steps; if left out 100, or 0 for what the tables do not tune."),
+    ] = None,
     eval_every: Annotated[int, arg(help="Updates between two evaluations.")] = 50,
     episodes: Annotated[int, arg(help="Episodes per evaluation.")] = 20,
     split: Split = TEST,
@@ -115,6 +119,8 @@ def tune(
     A setting that is left out is the method's own default; one that the method does not have is
     an error.
     """
+    if updates is None:
+        updates = 100 if method not in CHOSEN or CHOSEN[method][1] else 0
     spec = RunSpec(
         family,
         task,
