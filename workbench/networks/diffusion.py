@@ -326,18 +326,15 @@ class PromptDiffuser(SavedNetwork):
         With v = √ᾱ_k ε - √(1 - ᾱ_k) x0 the weighted error is that of v: ‖ε - ε̂‖² = ᾱ_k ‖v - v̂‖².
         Without the weight the steps near noise, where the chain begins, would count for nothing.
         """
-        k, eps = self._noise_levels(x0, rng)
-        x0, eps = x0 * self.varies, eps * self.varies
+        k = torch.randint(1, self.config.n_diffusion_steps + 1, (len(x0),), generator=rng)
+        eps = torch.randn(x0.shape, generator=rng) * self.varies
+        x0 = x0 * self.varies
         target = eps
         if self.config.prediction == "v":
             signal, noise = self.schedule.scales(k, x0)
             target = signal * eps - noise * x0
         error = self.mlp(self.schedule.noised(x0, k, eps), y, k) - target
         return error.square().mean() / self.varies.mean()
-
-    def _noise_levels(self, x0: Tensor, rng: torch.Generator) -> tuple[Tensor, Tensor]:
-        k = torch.randint(1, self.config.n_diffusion_steps + 1, (len(x0),), generator=rng)
-        return k, torch.randn(x0.shape, generator=rng)
 
     def trace(self, y: Tensor, rng: torch.Generator, temperature: float) -> DenoisingTrace:
         """Denoise fresh noise under ``y`` and keep the whole chain."""
