@@ -190,7 +190,8 @@ def test_full_fine_tuning_differs_by_its_data_alone():
     few, full = METHODS["prompt-dt-ft"](), METHODS["prompt-dt-ft-full"]()
     assert (few.data, full.data) == ("few-shot", "full")
     assert dataclasses.asdict(few) == dataclasses.asdict(full)
-    assert dataclasses.asdict(few) == {"lr": 1e-4, "batch_size": 256, "weight_decay": 1e-4}
+    published = {"lr": 1e-4, "batch_size": 256, "weight_decay": 1e-4}
+    assert dataclasses.asdict(few) == {**published, "prompt_positions": "any"}
 
 
 # ---- the prompt's numbers ----

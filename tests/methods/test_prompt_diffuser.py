@@ -1,4 +1,4 @@
-"""Algorithm 1: what one update is made of. Its equations: test_equations.py."""
+"""Tuning by Algorithm 1: what an update reads, and what acts."""
 
 import dataclasses
 
@@ -8,56 +8,13 @@ import torch
 from tests.conftest import TOY_DIFFUSER, TOY_INFORMED, build_other, record
 from workbench.data.trajectory import Trajectories
 from workbench.methods.other_generators import InformedDiffusion
-from workbench.methods.projection import Projection
-from workbench.methods.prompt_diffuser import GeneratorLearner, PromptDiffusion, guided_update
-from workbench.networks.prompt_dt import action_loss
+from workbench.methods.prompt_diffuser import GeneratorLearner, PromptDiffusion
 
 SMALL = {"batch_size": 8, "lr": 3e-3, "config": TOY_DIFFUSER, "lr_half": 100}
 
 
 def seeded(seed=0):
     return torch.Generator().manual_seed(seed)
-
-
-@pytest.fixture
-def batch(toy, model, draw):
-    data = Trajectories(record(toy.task(5), 3))
-    x0, y = model.normalizer.pack(data.sample(draw, 8, 3, whole=True))
-    return x0, y, data.sample(draw, 8, 4, whole=False)
-
-
-@pytest.mark.parametrize("lam", [0.0, 2.0])
-def test_an_update_is_both_losses_of_one_prompt_combined(diffuser, model, batch, lam):
-    x0, y, context = batch
-    found = guided_update(
-        diffuser, model, x0, y, context, seeded(), Projection("none", lam), temperature=0.7
-    )
-    rng, parameters = seeded(), diffuser.trainable()
-    loss_dm = diffuser.own_loss(x0, y, rng)
-    made = model.normalizer.unpack(diffuser.sample(y, rng, 0.7), y)
-    loss_dt = action_loss(model, made, context)
-    assert (found.loss_dm, found.loss_dt) == (loss_dm.item(), loss_dt.item())
-    want = torch.autograd.grad(loss_dm + lam * loss_dt, parameters)
-    for a, b in zip(found.gradient, want, strict=True):
-        torch.testing.assert_close(a, b)
-    assert found.measured.keys() == {"loss_dm", "loss_dt", "cosine", "conflict", "removed"}
-
-
-@pytest.mark.parametrize(
-    ("guidance", "name"), [("diffusion", "loss_dm"), ("downstream", "loss_dt")]
-)
-def test_one_loss_alone_may_guide(diffuser, model, batch, guidance, name):
-    x0, y, context = batch
-    both, one = (
-        guided_update(
-            diffuser, model, x0, y, context, seeded(), Projection("none"), temperature=0.0,
-            guidance=g,
-        )
-        for g in ("both", guidance)
-    )  # fmt: skip
-    assert one.measured.keys() == {name}
-    assert one.combined is None
-    assert not all(torch.equal(a, b) for a, b in zip(one.gradient, both.gradient, strict=True))
 
 
 class Watched:
@@ -159,3 +116,41 @@ def test_an_informed_diffuser_reads_the_few_shot_data_whatever_the_prompts(toy, 
     assert torch.equal(made[0], made[1])
     assert not torch.allclose(made[0], made[2])
     assert dataclasses.is_dataclass(method)
+
+
+def test_data_are_trusted_as_far_as_their_rewards_reach_what_prompts_promise(toy, model):
+    """Trajectories at or above the generator's mean reward count fully, the others by exp(-x)."""
+    demos = (*record(toy.task(5), 2), *record(toy.task(5), 1, skill=0.0))
+    tuned = learner(model, demos, demos, trust=0.5)
+    earned = torch.tensor([float(t.rewards.mean()) for t in demos])
+    sd = float(model.normalizer.scale[-1])
+    log = tuned.trust.log()
+    counts = log < 0
+    assert counts.any()
+    expected = (earned - log * 0.5 * sd)[counts]
+    torch.testing.assert_close(expected, expected[:1].expand_as(expected))
+    assert (earned[~counts] >= expected[0]).all()
+    assert tuned.trust[2] < tuned.trust[:2].min()
+    assert learner(model, demos, demos).trust is None
+
+
+def test_data_without_trust_leave_the_prompts_where_they_are(toy, model, diffuser):
+    """Nothing of L_DT reaches an update when no trajectory is trusted."""
+    poor = record(toy.task(5), 3, skill=0.0)
+    found = {}
+    for trust in (0.0, 1e-4):
+        tuned = learner(model, poor, poor, trust=trust, guidance="downstream", diffuser=diffuser)
+        if trust:
+            tuned.trust = torch.zeros_like(tuned.trust)
+        before = [p.detach().clone() for p in tuned.generator.trainable()]
+        loss = tuned.update().metrics["loss_dt"]
+        found[trust] = (
+            loss,
+            all(
+                (a - b).abs().max() < 1e-4
+                for a, b in zip(before, tuned.generator.trainable(), strict=True)
+            ),
+        )
+    assert found[0.0][0] > 0
+    assert not found[0.0][1]
+    assert found[1e-4] == (0.0, True)

@@ -29,7 +29,6 @@ from workbench.pretraining.prompt_dt import (
     draw_prompts,
     identity,
     pretrain,
-    prompt_starts,
 )
 from workbench.pretraining.resumable import Checkpoint
 from workbench.tasks import find
@@ -120,8 +119,8 @@ def test_published_prompts_are_the_rows_before_the_last(pool, draw):
     prompt = draw_prompts(pool, config, 3, draw, np.zeros(20, int))
     assert (prompt.timesteps == torch.tensor([8, 9, 10])).all()
     data = pool.trajectories
-    assert set(prompt_starts(data, draw, np.arange(9), 3, "published")) == {8}
-    anywhere = prompt_starts(data, draw, np.zeros(500, int), 3, "any")
+    assert set(data.prompt_starts(draw, np.arange(9), 3, "published")) == {8}
+    anywhere = data.prompt_starts(draw, np.zeros(500, int), 3, "any")
     assert set(anywhere) == set(range(10))
 
 

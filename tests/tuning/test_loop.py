@@ -117,10 +117,12 @@ def test_the_canonical_form_is_plain_json_with_every_setting(shipped):
     plain = spec.canonical
     assert json.loads(json.dumps(plain)) == plain
     named = {f.name for f in dataclasses.fields(METHODS["prompt-diffuser"])}
-    since = {"dm_data", "lr_half", "average", "training_temperature"}
-    assert plain["settings"].keys() == named - {"diffuser", "config"} - since
-    other = RunSpec("toy", 5, settings={"average": 0.9, "dm_data": "few-shot"}).canonical
-    assert other["settings"].keys() & since == {"average"}, "named where it is not the default"
+    since = {"prompt_positions", "trust", "dm_data", "lr_half", "average", "training_temperature"}
+    assert since - plain["settings"].keys() == {"prompt_positions", "trust"}
+    assert plain["settings"].keys() | since == named - {"diffuser", "config"}
+    before = {"dm_data": "few-shot", "lr_half": 0, "average": 0.9, "training_temperature": -1.0}
+    other = RunSpec("toy", 5, settings=before).canonical
+    assert other["settings"].keys() & since == {"average"}, "named where runs did otherwise before"
     assert plain["settings"]["lam"] == 2.0
     assert plain["settings"]["energy"] == METHODS["prompt-diffuser"]().energy
     assert {n: len(h) for n, h in plain["assets"].items()} == {

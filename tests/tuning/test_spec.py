@@ -17,7 +17,7 @@ from workbench.shipped import assets
 from workbench.shipped.networks import load_model, load_network
 from workbench.tasks import find
 from workbench.tuning.loop import run
-from workbench.tuning.spec import RunSpec, id_of
+from workbench.tuning.spec import RunSpec, id_of, of_file
 
 PACKAGE = Path(workbench.__file__).parent
 SHORT = {"updates": 2, "eval_every": 0, "episodes": 1, "settings": {"batch_size": 4}}
@@ -32,7 +32,7 @@ def test_every_shipped_row_has_the_id_of_its_spec():
     for run_id, text in run_table.shipped()[["run", "spec"]].itertuples(index=False):
         canonical = json.loads(text)
         assert id_of(canonical) == run_id
-        spec = RunSpec(**{n: v for n, v in canonical.items() if n != "assets"})
+        spec = of_file(canonical)
         now = spec.canonical
         assert run_table.key(now) == run_table.key(canonical)
         if all(now["assets"].values()):  # else it read files that do not ship

@@ -15,12 +15,9 @@ from workbench.tasks import FAMILIES
 from workbench.upkeep.sampler import examine_sampler
 
 NOT_YET = {
-    ("cheetah-vel", "diffuser"),
     ("cheetah-dir", "diffuser"),
     ("cheetah-dir", "informed"),
     ("ant-dir", "diffuser"),
-    ("reach", "diffuser"),
-    ("reach", "informed"),
 }
 """Of a plain ε̂: their chains begin at the clip, which is why they are to be made anew."""
 unsound = pytest.mark.xfail(strict=True, reason="made before v was predicted")
@@ -40,7 +37,7 @@ def test_there_are_shipped_diffusers():
 def test_a_shipped_chain_is_sound(family, network):
     """It does not begin at the clip, and its prompts vary as the data do."""
     diffuser = load_network(family, network)
-    first, *_, last = examine_sampler(network, diffuser, load_model(family), temperature=0.5)
+    first, *_, last = examine_sampler(network, diffuser, load_model(family), temperature=1.0)
     assert first.clip_share < 0.05
     assert first.loss < 0.01
     assert 0.7 < last.sd_ratio < 1.3

@@ -15,7 +15,7 @@ from workbench.viewing.figures.tables import improvements, intervals, levels_of,
 VIEWS = ("Intervals", "Performance profiles", "Probability of improvement")
 _FIRST_ROWS = (
     "Prompt-DT, expert prompt", "Soft Prompt", "Prompt-Tuning DT", "Prompt Diffuser",
-    "Prompt Diffuser, informed", "Prompt-DT-FT",
+    "Prompt Diffuser, told the task (ours)", "Prompt-DT-FT",
 )  # fmt: skip
 _MANY_ROWS = 8  # more of them are not drawn before a reader asks for them
 

@@ -14,7 +14,7 @@ from workbench.methods import METHODS
 from workbench.methods.projection import MODES
 from workbench.shipped import assets
 from workbench.tasks import Family, Task, find
-from workbench.tuning.presets import CHOSEN, LAMBDAS, PAIRS, Side, first_task, method_label
+from workbench.tuning.presets import LAMBDAS, PAIRS, Side, first_task, live_updates, method_label
 from workbench.tuning.spec import RunSpec
 from workbench.viewing.scene.appearance import goal_words
 
@@ -199,7 +199,7 @@ def _choose_side(name: str, above, inside, setting: Setting) -> Side:
         chosen = _choose_guidance(name, start, guided)
         if not guided:
             st.caption(f"{method_label(method)} follows one loss or none: nothing to weigh.")
-        usual = CHOSEN[method][1]
+        usual = live_updates(method)
         if usual not in (0, 100):
             st.caption(f"It takes {usual} updates where others take 100, as in the tables.")
         for words in missing:

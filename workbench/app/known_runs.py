@@ -15,7 +15,7 @@ from workbench.app.links import can_explore, explore_url
 from workbench.paper.measured import Runs
 from workbench.runs.run_table import COLUMNS, keys, load_results, results_path, rows
 from workbench.runs.store import RunStore
-from workbench.tuning.spec import RunSpec
+from workbench.tuning.spec import RunSpec, of_file
 from workbench.viewing.scene.appearance import goal_words
 
 YOURS, RECORDED, IN_TABLES = "yours", "recorded", "tables"
@@ -95,9 +95,7 @@ def _row(root: str, run_id: str, changed: int) -> dict | None:
 
 def spec_of(row: pd.Series | dict) -> RunSpec:
     """Return what a row of ``Known.table`` ran."""
-    plain = json.loads(row["spec"])
-    plain.pop("assets", None)
-    return RunSpec(**plain)
+    return of_file(json.loads(row["spec"]))
 
 
 def show_runs(

@@ -16,7 +16,7 @@ from workbench.app.page import plain
 from workbench.shipped import assets
 from workbench.tasks import Task, find
 from workbench.tasks.splits import TEST
-from workbench.tuning.presets import CHOSEN, LAMBDAS, method_label
+from workbench.tuning.presets import CHOSEN, LAMBDAS, live_updates, method_label
 from workbench.tuning.spec import RunSpec
 from workbench.viewing.scene.appearance import goal_words
 
@@ -109,9 +109,10 @@ def explore_params(first: RunSpec, second: RunSpec | None = None) -> dict[str, s
 def _slider(spec: RunSpec) -> int:
     """Return where the slider of updates stands for a run.
 
-    The slider counts updates of a method that usually takes 100; those of others are in proportion.
+    The slider counts updates of a method that usually takes 100 or more; those of others are in
+    proportion.
     """
-    usual = CHOSEN[spec.method][1] if spec.method in CHOSEN else 0
+    usual = live_updates(spec.method) if spec.method in CHOSEN else 0
     return spec.updates * 100 // usual if usual else 0
 
 

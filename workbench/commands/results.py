@@ -140,7 +140,7 @@ _HEADLINES = (
     "Soft Prompt",
     "Prompt-Tuning DT",
     "Prompt Diffuser",
-    "Prompt Diffuser, informed",
+    "Prompt Diffuser, told the task (ours)",
 )
 
 
@@ -171,7 +171,7 @@ def _table_2() -> str:
     return _markdown([*head, "Prompt Diffuser", "published"], lines)
 
 
-_OTHERS = ("Soft Prompt", "Prompt Diffuser, best of 8", "Prompt Diffuser, informed")
+_OTHERS = ("Soft Prompt", "Prompt Diffuser, best of 8", "Prompt Diffuser, told the task (ours)")
 
 
 def _by_quality() -> str:

@@ -11,14 +11,13 @@ from tqdm import tqdm
 from tyro.conf import Positional, arg
 
 from workbench.commands.output import Json, Seed, print_result
-from workbench.methods import METHODS
 from workbench.shipped import assets
 from workbench.shipped.networks import load_model, load_network
 from workbench.tasks import FAMILIES, find
 from workbench.upkeep.sampler import examine_sampler
 
-DIFFUSERS = {"diffuser": "prompt-diffuser", "informed": "informed-diffuser"}
-"""The networks with a chain, and the method whose temperature they act at."""
+DIFFUSERS = ("diffuser", "informed")
+"""The networks with a chain."""
 
 
 def sampler(
@@ -26,8 +25,9 @@ def sampler(
         Annotated[tuple[str, ...], arg(help="Task families; all that ship if left out.")]
     ] = (),
     temperature: Annotated[
-        float | None, arg(help="Of the sampling noise, 0 to 1; the method's own if left out.")
-    ] = None,
+        float,
+        arg(help="Of the sampling noise, 0 to 1. 1 is what was learned; what acts is cooler."),
+    ] = 1.0,
     seed: Seed = 0,
     as_json: Json = False,
 ) -> None:
@@ -47,9 +47,12 @@ def sampler(
     ]
     rows = []
     for family, network in tqdm(wanted, unit="network", delay=2, disable=None):
-        own = METHODS[DIFFUSERS[network]]().temperature if temperature is None else temperature
         steps = examine_sampler(
-            network, load_network(family, network), load_model(family), temperature=own, seed=seed
+            network,
+            load_network(family, network),
+            load_model(family),
+            temperature=temperature,
+            seed=seed,
         )
         rows += [dataclasses.asdict(step) for step in steps]
     if as_json:

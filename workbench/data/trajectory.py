@@ -9,6 +9,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import Literal, get_args
 
 import numpy as np
 import torch
@@ -148,6 +149,12 @@ class Segment:
 _WIDE = ("returns_to_go", "observations", "actions", "rewards")
 
 
+Positions = Literal["any", "start", "published"]
+POSITIONS: tuple[Positions, ...] = get_args(Positions)
+"""Where in an episode a prompt is cut: at ``"any"`` row, at its ``"start"``, or as ``"published"``
+in github.com/mxu34/prompt-dt: always the rows before the last one (steps 194 to 198 of 200)."""
+
+
 class Trajectories:
     """Trajectories stacked into padded arrays, so that sampling is one gather."""
 
@@ -207,6 +214,23 @@ class Trajectories:
         last = np.maximum(self.lengths[index] - length, 0)
         first = 0 if whole else 1 - length  # before the episode begins; clipped to its start
         return np.clip(rng.integers(first, last + 1), 0, None)
+
+    def prompt_starts(
+        self, rng: np.random.Generator, index: np.ndarray, length: int, positions: Positions
+    ) -> np.ndarray:
+        """Return the first row of a prompt in each of the trajectories ``index``, (B,)."""
+        if positions == "any":
+            return self.starts(rng, index, length, whole=True)
+        if positions == "start":
+            return np.zeros(len(index), int)
+        return np.maximum(self.lengths[index] - 1 - length, 0)
+
+    def prompts(
+        self, rng: np.random.Generator, n: int, length: int, positions: Positions
+    ) -> Segment:
+        """Draw ``n`` prompts uniformly over trajectories; see ``Positions``."""
+        index = rng.integers(len(self), size=n)
+        return self.segments(index, self.prompt_starts(rng, index, length, positions), length)
 
     def sample(self, rng: np.random.Generator, n: int, length: int, *, whole: bool) -> Segment:
         """Draw ``n`` segments uniformly over trajectories and positions (see ``starts``)."""

@@ -1,7 +1,8 @@
 """Every way of adapting a frozen Prompt-DT; the hyper-parameters are the object.
 
 The loop that runs them is in ``workbench.tuning``. Begin with ``method``, the contract, then the
-paper's own: ``prompt_diffuser`` (Algorithm 1), ``projection`` (Eq. 8 and 9) and ``descent``.
+paper's own: ``guided_update`` (Algorithm 1), ``projection`` (Eq. 8, 9), ``prompt_diffuser`` (the
+tuning by it) and ``descent``.
 The baselines: ``untuned``, ``soft_prompt``, ``prompt_tuning``, and what trains weights,
 ``adapter``, ``hdt`` and ``fine_tuning``, all on ``tuned_weights``. ``other_generators`` puts a
 VAE, a GAN or an informed diffuser in the diffuser's place.

@@ -8,8 +8,8 @@ from typing import ClassVar
 
 import torch
 
-from workbench.data.trajectory import Trajectory
-from workbench.methods.method import TunedOn, check_ranges, numpy_rng
+from workbench.data.trajectory import Positions, Trajectory
+from workbench.methods.method import TunedOn, check_positions, check_ranges, numpy_rng
 from workbench.methods.tuned_weights import WeightLearner
 from workbench.networks.prompt_dt import PromptDT
 
@@ -25,11 +25,13 @@ class AdapterTuning:
         bottleneck: Width inside an adapter.
         lr: Learning rate of AdamW.
         batch_size: Pairs of a prompt and a context per update.
+        prompt_positions: Where in an episode prompts are cut; see ``Positions``.
     """
 
     bottleneck: int = 16
     lr: float = 1e-3
     batch_size: int = 32
+    prompt_positions: Positions = "any"
 
     label: ClassVar[str] = "Adaptor"
     needs: ClassVar[Mapping[str, str]] = {}
@@ -38,6 +40,7 @@ class AdapterTuning:
     published: ClassVar[tuple[str, ...]] = ()
 
     def __post_init__(self):
+        check_positions(self.prompt_positions)
         check_ranges(
             self,
             bottleneck=self.bottleneck >= 1,
@@ -65,5 +68,6 @@ class AdapterTuning:
             draw,
             lr=self.lr,
             batch_size=self.batch_size,
+            positions=self.prompt_positions,
             weight_decay=0.0,
         )

@@ -9,8 +9,8 @@ from typing import ClassVar
 
 import torch
 
-from workbench.data.trajectory import Trajectory
-from workbench.methods.method import TunedOn, check_ranges, numpy_rng
+from workbench.data.trajectory import Positions, Trajectory
+from workbench.methods.method import TunedOn, check_positions, check_ranges, numpy_rng
 from workbench.methods.tuned_weights import WeightLearner
 from workbench.networks.prompt_dt import PromptDT
 
@@ -26,11 +26,13 @@ class FineTuning:
         lr: Learning rate of AdamW.
         batch_size: Pairs of a prompt and a context per update.
         weight_decay: Of AdamW.
+        prompt_positions: Where in an episode prompts are cut; see ``Positions``.
     """
 
     lr: float = 1e-4
     batch_size: int = 256
     weight_decay: float = 1e-4
+    prompt_positions: Positions = "any"
 
     label: ClassVar[str] = "Prompt-DT-FT"
     needs: ClassVar[Mapping[str, str]] = {}
@@ -39,6 +41,7 @@ class FineTuning:
     published: ClassVar[tuple[str, ...]] = ("lr", "batch_size", "weight_decay")
 
     def __post_init__(self):
+        check_positions(self.prompt_positions)
         check_ranges(
             self,
             lr=self.lr >= 0,
@@ -62,6 +65,7 @@ class FineTuning:
             numpy_rng(rng),
             lr=self.lr,
             batch_size=self.batch_size,
+            positions=self.prompt_positions,
             weight_decay=self.weight_decay,
         )
 

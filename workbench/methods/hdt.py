@@ -8,8 +8,8 @@ from typing import ClassVar
 
 import torch
 
-from workbench.data.trajectory import Trajectory
-from workbench.methods.method import TunedOn, check_ranges, numpy_rng
+from workbench.data.trajectory import Positions, Trajectory
+from workbench.methods.method import TunedOn, check_positions, check_ranges, numpy_rng
 from workbench.methods.tuned_weights import WeightLearner
 from workbench.networks.hyper_network import HyperNetwork
 from workbench.networks.prompt_dt import PromptDT
@@ -25,11 +25,13 @@ class HyperDT:
     Attributes:
         lr: Learning rate of AdamW.
         batch_size: Pairs of a prompt and a context per update.
+        prompt_positions: Where in an episode prompts are cut; see ``Positions``.
         hyper: Pretrained hyper-network; not changed.
     """
 
     lr: float = 1e-3
     batch_size: int = 32
+    prompt_positions: Positions = "any"
     hyper: HyperNetwork | None = None
 
     label: ClassVar[str] = "HDT"
@@ -39,6 +41,7 @@ class HyperDT:
     published: ClassVar[tuple[str, ...]] = ()
 
     def __post_init__(self):
+        check_positions(self.prompt_positions)
         check_ranges(self, lr=self.lr >= 0, batch_size=self.batch_size >= 1)
 
     def start(
@@ -71,5 +74,6 @@ class HyperDT:
             draw,
             lr=self.lr,
             batch_size=self.batch_size,
+            positions=self.prompt_positions,
             weight_decay=0.0,
         )

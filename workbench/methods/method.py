@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from workbench.data.trajectory import Segment, Trajectories, Trajectory
+from workbench.data.trajectory import POSITIONS, Positions, Segment, Trajectories, Trajectory
 from workbench.methods.projection import Agreement, Combined, Plane
 from workbench.networks.diffusion import DenoisingTrace
 from workbench.networks.prompt_dt import PromptDT, PromptedPolicy
@@ -143,6 +143,14 @@ def numpy_rng(rng: torch.Generator) -> np.random.Generator:
     return np.random.default_rng(int(torch.randint(2**62, (1,), generator=rng)))
 
 
+def check_positions(positions: str) -> None:
+    """Raise ValueError unless prompts can be cut there; see ``Positions``."""
+    if positions not in POSITIONS:
+        raise ValueError(
+            f"`prompt_positions` must be one of {', '.join(POSITIONS)}: got {positions!r}."
+        )
+
+
 def check_ranges(method: object, **ok: bool) -> None:
     """Raise ValueError for the first setting of ``method`` that is not ok, naming it."""
     for name, good in ok.items():
@@ -151,9 +159,12 @@ def check_ranges(method: object, **ok: bool) -> None:
 
 
 def evaluation_prompts(
-    demos: Sequence[Trajectory], length: int, rng: np.random.Generator
+    demos: Sequence[Trajectory],
+    length: int,
+    rng: np.random.Generator,
+    positions: Positions = "any",
 ) -> Segment:
-    """Cut the ``N_PROMPTS`` prompts of an evaluation from ``demos``, at any position.
+    """Cut the ``N_PROMPTS`` prompts of an evaluation from ``demos``; see ``Positions``.
 
     Raises:
         ValueError: if a demonstration is shorter than a prompt.
@@ -166,4 +177,4 @@ def evaluation_prompts(
         )
     data = Trajectories(demos)
     index = np.arange(N_PROMPTS) % len(data)
-    return data.segments(index, data.starts(rng, index, length, whole=True), length)
+    return data.segments(index, data.prompt_starts(rng, index, length, positions), length)

@@ -24,7 +24,7 @@ class InformedDiffusion(GeneratorTuning):
     config: InformedConfig = InformedConfig()
 
     kind: ClassVar[type] = InformedDiffuser
-    label: ClassVar[str] = "Prompt Diffuser, informed"
+    label: ClassVar[str] = "Prompt Diffuser, told the task (ours)"
     needs: ClassVar[Mapping[str, str]] = {"diffuser": "informed"}
 
 

@@ -1,158 +1,36 @@
 """Prompt Diffuser (arXiv 2411.01168): Algorithm 1, and the tuning of a generator by it.
 
-``guided_update`` is one pass of Algorithm 1's loop. Pretraining runs it over the training tasks
-(``pretraining.generators``), an adaptation on the few-shot data of one test task.
+An adaptation runs Algorithm 1's pass, ``guided_update``, on the few-shot data of one test task.
 """
 
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar, Literal, Protocol, cast, get_args
+from typing import Any, ClassVar, Literal, cast, get_args
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from workbench.data.trajectory import Segment, Trajectories, Trajectory
+from workbench.data.trajectory import Positions, Trajectories, Trajectory
 from workbench.methods.descent import Descent
+from workbench.methods.guided_update import GUIDANCES, Generator, Guidance, guided_update
 from workbench.methods.method import (
     GradientReport,
     Snapshot,
     TunedOn,
     Update,
+    check_positions,
     check_ranges,
     evaluation_prompts,
     numpy_rng,
 )
-from workbench.methods.projection import Combined, Mode, Projection
+from workbench.methods.projection import Mode, Projection
 from workbench.networks.diffusion import DenoisingTrace, DiffuserConfig, PromptDiffuser
 from workbench.networks.informed_diffusion import InformedDiffuser, all_transitions
 from workbench.networks.prompt_dt import PromptDT, PromptedPolicy, action_loss
-
-
-class Generator(Protocol):
-    """A conditional model of prompts: x0 (B, K*, D) given y (B, K*, 2), both normalised.
-
-    Besides, it is an ``nn.Module``.
-    """
-
-    @property
-    def prompt_length(self) -> int:
-        """K*."""
-
-    @property
-    def n_transitions(self) -> int:
-        """Few-shot transitions that are read besides y: 0 but for an informed diffuser."""
-
-    def eval(self) -> Any:
-        """See ``nn.Module``."""
-
-    def named_parameters(self) -> Iterable[tuple[str, nn.Parameter]]:
-        """See ``nn.Module``."""
-
-    def trainable(self) -> tuple[nn.Parameter, ...]:
-        """Return what the combined gradient changes; a GAN's critic is not among it."""
-
-    def prepare(self, x0: Tensor, y: Tensor, rng: torch.Generator) -> None:
-        """Do what an update needs before its loss: a GAN improves its critic here."""
-
-    def own_loss(self, x0: Tensor, y: Tensor, rng: torch.Generator) -> Tensor:
-        """Return the loss that keeps prompts like the data: L_DM of Eq. 6, or its counterpart."""
-
-    def sample(self, y: Tensor, rng: torch.Generator, temperature: float) -> Tensor:
-        """Draw one x0 per condition, (B, K*, D), differentiable."""
-
-    def trace(self, y: Tensor, rng: torch.Generator, temperature: float) -> DenoisingTrace | None:
-        """Return the chain that makes x0, or None for a generator of one step."""
-
-
-Guidance = Literal["both", "diffusion", "downstream"]
-GUIDANCES: tuple[Guidance, ...] = get_args(Guidance)
-
-
-@dataclass(frozen=True, eq=False)
-class GuidedUpdate:
-    """What one pass of Algorithm 1 found.
-
-    Attributes:
-        gradient: ∇L, one tensor per parameter.
-        loss_dm: L_DM (Eq. 6) or its counterpart; None where it does not guide.
-        loss_dt: L_DT (Eq. 7); None where it does not guide.
-        combined: How the two gradients were combined; None where one alone guides.
-    """
-
-    gradient: tuple[Tensor, ...]
-    loss_dm: float | None
-    loss_dt: float | None
-    combined: Combined | None
-
-    @property
-    def losses(self) -> dict[str, float]:
-        """The losses that guide, by name."""
-        named = {"loss_dm": self.loss_dm, "loss_dt": self.loss_dt}
-        return {name: value for name, value in named.items() if value is not None}
-
-    @property
-    def measured(self) -> dict[str, float]:
-        """The losses, and how the gradients agree over all parameters."""
-        if self.combined is None:
-            return self.losses
-        c = self.combined
-        agreement = {"cosine": c.cosine, "conflict": float(c.conflict), "removed": c.removed}
-        return {**self.losses, **agreement}
-
-
-@torch.enable_grad()
-def guided_update(
-    generator: Generator,
-    model: PromptDT,
-    x0: Tensor,
-    y: Tensor,
-    context: Segment | None,
-    rng: torch.Generator,
-    combiner: Projection,
-    *,
-    temperature: float,
-    guidance: Guidance = "both",
-) -> GuidedUpdate:
-    """Do one pass of Algorithm 1: both losses of one prompt τ*, and their combined gradient.
-
-    Args:
-        generator: What learns.
-        model: The frozen Prompt-DT.
-        x0: ``[s; a; r]`` of the prompts τ*, (B, K*, D) normalised.
-        y: Their condition, (B, K*, ·), with the task code where the generator reads one.
-        context: Contexts τ of the same tasks, (B, K, ·), whose actions are to be predicted.
-        rng: Draws diffusion steps and noise.
-        combiner: Eq. 8 and 9.
-        temperature: Of the chain that L_DT samples; the paper lowers it after training.
-        guidance: Which losses guide.
-    """
-    parameters, loss_dm, loss_dt = generator.trainable(), None, None
-    gradient: tuple[Tensor, ...] = ()
-    combined: Combined | None = None
-    if guidance != "downstream":
-        generator.prepare(x0, y.detach(), rng)
-        loss_dm = generator.own_loss(x0, y, rng)  # Eq. 6
-        keep = guidance == "both"  # both losses read the same task code
-        gradient = g_dm = torch.autograd.grad(loss_dm, parameters, retain_graph=keep)
-    if guidance != "diffusion":
-        assert context is not None
-        made = generator.sample(y, rng, temperature)  # through the whole reverse chain
-        loss_dt = action_loss(model, model.normalizer.unpack(made, y), context)  # Eq. 7
-        # a VAE's encoder has no part in its prompts: zeros
-        gradient = g_dt = torch.autograd.grad(loss_dt, parameters, materialize_grads=True)
-    if guidance == "both":
-        combined = combiner.combine(g_dm, g_dt)  # Eq. 8 and 9
-        gradient = combined.gradient
-    return GuidedUpdate(gradient, _number(loss_dm), _number(loss_dt), combined)
-
-
-def _number(loss: Tensor | None) -> float | None:
-    return None if loss is None else loss.item()
-
 
 DiffusedData = Literal["initial", "few-shot", "generated"]
 
@@ -161,13 +39,15 @@ DiffusedData = Literal["initial", "few-shot", "generated"]
 class GeneratorTuning:
     """Tune a generator on its own loss + λ L_DT with projected gradients.
 
-    Published: λ = 1, and that L_DM is of the initial prompts (``dm_data="initial"``). The rest is
-    ours; the defaults are those that the shipped tables were measured with.
+    Published: λ = 1, that L_DM is of the initial prompts, and Eq. 8 and 9. The rest is ours.
 
     Attributes:
         lam: λ, weight of the downstream gradient in Eq. 9.
         projection: Reading of Eq. 8 and 9; ``"none"`` is the plain sum.
         guidance: Which losses guide: both, or one alone (the paper's guidance ablation).
+        trust: How much worse than the prompts' own rewards the data may be and still be imitated,
+            in standard deviations of the reward; 0 trusts all data, as published. See
+            ``GeneratorLearner.trusted``.
         dm_data: What L_DM is computed on: the ``"initial"`` prompts, D* of Eq. 6; prompts cut
             from the ``"few-shot"`` data that L_DT is computed on; or those ``"generated"`` by the
             pretrained generator, so that tuning stays near them whatever the data are.
@@ -178,22 +58,26 @@ class GeneratorTuning:
         clip: Largest norm of the combined gradient.
         temperature: Factor on the variance of the sampling noise of prompts that act, in [0, 1].
         training_temperature: The same while L_DT is computed; -1 is that of the prompts that act.
+        prompt_positions: Where in an episode prompts, and the conditions of those that act, are
+            cut; see ``Positions``.
         n_candidates: Prompts generated for each that is acted with: the one with the least L_DT
             on few-shot contexts. 1, no choice, in the paper.
         energy, memory, refresh: Of the ``subspace`` projections, see ``Projection``.
     """
 
     lam: float = 1.0
-    projection: Mode = "subspace"
+    projection: Mode = "published"
     guidance: Guidance = "both"
-    dm_data: DiffusedData = "few-shot"
-    lr: float = 3e-4
-    lr_half: int = 0
-    average: float = 0.0
+    trust: float = 0.0
+    dm_data: DiffusedData = "initial"
+    lr: float = 1e-3
+    lr_half: int = 100
+    average: float = 0.98
     batch_size: int = 32
     clip: float = 1.0
     temperature: float = 0.5
-    training_temperature: float = -1.0
+    training_temperature: float = 1.0
+    prompt_positions: Positions = "any"
     n_candidates: int = 1
     energy: float = 0.9
     memory: int = 5
@@ -204,10 +88,11 @@ class GeneratorTuning:
     needs: ClassVar[Mapping[str, str]]
     data: ClassVar[TunedOn] = "few-shot"
     guided: ClassVar[bool] = True
-    published: ClassVar[tuple[str, ...]] = ("lam",)
+    published: ClassVar[tuple[str, ...]] = ("lam", "projection", "dm_data")
 
     def __post_init__(self):
         self.combiner()
+        check_positions(self.prompt_positions)
         for name, known in (("guidance", GUIDANCES), ("dm_data", get_args(DiffusedData))):
             if getattr(self, name) not in known:
                 raise ValueError(
@@ -218,6 +103,7 @@ class GeneratorTuning:
             temperature=0 <= self.temperature <= 1,
             training_temperature=0 <= self.training_temperature <= 1
             or self.training_temperature == -1,
+            trust=self.trust >= 0,
             lr=self.lr >= 0,
             lr_half=self.lr_half >= 0,
             average=0 <= self.average < 1,
@@ -281,7 +167,7 @@ class GeneratorLearner:
         if method.dm_data == "generated":
             self.pretrained = copy.deepcopy(self.generator).eval().requires_grad_(False)
         self.length = self.generator.prompt_length
-        cut = evaluation_prompts(prompts, self.length, self.draw)
+        cut = evaluation_prompts(prompts, self.length, self.draw, method.prompt_positions)
         self.condition = model.normalizer.pack(cut)[1]
         if self.generator.n_transitions:
             self.transitions = all_transitions(self.data, model.normalizer, self.draw)
@@ -301,6 +187,7 @@ class GeneratorLearner:
         self.temperature = method.training_temperature
         if self.temperature < 0:
             self.temperature = method.temperature
+        self.trust = self.trusted() if method.trust else None
 
     def update(self) -> Update:
         """Take one step of Algorithm 1 on the few-shot data.
@@ -309,9 +196,12 @@ class GeneratorLearner:
             ``loss_dm``, ``loss_dt``; with both, how their gradients met.
         """
         n = self.method.batch_size
-        prompt = self.diffused.sample(self.draw, n, self.length, whole=True)
+        prompt = self.diffused.prompts(self.draw, n, self.length, self.method.prompt_positions)
         x0, y = self.model.normalizer.pack(prompt)
-        context = self.data.sample(self.draw, n, self.model.config.context_length, whole=False)
+        index = self.draw.integers(len(self.data), size=n)
+        length = self.model.config.context_length
+        start = self.data.starts(self.draw, index, length, whole=False)
+        context = self.data.segments(index, start, length)
         if self.method.dm_data == "generated":
             x0 = self._pretrained_prompts(y)
         with torch.enable_grad():
@@ -326,11 +216,31 @@ class GeneratorLearner:
             self.combiner,
             temperature=self.temperature,
             guidance=self.method.guidance,
+            trust=None if self.trust is None else self.trust[index],
         )
         self.descent.step(found.gradient)
         if found.combined is None:
             return Update(found.losses)
         return Update(found.losses, GradientReport.of(found.combined, self.names))
+
+    @torch.no_grad()
+    def trusted(self) -> Tensor:
+        """Return how far each few-shot trajectory is to be imitated, (n,) in (0, 1].
+
+        Prompts are made of whole transitions, so the generator says what it expects of the task:
+        mean reward r̄ of prompts anywhere in an episode. A trajectory of mean reward r̄_τ < r̄
+        counts exp(-(r̄ - r̄_τ) / (trust σ)), σ the reward's standard deviation over the training
+        tasks: the weights of advantage-weighted regression (arXiv 1910.00177), with r̄ as value.
+        """
+        draw = np.random.default_rng(self.sampling_seed)
+        rng = torch.Generator().manual_seed(self.sampling_seed)
+        normalizer = self.model.normalizer
+        cut = self.data.sample(draw, _EXPECTED_FROM, self.length, whole=True)
+        y = self.with_task(normalizer.pack(cut)[1])
+        expected = self.generator.sample(y, rng, self.method.temperature)[..., -1].mean()
+        earned = torch.tensor([float(t.rewards.mean()) for t in self.data.items])
+        earned = (earned - normalizer.mean[-1]) / normalizer.scale[-1]
+        return torch.exp(-(expected - earned).clamp(min=0) / self.method.trust)
 
     @torch.no_grad()
     def _pretrained_prompts(self, y: Tensor) -> Tensor:
@@ -381,6 +291,9 @@ class GeneratorLearner:
         if trace is not None:
             trace = DenoisingTrace(trace.x[:, kept], trace.x0_hat[:, kept], trace.y[kept])
         return Snapshot(PromptedPolicy(self.model, prompt.detach()), trace)
+
+
+_EXPECTED_FROM = 256  # prompts that the expected reward is the mean of
 
 
 @dataclass(frozen=True)

@@ -14,12 +14,13 @@ import torch
 from torch import Tensor
 
 from workbench.data.rollout import rollout
-from workbench.data.trajectory import Segment, Trajectories, Trajectory
+from workbench.data.trajectory import Positions, Segment, Trajectories, Trajectory
 from workbench.methods.method import (
     N_PROMPTS,
     Snapshot,
     TunedOn,
     Update,
+    check_positions,
     check_ranges,
     evaluation_prompts,
     numpy_rng,
@@ -53,6 +54,7 @@ class PromptTuning:
         batch_size: Contexts per update, the same for all candidates; offline.
         ranking_episodes: Episodes per candidate, from the same initial states for all; online.
         line_search: Also rank fractions of ``lr`` and take the best of them.
+        prompt_positions: Where in an episode prompts are cut; see ``Positions``.
     """
 
     scorer: ScorerName = "offline"
@@ -62,6 +64,7 @@ class PromptTuning:
     batch_size: int = 32
     ranking_episodes: int = 1
     line_search: bool = False
+    prompt_positions: Positions = "any"
 
     label: ClassVar[str] = "Prompt-Tuning DT"
     needs: ClassVar[Mapping[str, str]] = {}
@@ -73,6 +76,7 @@ class PromptTuning:
         if self.scorer not in get_args(ScorerName):
             known = ", ".join(get_args(ScorerName))
             raise ValueError(f"`scorer` must be one of {known}: got {self.scorer!r}.")
+        check_positions(self.prompt_positions)
         check_ranges(
             self,
             n_candidates=self.n_candidates >= 2,
@@ -143,7 +147,8 @@ class PromptTuningLearner:
     ):
         self.method, self.model, self.rng = method, model, rng
         draw = numpy_rng(rng)
-        cut = evaluation_prompts(prompts, model.config.prompt_length, draw)
+        length = model.config.prompt_length
+        cut = evaluation_prompts(prompts, length, draw, method.prompt_positions)
         self.numbers = PromptNumbers(model.normalizer, cut)
         self.change = torch.zeros(self.numbers.shape)
         self.n_trainable = self.numbers.n_each

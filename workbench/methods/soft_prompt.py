@@ -10,12 +10,20 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from workbench.data.trajectory import Normalizer, Segment, Trajectories, Trajectory, limited
+from workbench.data.trajectory import (
+    Normalizer,
+    Positions,
+    Segment,
+    Trajectories,
+    Trajectory,
+    limited,
+)
 from workbench.methods.method import (
     N_PROMPTS,
     Snapshot,
     TunedOn,
     Update,
+    check_positions,
     check_ranges,
     evaluation_prompts,
     numpy_rng,
@@ -81,10 +89,12 @@ class SoftPrompt:
     Attributes:
         lr: Learning rate, in normalised units: about what a number moves in an update.
         batch_size: Contexts per update, spread evenly over the ``N_PROMPTS`` prompts.
+        prompt_positions: Where in an episode prompts are cut; see ``Positions``.
     """
 
     lr: float = 1e-2
     batch_size: int = 32
+    prompt_positions: Positions = "any"
 
     label: ClassVar[str] = "Soft Prompt"
     needs: ClassVar[Mapping[str, str]] = {}
@@ -93,6 +103,7 @@ class SoftPrompt:
     published: ClassVar[tuple[str, ...]] = ()
 
     def __post_init__(self):
+        check_positions(self.prompt_positions)
         check_ranges(self, lr=self.lr >= 0, batch_size=self.batch_size >= 1)
 
     def start(
@@ -124,7 +135,8 @@ class SoftPromptLearner:
     ):
         self.method, self.model = method, model
         self.draw, self.data = numpy_rng(rng), Trajectories(demos)
-        cut = evaluation_prompts(prompts, model.config.prompt_length, self.draw)
+        length = model.config.prompt_length
+        cut = evaluation_prompts(prompts, length, self.draw, method.prompt_positions)
         self.numbers = PromptNumbers(model.normalizer, cut)
         self.change = torch.zeros(self.numbers.shape, requires_grad=True)
         self.optimizer = torch.optim.AdamW([self.change], lr=method.lr)

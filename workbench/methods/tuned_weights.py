@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import numpy as np
 import torch
 
-from workbench.data.trajectory import Trajectories, Trajectory
+from workbench.data.trajectory import Positions, Trajectories, Trajectory
 from workbench.methods.method import Snapshot, Update, evaluation_prompts
 from workbench.networks.prompt_dt import PromptDT, PromptedPolicy, action_loss
 
@@ -27,6 +27,7 @@ class WeightLearner:
         lr: Learning rate.
         batch_size: Pairs of a prompt and a context per update.
         weight_decay: Of AdamW.
+        positions: Where in an episode prompts are cut.
     """
 
     def __init__(
@@ -39,11 +40,13 @@ class WeightLearner:
         lr: float,
         batch_size: int,
         weight_decay: float,
+        positions: Positions = "any",
     ):
         self.model, self.draw, self.batch_size = model.eval(), draw, batch_size
         self.data = Trajectories(demos)
         self.initial = self.data if prompts is demos else Trajectories(prompts)
-        self.cut = evaluation_prompts(prompts, model.config.prompt_length, draw)
+        self.positions: Positions = positions
+        self.cut = evaluation_prompts(prompts, model.config.prompt_length, draw, positions)
         self.names = tuple(n for n, p in model.named_parameters() if p.requires_grad)
         self.parameters = tuple(p for p in model.parameters() if p.requires_grad)
         self.n_trainable = sum(p.numel() for p in self.parameters)
@@ -53,7 +56,7 @@ class WeightLearner:
     def update(self) -> Update:
         """Take one step of AdamW."""
         n, sizes = self.batch_size, self.model.config
-        prompt = self.initial.sample(self.draw, n, sizes.prompt_length, whole=True)
+        prompt = self.initial.prompts(self.draw, n, sizes.prompt_length, self.positions)
         context = self.data.sample(self.draw, n, sizes.context_length, whole=False)
         loss = action_loss(self.model, prompt, context)
         gradients = torch.autograd.grad(loss, self.parameters)

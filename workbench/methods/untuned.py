@@ -8,12 +8,13 @@ from typing import ClassVar
 
 import torch
 
-from workbench.data.trajectory import Segment, Trajectory
+from workbench.data.trajectory import Positions, Segment, Trajectory
 from workbench.methods.method import (
     N_PROMPTS,
     Snapshot,
     TunedOn,
     Update,
+    check_positions,
     evaluation_prompts,
     numpy_rng,
 )
@@ -22,13 +23,22 @@ from workbench.networks.prompt_dt import PromptDT, PromptedPolicy
 
 @dataclass(frozen=True)
 class NoTuning:
-    """Use the demonstrations themselves as prompts."""
+    """Use the demonstrations themselves as prompts.
+
+    Attributes:
+        prompt_positions: Where in an episode prompts are cut; see ``Positions``.
+    """
+
+    prompt_positions: Positions = "any"
 
     label: ClassVar[str] = "Prompt-DT"
     needs: ClassVar[Mapping[str, str]] = {}
     data: ClassVar[TunedOn] = "none"
     guided: ClassVar[bool] = False
     published: ClassVar[tuple[str, ...]] = ()
+
+    def __post_init__(self):
+        check_positions(self.prompt_positions)
 
     def start(
         self,
@@ -39,7 +49,8 @@ class NoTuning:
         prompts: Sequence[Trajectory] | None = None,
     ) -> Untuned:
         """Cut the prompts; nothing is trained."""
-        cut = evaluation_prompts(prompts or demos, model.config.prompt_length, numpy_rng(rng))
+        length, draw = model.config.prompt_length, numpy_rng(rng)
+        cut = evaluation_prompts(prompts or demos, length, draw, self.prompt_positions)
         return Untuned(Snapshot(PromptedPolicy(model, cut)))
 
 

@@ -317,10 +317,22 @@ def _initialise(module: nn.Module) -> None:
 
 
 def action_loss(
-    model: Callable[[Segment, Segment], Tensor], prompt: Segment, context: Segment
+    model: Callable[[Segment, Segment], Tensor],
+    prompt: Segment,
+    context: Segment,
+    weight: Tensor | None = None,
 ) -> Tensor:
-    """Return L_DT, the mean squared error of actions in real rows (arXiv 2411.01168, Eq. 7)."""
+    """Return L_DT, the mean squared error of actions in real rows (arXiv 2411.01168, Eq. 7).
+
+    Args:
+        model: Prompt and context to actions, (B, K, A).
+        prompt: B prompts.
+        context: B contexts.
+        weight: Of each context, (B,), 1 by default; the mean is divided by rows, not by weights.
+    """
     error = (model(prompt, context) - context.actions).square()
+    if weight is not None:
+        error = error * weight[:, None, None]
     return masked_mean(error, context.mask)
 
 

@@ -81,7 +81,7 @@ _PD, _PTDT, _SOFT, _OURS = (
     "Prompt Diffuser",
     "Prompt-Tuning DT",
     "Soft Prompt",
-    "Prompt Diffuser, informed",
+    "Prompt Diffuser, told the task (ours)",
 )
 _SUM, _FAR = "plain sum", OUT_OF_DISTRIBUTION
 _GUIDED = (*FAMILIES, *(f"cheetah-vel, {quality} data" for quality in QUALITIES[1:]))

@@ -14,7 +14,7 @@ from workbench.paper import scores
 from workbench.paper.measured import Runs
 from workbench.tasks import find
 from workbench.tasks.splits import evaluated_tasks
-from workbench.tuning.presets import chosen
+from workbench.tuning.presets import former
 from workbench.tuning.spec import RunSpec
 
 NAME = "lengths"
@@ -43,7 +43,7 @@ LENGTHS: tuple[Length, ...] = (
     *(Length("K*", k, "" if k == 5 else f"k-{k}") for k in (2, 5, 10)),
 )
 METHODS = {"Prompt Diffuser": "prompt-diffuser", "Prompt-DT": "prompt-dt"}
-"""What is run at each length: the published setting at λ = 1, and the untuned prompt beside it, for
+"""What is run at each length: λ = 1, tuned as formerly, and the untuned prompt beside it, for
 which N makes no difference."""
 
 
@@ -52,12 +52,12 @@ def cell(
 ) -> list[RunSpec]:
     """Return the runs of one length and method from one quality of data: seeds by tasks."""
     runs = [
-        chosen(
-            "prompt-diffuser",
+        former(
             FAMILY,
             task.index,
             quality=quality,
             seed=seed,
+            settings={},
             variant=length.variant,
         )
         for seed in seeds

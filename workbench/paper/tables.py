@@ -15,7 +15,7 @@ from workbench.methods import METHODS
 from workbench.shipped import assets
 from workbench.tasks import FAMILIES, did_you_mean, find
 from workbench.tasks.splits import evaluated_tasks
-from workbench.tuning.presets import CHOSEN, chosen
+from workbench.tuning.presets import FORMER, chosen, former
 from workbench.tuning.spec import RunSpec
 
 TableName = Literal["1", "2", "3", "guidance"]
@@ -81,8 +81,10 @@ The guidance ablation is a figure without numbers. Reach is on another scale tha
 _ROWS = {
     "Prompt-DT, random prompt": ("prompt-dt", "random"),
     "Prompt-DT, expert prompt": ("prompt-dt", "expert"),
+    "Prompt-DT, expert prompt, late rows": ("prompt-dt/end", "expert"),
     "MT-ORL": ("mt-orl", "expert"),
     "Soft Prompt": ("soft-prompt", "expert"),
+    "Soft Prompt, late rows": ("soft-prompt/end", "expert"),
     "Adaptor": ("adapter", "expert"),
     "HDT": ("hdt", "expert"),
     "Prompt-DT-FT": ("prompt-dt-ft", "expert"),
@@ -90,7 +92,7 @@ _ROWS = {
     "Prompt-Tuning DT, online": ("prompt-tuning-dt/online", "expert"),
     "Prompt Diffuser": ("prompt-diffuser", "expert"),
     "Prompt Diffuser, best of 8": ("prompt-diffuser/best-of-8", "expert"),
-    "Prompt Diffuser, informed": ("informed-diffuser", "expert"),
+    "Prompt Diffuser, told the task (ours)": ("informed-diffuser", "expert"),
     "Prompt VAE": ("prompt-vae", "expert"),
     "Prompt GAN": ("prompt-gan", "expert"),
     "Prompt-DT-FT-Full": ("prompt-dt-ft-full", "expert"),
@@ -122,7 +124,7 @@ def _table_2(families: Iterable[str], **fields: Any) -> Cells:
     keys = {"Prompt-Tuning DT": "prompt-tuning-dt", "Prompt Diffuser": "prompt-diffuser"}
     keys["Soft Prompt"] = "soft-prompt"
     keys["Prompt Diffuser, best of 8"] = "prompt-diffuser/best-of-8"
-    keys["Prompt Diffuser, informed"] = "informed-diffuser"
+    keys["Prompt Diffuser, told the task (ours)"] = "informed-diffuser"
     cells: Cells = {}
     for column, key in keys.items():
         for data in QUALITIES:
@@ -144,7 +146,7 @@ def _table_3(families: Iterable[str], **fields: Any) -> Cells:
     keys = {
         "Prompt-DT": "prompt-dt",
         "Prompt-Tuning DT": "prompt-tuning-dt",
-        "Prompt Diffuser": "prompt-diffuser",
+        "Prompt Diffuser": FORMERLY,
     }
     cells: Cells = {}
     split = "out-of-distribution"
@@ -170,8 +172,7 @@ def _zero_shot(
     seed 1 and so on. There is nothing to tune on, so no method takes an update: the ranking of
     Prompt-Tuning DT leaves the prompt as it is, and Prompt Diffuser generates one untuned.
     """
-    method = "prompt-diffuser" if key == "prompt-diffuser" else "prompt-dt"
-    settings = CHOSEN[key][0] if method == key else {}
+    method, settings = ("prompt-diffuser", FORMER) if key == FORMERLY else ("prompt-dt", {})
     specs = []
     for family in families:
         tasks = _tasks(family)
@@ -204,7 +205,7 @@ def _guidance(families: Iterable[str], data: Sequence[str], **fields: Any) -> Ce
             spec
             for index in _tasks(family)
             for spec in _seeds(
-                "prompt-diffuser", family, index, quality=quality, settings=settings, **fields
+                FORMERLY, family, index, quality=quality, settings=settings, **fields
             )
         ]
         for column, (family, quality) in columns.items()
@@ -216,7 +217,14 @@ def _tasks(family: str, split: str = "test") -> list[int]:
     return [task.index for task in evaluated_tasks(find(family), split)]
 
 
+FORMERLY = "prompt-diffuser/former"
+"""Stands where the tables still show Prompt Diffuser tuned as ``presets.FORMER`` says."""
+
+
 def _seeds(key: str, family: str, task: int, seeds: Sequence[int], **fields: Any) -> list[RunSpec]:
+    if key == FORMERLY:
+        settings = fields.pop("settings", {})
+        return [former(family, task, seed=seed, settings=settings, **fields) for seed in seeds]
     return [chosen(key, family, task, seed=seed, **fields) for seed in seeds]
 
 

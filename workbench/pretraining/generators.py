@@ -1,7 +1,7 @@
 """Pretraining of whatever generates prompts: Algorithm 1 of arXiv 2411.01168, its training part.
 
 Every step draws training tasks, a prompt τ* of each and a context τ of each, and steps along L_DM +
-λ Proj(L_DT) (``methods.prompt_diffuser.guided_update``, the very rule of the adaptation). The first
+λ Proj(L_DT) (``methods.guided_update``, the very rule of the adaptation). The first
 steps leave L_DT out: while samples are still noise it has nothing to say, and it is what costs.
 """
 
@@ -15,9 +15,9 @@ import torch
 from torch import Tensor
 
 from workbench.data.qualities import Quality
-from workbench.data.trajectory import Normalizer
+from workbench.data.trajectory import Normalizer, Positions
+from workbench.methods.guided_update import guided_update
 from workbench.methods.projection import Mode, Projection
-from workbench.methods.prompt_diffuser import guided_update
 from workbench.networks.checkpoint import SavedNetwork
 from workbench.networks.diffusion import DiffuserConfig
 from workbench.networks.informed_diffusion import (
@@ -29,11 +29,9 @@ from workbench.networks.vae_gan import GENERATORS, GeneratorConfig
 from workbench.pretraining.prompt_dt import (
     Draws,
     Pool,
-    Positions,
     check,
     draw_prompts,
     identity,
-    prompt_starts,
 )
 from workbench.pretraining.resumable import Training, TrainingState
 from workbench.tasks import did_you_mean, find
@@ -239,7 +237,7 @@ def draw_informed(
         again = np.repeat(tasks[of], _FEW)
         shots[of] = data.draw(draw, again, [name]).reshape(-1, _FEW)
     prompt = data.draw(draw, tasks, config.prompt_qualities)
-    start = prompt_starts(trajectories, draw, prompt, k, config.prompt_positions)
+    start = trajectories.prompt_starts(draw, prompt, k, config.prompt_positions)
     x0, _ = normalizer.pack(trajectories.segments(prompt, start, k))
     start = np.clip(start, 0, trajectories.lengths[shots[:, 0]] - k)
     _, y = normalizer.pack(trajectories.segments(shots[:, 0], start, k))

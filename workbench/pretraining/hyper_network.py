@@ -10,9 +10,10 @@ import numpy as np
 import torch
 
 from workbench.data.qualities import Quality
+from workbench.data.trajectory import Positions
 from workbench.networks.hyper_network import Adapted, HyperConfig, HyperNetwork, _whole
 from workbench.networks.prompt_dt import Precision, PromptDT, action_loss
-from workbench.pretraining.prompt_dt import Draws, Pool, Positions, check, draw_batch, identity
+from workbench.pretraining.prompt_dt import Draws, Pool, check, draw_batch, identity
 from workbench.pretraining.resumable import Training, TrainingState
 
 

@@ -8,19 +8,17 @@ import hashlib
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar, Literal, Protocol
+from typing import Any, ClassVar, Protocol
 
 import numpy as np
 import torch
 
 from workbench.data.qualities import QUALITIES, Quality
-from workbench.data.trajectory import Normalizer, Segment, Trajectories, Trajectory
+from workbench.data.trajectory import Normalizer, Positions, Segment, Trajectories, Trajectory
 from workbench.networks.prompt_dt import ModelConfig, Precision, PromptDT, action_loss
 from workbench.pretraining.parallel import ALONE, World
 from workbench.pretraining.resumable import Training, TrainingState
 from workbench.tasks import find
-
-Positions = Literal["any", "start", "published"]
 
 
 @dataclass(frozen=True)
@@ -38,8 +36,7 @@ class PretrainConfig:
         weight_decay: Of AdamW.
         clip: Largest gradient norm.
         prompt_qualities: Qualities that prompts are drawn from (published: expert).
-        prompt_positions: ``"any"`` position in the episode, its ``"start"``, or ``"published"``:
-            always the rows before the last one (steps 194 to 198 of 200).
+        prompt_positions: Where in an episode prompts are cut; see ``Positions``.
         average: Decay of the running average of the weights that is kept.
         precision: ``"bf16"`` computes the forward and backward pass in bfloat16, with weights
             and optimiser in float32: sooner on a CPU that has it (`make bench`).
@@ -122,21 +119,6 @@ class Pool:
         return sha.hexdigest()
 
 
-def prompt_starts(
-    data: Trajectories,
-    rng: np.random.Generator,
-    index: np.ndarray,
-    length: int,
-    positions: Positions,
-) -> np.ndarray:
-    """Return the first row of a prompt in each trajectory ``index``, (B,)."""
-    if positions == "any":
-        return data.starts(rng, index, length, whole=True)
-    if positions == "start":
-        return np.zeros(len(index), int)
-    return np.maximum(data.lengths[index] - 1 - length, 0)
-
-
 def draw_prompts(
     data: Pool,
     config: Prompts,
@@ -146,7 +128,7 @@ def draw_prompts(
 ) -> Segment:
     """Draw one prompt for each position in ``tasks``."""
     index = data.draw(rng, tasks, config.prompt_qualities)
-    start = prompt_starts(data.trajectories, rng, index, length, config.prompt_positions)
+    start = data.trajectories.prompt_starts(rng, index, length, config.prompt_positions)
     return data.trajectories.segments(index, start, length)
 
 

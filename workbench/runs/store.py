@@ -24,7 +24,7 @@ from workbench.networks.diffusion import DenoisingTrace
 from workbench.networks.prompt_dt import PromptDT, PromptedPolicy
 from workbench.runs.locks import held
 from workbench.tuning.loop import TuneStep
-from workbench.tuning.spec import RunSpec, id_of
+from workbench.tuning.spec import RunSpec, id_of, of_file
 
 FORMAT = 3
 """Of what is written. Lower ones are read, 1 had no number; a higher one is refused."""
@@ -150,9 +150,7 @@ class RunStore:
         if run_id in self:
             self.result(run_id)  # says so if the format is a later one
         try:
-            plain = json.loads(path.read_text())
-            plain.pop("assets", None)
-            return RunSpec(**plain)
+            return of_file(json.loads(path.read_text()))
         except (OSError, json.JSONDecodeError, TypeError, AttributeError) as error:
             raise ValueError(
                 f"There is no readable run {run_id!r} in {self.root}: {error}."

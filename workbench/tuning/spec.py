@@ -167,9 +167,7 @@ class RunSpec:
         method = self.build()
         defaults = _defaults(METHODS[self.method])
         settings = {n: type(v)(getattr(method, n)) for n, v in defaults.items()}
-        plain["settings"] = {
-            n: v for n, v in settings.items() if n not in _SINCE or v != defaults[n]
-        }
+        plain["settings"] = {n: v for n, v in settings.items() if n not in _SINCE or v != _SINCE[n]}
         plain["assets"] = {n: _hash(p) if p.exists() else None for n, p in self.files.items()}
         return plain
 
@@ -185,7 +183,7 @@ class RunSpec:
         return dataclasses.replace(
             self,
             method="prompt-dt",
-            settings={},
+            settings={n: v for n, v in self.settings.items() if n == "prompt_positions"},
             updates=0,
             quality=self.prompts or self.quality,
             prompts="",
@@ -262,9 +260,29 @@ def _defaults(kind: type) -> dict[str, int | float | str]:
     return plain_settings(kind())
 
 
-_SINCE = ("dm_data", "lr_half", "average", "training_temperature")
-"""Settings that there were not from the beginning. At their default, which is what runs did before,
-they are left out of a run's identity, so that ids are what they were."""
+_SINCE: Mapping[str, int | float | str] = {
+    "prompt_positions": "any",
+    "trust": 0.0,
+    "dm_data": "few-shot",
+    "lr_half": 0,
+    "average": 0.0,
+    "training_temperature": -1.0,
+}
+"""Settings that there were not from the beginning, and what runs did before. With that value they
+are left out of a run's identity, so that ids are what they were."""
+
+
+def of_file(plain: Mapping[str, Any]) -> RunSpec:
+    """Return the spec that a run was kept with, ``RunSpec.canonical``, whenever it was written.
+
+    Raises:
+        TypeError: if it has a field that no spec has, or lacks one; else as ``RunSpec``.
+    """
+    fields = {name: value for name, value in plain.items() if name != "assets"}
+    if (kind := METHODS.get(fields.get("method", ""))) is not None:
+        before = {n: v for n, v in _SINCE.items() if n in _defaults(kind)}
+        fields["settings"] = {**before, **fields["settings"]}
+    return RunSpec(**fields)
 
 
 def _flag(name: str, value: int | float | str) -> str:

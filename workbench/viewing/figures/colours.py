@@ -40,7 +40,7 @@ class Look:
 _METHODS = {
     "Prompt Diffuser": Look(_BLUE),
     "Prompt Diffuser, best of 8": Look(_BLUE, "diamond", "dash"),
-    "Prompt Diffuser, informed": Look(_SKY, "star", "dashdot"),
+    "Prompt Diffuser, told the task (ours)": Look(_SKY, "star", "dashdot"),
     "Prompt-Tuning DT": Look(_VERMILION),
     "Prompt-Tuning DT, online": Look(_VERMILION, "diamond", "dash"),
     "Soft Prompt": Look(_GREEN),
