@@ -15,6 +15,9 @@ HELP = {
     "lam": "Weight of the downstream gradient, Eq. 9.",
     "projection": "Reading of Eq. 8-9; none is the plain sum.",
     "guidance": "Losses that guide: both, or one alone.",
+    "prompt_positions": "Where in an episode prompts are cut: any row, its start, or as published, "
+    "the rows before the last.",
+    "trust": "Deviations of the reward by which data may fall short and still be imitated; 0: all.",
     "dm_data": "What the diffusion loss is computed on: the initial prompts, or few-shot data.",
     "lr": "Learning rate at first, or length of a step.",
     "lr_half": "Updates after which the learning rate has halved; 0 never.",
