@@ -42,7 +42,7 @@ WRONG = {
     "tenth more": (lambda r: r * 1.1, "cheetah-vel 2 × 1.1"),
     "two per cent more": (lambda r: r * 1.02, "cheetah-vel 2 × 1.02"),
     "lower by one": (lambda r: r - 1, "cheetah-vel 2 - 1"),
-    "standardised": (lambda r: (r - r.mean()) / r.std(), r"cheetah-vel 2 × [\d.]+ [+-] [\d.]+"),
+    "standardised": (lambda r: (r + 0.5) / 0.3, r"cheetah-vel 2 × 3.333 \+ 1.667"),
     "whole numbers": (np.rint, "rounded to whole numbers"),
     "to go": (lambda r: np.cumsum(r[::-1])[::-1], "returns-to-go of cheetah-vel 2"),
     "row before": (lambda r: shifted(r, 1), "cheetah-vel 2, shifted by one row.*before"),
