@@ -448,7 +448,7 @@ def test_a_spec_round_trips_through_json(shipped, fields):
     [
         {"settings": {"lam": 1.0}},
         {"settings": {"lam": 1}},
-        {"settings": {"projection": "subspace", "lam": 1.0}},
+        {"settings": {"projection": "published", "lam": 1.0}},
         {"updates": 100},
     ],
 )
@@ -469,10 +469,12 @@ def test_equal_specs_have_equal_ids(shipped, same):
         {"settings": {"lam": 0.5}},
         {"settings": {"projection": "vector"}},
         {"settings": {"temperature": 0.0}},
-        {"settings": {"dm_data": "initial"}},
-        {"settings": {"lr_half": 100}},
+        {"settings": {"prompt_positions": "start"}},
+        {"settings": {"trust": 0.1}},
+        {"settings": {"dm_data": "few-shot"}},
+        {"settings": {"lr_half": 50}},
         {"settings": {"average": 0.9}},
-        {"settings": {"training_temperature": 1.0}},
+        {"settings": {"training_temperature": 0.9}},
     ],
     ids=str,
 )

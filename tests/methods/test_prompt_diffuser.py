@@ -73,7 +73,7 @@ def test_the_temperature_is_lowered_after_training(model, demos):
     assert tuned.generator.temperatures == [0.9]
     tuned.snapshot()
     assert tuned.generator.temperatures == [0.9, 0.25]
-    alike = learner(model, demos, demos, temperature=0.25)
+    alike = learner(model, demos, demos, temperature=0.25, training_temperature=-1.0)
     alike.update()
     assert alike.generator.temperatures == [0.25]
 

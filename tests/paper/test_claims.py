@@ -75,7 +75,7 @@ def test_without_runs_nothing_is_claimed():
 def test_runs_decide_a_claim(monkeypatch):
     """Prompt Diffuser above Soft Prompt by 5 in every pair of Cheetah-vel, and nothing else run."""
     table, made = cells("1"), []
-    for name, shift in (("Prompt Diffuser", 5.0), ("Soft Prompt", 0.0)):
+    for name, shift in (("Prompt Diffuser", 5.0), ("Soft Prompt" + claims.LATE, 0.0)):
         for spec in table[name, "cheetah-vel"]:
             made.append((spec, -40.0 + spec.task + spec.seed + shift))
 

@@ -5,10 +5,10 @@ import dataclasses
 import pytest
 
 from workbench.methods import METHODS
-from workbench.paper import tables
+from workbench.paper import claims, tables
 from workbench.paper.tables import PUBLISHED, TABLES, baseline, cells, published, runs_of
 from workbench.tasks import FAMILIES
-from workbench.tuning.presets import CHOSEN, chosen
+from workbench.tuning.presets import CHOSEN, FORMER, chosen
 
 # as printed: a line per row of the paper
 TABLE_1 = {
@@ -107,6 +107,8 @@ def test_table_1_has_every_method_in_every_family():
     assert set(own) == {
         "HDT", "Prompt-Tuning DT, online", "Prompt Diffuser, best of 8",
         "Prompt Diffuser, told the task (ours)", "Prompt VAE", "Prompt GAN",
+        "Prompt-DT, expert prompt, late rows", "Soft Prompt, late rows",
+        "Prompt-Tuning DT, late rows",
     }  # fmt: skip
 
 
@@ -117,10 +119,20 @@ def test_tables_share_runs_as_intended():
     one, two, guidance = cells("1"), cells("2"), cells("guidance")
     for method in ("Prompt-Tuning DT", "Prompt Diffuser", "Soft Prompt"):
         assert ids(two["expert data, expert prompt", method]) == ids(one[method, "cheetah-vel"])
-    for family in FAMILIES:
-        default = ids(one["Prompt Diffuser", family])
-        rows = [row for row, column in guidance if ids(guidance[row, column]) == default]
-        assert rows == ["projection, subspace"]
+    zero_shot = {spec.id for spec in cells("3")["Prompt Diffuser", tables.ZERO_SHOT]}
+    former = {spec.id for cell in guidance.values() for spec in cell} | zero_shot
+    assert not former & {i for family in FAMILIES for i in ids(one["Prompt Diffuser", family])}
+
+
+def test_rows_side_by_side_are_cut_alike():
+    """Prompt Diffuser's conditions, and the prompts of the rows that it is judged against."""
+    one = cells("1")
+    for row in ("Prompt-DT, expert prompt", "Soft Prompt", "Prompt-Tuning DT"):
+        (plain, *_), (late, *_) = one[row, "ant-dir"], one[row + claims.LATE, "ant-dir"]
+        assert late.settings == {**plain.settings, "prompt_positions": "published"}
+        assert (late.updates, late.method) == (plain.updates, plain.method)
+    for row in ("Prompt Diffuser", "Prompt Diffuser, told the task (ours)"):
+        assert {s.settings["prompt_positions"] for s in one[row, "reach"]} == {"published"}
 
 
 def test_the_initial_prompt_differs_from_the_data_only_where_it_should():
@@ -136,7 +148,7 @@ def test_the_guidance_table_varies_one_thing():
     ]  # fmt: skip
     for (row, _), cell in found.items():
         settings = cell[0].settings
-        base = CHOSEN["prompt-diffuser"][0]
+        base = FORMER
         changed = {n: v for n, v in settings.items() if base.get(n) != v}
         assert len(changed) <= 1, row
     alone = found["diffusion loss alone", "reach"][0].build()
@@ -154,9 +166,13 @@ def test_the_third_table_adapts_far_from_what_was_trained_on():
 
 def test_a_baseline_is_the_expert_prompt_without_tuning():
     found = cells("1")
-    want = [s.id for s in found["Prompt-DT, expert prompt", "ant-dir"]]
-    for row in ("Prompt-DT, random prompt", "Prompt Diffuser", "Prompt-DT-FT-Full"):
-        assert [s.id for s in baseline(found[row, "ant-dir"])] == want
+    for late, rows in {
+        "": ("Prompt-DT, random prompt", "Prompt GAN", "Prompt-DT-FT-Full"),
+        claims.LATE: ("Prompt Diffuser", "Soft Prompt" + claims.LATE),
+    }.items():
+        want = [s.id for s in found["Prompt-DT, expert prompt" + late, "ant-dir"]]
+        for row in rows:
+            assert [s.id for s in baseline(found[row, "ant-dir"])] == want
     (spec, *_) = baseline(cells("2")["random data, medium prompt", "Prompt Diffuser"])
     assert (spec.method, spec.quality, spec.prompts) == ("prompt-dt", "expert", "")
     assert {s.id for s in runs_of(found)} == {s.id for cell in found.values() for s in cell}
@@ -174,6 +190,7 @@ def test_families_methods_and_seeds_restrict():
     assert list(found) == [
         ("Prompt-DT, random prompt", "reach"),
         ("Prompt-DT, expert prompt", "reach"),
+        ("Prompt-DT, expert prompt, late rows", "reach"),
         ("Prompt GAN", "reach"),
     ]
     assert all([s.seed for s in cell] == [4] * 5 for cell in found.values())

@@ -77,7 +77,8 @@ PUBLISHED: dict[str, dict[tuple[str, str], tuple[float, float | None]]] = {
 """Published numbers: table → (row, column) → mean and sd over seeds, None where it is not given.
 The guidance ablation is a figure without numbers. Reach is on another scale than Meta-World's."""
 
-# row of table 1 → key of presets.CHOSEN, quality of the few-shot trajectories
+# Row of table 1 → key of presets.CHOSEN, quality of the few-shot trajectories. Prompt Diffuser's
+# conditions are cut from the rows before an episode's last; "late rows" have prompts cut there too.
 _ROWS = {
     "Prompt-DT, random prompt": ("prompt-dt", "random"),
     "Prompt-DT, expert prompt": ("prompt-dt", "expert"),
@@ -89,6 +90,7 @@ _ROWS = {
     "HDT": ("hdt", "expert"),
     "Prompt-DT-FT": ("prompt-dt-ft", "expert"),
     "Prompt-Tuning DT": ("prompt-tuning-dt", "expert"),
+    "Prompt-Tuning DT, late rows": ("prompt-tuning-dt/end", "expert"),
     "Prompt-Tuning DT, online": ("prompt-tuning-dt/online", "expert"),
     "Prompt Diffuser": ("prompt-diffuser", "expert"),
     "Prompt Diffuser, best of 8": ("prompt-diffuser/best-of-8", "expert"),

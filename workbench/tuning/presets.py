@@ -52,6 +52,10 @@ CHOSEN: dict[str, tuple[Mapping[str, Any], int]] = {
     "hdt": ({"lr": 3e-4}, 100),
     "prompt-dt-ft": ({}, 10),
     "prompt-tuning-dt": ({"batch_size": 8, "mu": 0.1, "lr": 0.1}, 10),
+    "prompt-tuning-dt/end": (
+        {"batch_size": 8, "mu": 0.1, "lr": 0.1, "prompt_positions": "published"},
+        10,
+    ),
     "prompt-tuning-dt/online": (
         {"scorer": "online", "n_candidates": 8, "mu": 0.3, "lr": 0.3},
         5,

@@ -42,8 +42,10 @@ _METHODS = {
     "Prompt Diffuser, best of 8": Look(_BLUE, "diamond", "dash"),
     "Prompt Diffuser, told the task (ours)": Look(_SKY, "star", "dashdot"),
     "Prompt-Tuning DT": Look(_VERMILION),
+    "Prompt-Tuning DT, late rows": Look(_VERMILION, "star", "dot"),
     "Prompt-Tuning DT, online": Look(_VERMILION, "diamond", "dash"),
     "Soft Prompt": Look(_GREEN),
+    "Soft Prompt, late rows": Look(_GREEN, "star", "dot"),
     "Prompt-DT-FT": Look(_ORANGE),
     "Prompt-DT-FT-Full": Look(_ORANGE, "diamond", "dash"),
     "Adaptor": Look(_PURPLE),
@@ -53,6 +55,7 @@ _METHODS = {
     "MT-ORL": Look(_BROWN, "square"),
     "Prompt-DT": Look(INK),
     "Prompt-DT, expert prompt": Look(INK),
+    "Prompt-DT, expert prompt, late rows": Look(INK, "star", "dot"),
     "Prompt-DT, random prompt": Look(INK, "x", "dot"),
     "Untuned prompt": Look(INK),
 }
