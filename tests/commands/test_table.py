@@ -35,7 +35,7 @@ def call(monkeypatch, capsys, tmp_path, shipped):
     monkeypatch.chdir(tmp_path)
     for key, (settings, updates) in list(CHOSEN.items()):
         monkeypatch.setitem(CHOSEN, key, (settings, min(updates, 2)))
-    for key in ("prompt-diffuser", "prompt-diffuser/best-of-8", "soft-prompt"):
+    for key in ("prompt-diffuser", "soft-prompt"):
         fewer = {name: 2 for name in CHOSEN[key][0] if name == "n_candidates"}
         monkeypatch.setitem(CHOSEN, key, ({"batch_size": 4, **fewer}, 2))
 

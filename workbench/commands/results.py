@@ -171,7 +171,7 @@ def _table_2() -> str:
     return _markdown([*head, "Prompt Diffuser", "published"], lines)
 
 
-_OTHERS = ("Soft Prompt", "Prompt Diffuser, best of 8", "Prompt Diffuser, told the task (ours)")
+_OTHERS = ("Soft Prompt", "Prompt Diffuser, told the task (ours)")
 
 
 def _by_quality() -> str:

@@ -93,7 +93,6 @@ _ROWS = {
     "Prompt-Tuning DT, late rows": ("prompt-tuning-dt/end", "expert"),
     "Prompt-Tuning DT, online": ("prompt-tuning-dt/online", "expert"),
     "Prompt Diffuser": ("prompt-diffuser", "expert"),
-    "Prompt Diffuser, best of 8": ("prompt-diffuser/best-of-8", "expert"),
     "Prompt Diffuser, told the task (ours)": ("informed-diffuser", "expert"),
     "Prompt VAE": ("prompt-vae", "expert"),
     "Prompt GAN": ("prompt-gan", "expert"),
@@ -125,7 +124,6 @@ def _table_2(families: Iterable[str], **fields: Any) -> Cells:
     """Few-shot data × initial prompt; for most methods the prompt is cut from that very data."""
     keys = {"Prompt-Tuning DT": "prompt-tuning-dt", "Prompt Diffuser": "prompt-diffuser"}
     keys["Soft Prompt"] = "soft-prompt"
-    keys["Prompt Diffuser, best of 8"] = "prompt-diffuser/best-of-8"
     keys["Prompt Diffuser, told the task (ours)"] = "informed-diffuser"
     cells: Cells = {}
     for column, key in keys.items():

@@ -39,7 +39,6 @@ class Look:
 
 _METHODS = {
     "Prompt Diffuser": Look(_BLUE),
-    "Prompt Diffuser, best of 8": Look(_BLUE, "diamond", "dash"),
     "Prompt Diffuser, told the task (ours)": Look(_SKY, "star", "dashdot"),
     "Prompt-Tuning DT": Look(_VERMILION),
     "Prompt-Tuning DT, late rows": Look(_VERMILION, "star", "dot"),
