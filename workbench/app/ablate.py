@@ -9,7 +9,7 @@ from __future__ import annotations
 import pandas as pd
 import streamlit as st
 
-from workbench.app import ablate_lengths, sweeps
+from workbench.app import ablate_lengths, ablate_pretraining, sweeps
 from workbench.app.charts import chart, offer_figures, offer_table
 from workbench.app.families import choose_family, first, with_models
 from workbench.app.known_runs import YOURS, Known, known_runs, show_runs
@@ -209,6 +209,7 @@ def _live(grid: Grid, runs_page, was_active: bool) -> None:
     paint_first("ablate", 2.5)
     _curves(table)
     ablate_lengths.show(grid.family, grid.qualities[0], known)
+    ablate_pretraining.show(grid.family)
 
 
 @st.cache_resource(max_entries=16, show_spinner=False)
