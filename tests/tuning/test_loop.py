@@ -118,9 +118,10 @@ def test_the_canonical_form_is_plain_json_with_every_setting(shipped):
     assert json.loads(json.dumps(plain)) == plain
     named = {f.name for f in dataclasses.fields(METHODS["prompt-diffuser"])}
     since = {"prompt_positions", "trust", "dm_data", "lr_half", "average", "training_temperature"}
-    assert since - plain["settings"].keys() == {"prompt_positions", "trust"}
+    assert since - plain["settings"].keys() == {"trust"}, "the one at which runs were before"
     assert plain["settings"].keys() | since == named - {"diffuser", "config"}
     before = {"dm_data": "few-shot", "lr_half": 0, "average": 0.9, "training_temperature": -1.0}
+    before["prompt_positions"] = "any"
     other = RunSpec("toy", 5, settings=before).canonical
     assert other["settings"].keys() & since == {"average"}, "named where runs did otherwise before"
     assert plain["settings"]["lam"] == 2.0

@@ -16,8 +16,6 @@ from workbench.upkeep.sampler import examine_sampler
 
 NOT_YET = {
     ("cheetah-dir", "diffuser"),
-    ("cheetah-dir", "informed"),
-    ("ant-dir", "diffuser"),
 }
 """Of a plain ε̂: their chains begin at the clip, which is why they are to be made anew."""
 unsound = pytest.mark.xfail(strict=True, reason="made before v was predicted")

@@ -77,7 +77,7 @@ class GeneratorTuning:
     clip: float = 1.0
     temperature: float = 0.5
     training_temperature: float = 1.0
-    prompt_positions: Positions = "any"
+    prompt_positions: Positions = "published"
     n_candidates: int = 1
     energy: float = 0.9
     memory: int = 5
@@ -88,7 +88,7 @@ class GeneratorTuning:
     needs: ClassVar[Mapping[str, str]]
     data: ClassVar[TunedOn] = "few-shot"
     guided: ClassVar[bool] = True
-    published: ClassVar[tuple[str, ...]] = ("lam", "projection", "dm_data")
+    published: ClassVar[tuple[str, ...]] = ("lam", "projection", "dm_data", "prompt_positions")
 
     def __post_init__(self):
         self.combiner()

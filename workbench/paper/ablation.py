@@ -19,7 +19,7 @@ from workbench.paper import scores
 from workbench.paper.measured import Runs
 from workbench.tasks import FAMILIES, find
 from workbench.tasks.splits import TEST, evaluated_tasks
-from workbench.tuning.presets import LAMBDAS, former
+from workbench.tuning.presets import FORMERLY, LAMBDAS, chosen
 from workbench.tuning.spec import RunSpec
 
 NAME = "ablation"
@@ -89,7 +89,7 @@ QUICK = (Grid("cheetah-vel", (0.0, 1.0, 10.0), ("none", "subspace"), seeds=(0,),
 def _spec(family: str, task: int, quality: str, projection: Mode, lam: float, seed: int) -> RunSpec:
     """Return a run, tuned as formerly. At λ = 0 all projections are the same run."""
     settings = {"lam": lam, "projection": projection if lam else "none"}
-    return former(family, task, quality=quality, seed=seed, settings=settings)
+    return chosen(FORMERLY, family, task, quality=quality, seed=seed, settings=settings)
 
 
 def specs(grids: Iterable[Grid] = WHOLE) -> list[RunSpec]:

@@ -14,7 +14,7 @@ from workbench.paper import scores
 from workbench.paper.measured import Runs
 from workbench.tasks import find
 from workbench.tasks.splits import evaluated_tasks
-from workbench.tuning.presets import former
+from workbench.tuning.presets import FORMERLY, chosen
 from workbench.tuning.spec import RunSpec
 
 NAME = "lengths"
@@ -52,12 +52,12 @@ def cell(
 ) -> list[RunSpec]:
     """Return the runs of one length and method from one quality of data: seeds by tasks."""
     runs = [
-        former(
+        chosen(
+            FORMERLY,
             FAMILY,
             task.index,
             quality=quality,
             seed=seed,
-            settings={},
             variant=length.variant,
         )
         for seed in seeds

@@ -15,7 +15,7 @@ from workbench.methods import METHODS
 from workbench.shipped import assets
 from workbench.tasks import FAMILIES, did_you_mean, find
 from workbench.tasks.splits import evaluated_tasks
-from workbench.tuning.presets import FORMER, chosen, former
+from workbench.tuning.presets import FORMER, FORMERLY, chosen
 from workbench.tuning.spec import RunSpec
 
 TableName = Literal["1", "2", "3", "guidance"]
@@ -217,14 +217,7 @@ def _tasks(family: str, split: str = "test") -> list[int]:
     return [task.index for task in evaluated_tasks(find(family), split)]
 
 
-FORMERLY = "prompt-diffuser/former"
-"""Stands where the tables still show Prompt Diffuser tuned as ``presets.FORMER`` says."""
-
-
 def _seeds(key: str, family: str, task: int, seeds: Sequence[int], **fields: Any) -> list[RunSpec]:
-    if key == FORMERLY:
-        settings = fields.pop("settings", {})
-        return [former(family, task, seed=seed, settings=settings, **fields) for seed in seeds]
     return [chosen(key, family, task, seed=seed, **fields) for seed in seeds]
 
 

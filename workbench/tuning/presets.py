@@ -32,6 +32,7 @@ def first_task(family: str) -> int:
 
 
 FORMER: Mapping[str, Any] = {
+    "prompt_positions": "any",
     "projection": "subspace",
     "dm_data": "few-shot",
     "lr": 3e-4,
@@ -41,6 +42,8 @@ FORMER: Mapping[str, Any] = {
 }
 """How generators were tuned, for 100 updates, before Eq. 6 and 8 were read to the letter and the
 learning rate fell. The ablations, and the tables' rows that wait for new networks, are of it."""
+FORMERLY = "prompt-diffuser/former"
+"""Key of ``CHOSEN``: Prompt Diffuser with the settings ``FORMER``."""
 
 CHOSEN: dict[str, tuple[Mapping[str, Any], int]] = {
     "prompt-dt": ({}, 0),
@@ -60,8 +63,9 @@ CHOSEN: dict[str, tuple[Mapping[str, Any], int]] = {
         {"scorer": "online", "n_candidates": 8, "mu": 0.3, "lr": 0.3},
         5,
     ),
-    "prompt-diffuser": ({"prompt_positions": "published"}, 400),
-    "informed-diffuser": ({"prompt_positions": "published"}, 0),
+    "prompt-diffuser": ({}, 400),
+    FORMERLY: (FORMER, 100),
+    "informed-diffuser": ({}, 0),
     "prompt-vae": ({**FORMER, "temperature": 0.25}, 100),
     "prompt-gan": ({**FORMER, "lr": 1e-3}, 100),
     "prompt-dt-ft-full": ({}, 10),
@@ -87,12 +91,6 @@ def chosen(key: str, family: str, task: int, **fields: Any) -> RunSpec:
     fields["settings"] = {**settings, **fields.get("settings", {})}
     method = key.partition("/")[0]
     return RunSpec(family, task, method=method, updates=updates, eval_every=0, **fields)
-
-
-def former(family: str, task: int, *, settings: Mapping[str, Any], **fields: Any) -> RunSpec:
-    """Return a run of Prompt Diffuser as it was tuned formerly; see ``FORMER`` and ``chosen``."""
-    settings = {**FORMER, **settings}
-    return RunSpec(family, task, updates=100, eval_every=0, settings=settings, **fields)
 
 
 def live_updates(method: str) -> int:
