@@ -17,7 +17,7 @@ GROUPS = {
     "See what there is": {
         "tasks": "tasks.tasks",
         "methods": "methods.methods",
-        "runs": "evaluate.runs",
+        "runs": "runs.runs",
         "doctor": "upkeep.doctor",
         "app": "app.app",
     },
