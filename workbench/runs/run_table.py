@@ -73,7 +73,7 @@ def table_of(runs: pd.DataFrame) -> tuple[pd.DataFrame, dict[str, str]]:
     runs = runs[~runs["run"].isin(unknown)]
     sizes = {place: _n_model(*place) for place in {_place(spec) for spec in specs}}
     table = runs.assign(
-        **{name: [getattr(spec, name) for spec in specs] for name in FIELDS},
+        **{n: [getattr(spec, n) for spec in specs] for n in FIELDS if n != "settings"},
         settings=[json.dumps(json.loads(t)["settings"], sort_keys=True) for t in runs["spec"]],
         returns=[json.loads(text) for text in runs["returns"]],
         label=[METHODS[spec.method].label for spec in specs],
