@@ -27,12 +27,12 @@ def make(root: Path, seed: int) -> Path:
     """Write the folder of a made run as a sweep leaves it, without its tensors, and return it."""
     rng = np.random.default_rng(seed)
     spec = {
-        "family": "cheetah-vel", "task": int([2, 7, 15, 23, 26][seed % 5]), "quality": "medium",
-        "method": "soft-prompt", "settings": {"lr": 0.01, "batch_size": 16, "n_prompts": 5},
+        "family": "cheetah-vel", "task": (2, 7, 15, 23, 26)[seed // 10 % 5], "quality": "medium",
+        "method": "soft-prompt", "settings": {"lr": 0.01 + seed % 10 / 1_000, "batch_size": 16},
         "updates": _UPDATES, "seed": seed // 10, "eval_every": 0, "episodes": _EPISODES,
         "prompts": "", "split": "test", "precision": "bf16", "assets": _FILES,
     }  # fmt: skip
-    if seed % 10 == 0:  # a tuning in ten stands beside an untuned prompt of its own
+    if seed % 10 == 0:  # nine settings beside the untuned prompt of the same task and seed
         spec = untuned(spec)
     folder = root / id_of(spec)
     folder.mkdir(parents=True, exist_ok=True)
