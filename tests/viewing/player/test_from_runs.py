@@ -133,6 +133,20 @@ def test_what_acts_without_a_prompt_has_no_chain(cheetah):
     assert len(column.episodes) == 1
 
 
+def test_before_its_first_evaluation_a_robot_stands_where_it_will_begin(cheetah):
+    model, task, _, runs = cheetah
+    first = runs["plain"][0]
+    waits = Shown("A", "a", TUNED, [dataclasses.replace(first, evaluation=None)])
+    assert from_runs.column_of(waits, model).episodes == []
+    (stands,) = from_runs.column_of(waits, model, task).episodes
+    assert stands.stands
+    assert stands.ending == "not run yet"
+    assert len(stands.poses) == find(task.family).horizon
+    (acts,) = from_runs.column_of(Shown("A", "a", TUNED, [first]), model, task).episodes
+    assert not acts.stands
+    np.testing.assert_allclose(stands.poses[7], acts.poses[0], atol=1e-5)
+
+
 def test_every_column_of_a_prompt_is_named(cheetah):
     model, *_ = cheetah
     named = from_runs.variables_of(model, shown(cheetah, "tuned"), 3)
