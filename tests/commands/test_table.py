@@ -186,12 +186,6 @@ def test_a_store_is_printed_without_running(call, tmp_path):
     assert tuned["iqm"] is not None, "two whole seeds"
 
 
-def test_the_bootstrap_is_the_same_every_time(call, swept):
-    call("1", *FEW, "--run", "--keep")
-    first = as_json(call("1", *FEW, "--json", "--resamples", 50))
-    assert first == as_json(call("1", *FEW, "--json", "--resamples", 50))
-
-
 def test_quick_runs_anew_and_says_where_it_lies(call, swept, tmp_path):
     call("1", *FEW, "--run", "--keep")
     found = as_json(call("1", *FEW, "--quick", "--json"))
@@ -289,7 +283,6 @@ def test_the_search_runs_its_candidates_and_keeps_them(call, monkeypatch):
         (("1", "--families", "toi"), "toi"),
         (("1", "--methods", "prompt-difuser"), "prompt-diffuser"),
         (("1", "--workers", 0, "--run", "--families", "toy"), "workers"),
-        (("1", "--resamples", 0), "resamples"),
         (("1", "--quick", "--keep"), "quick"),
         (("1", "--data", "random"), "guidance"),
         (("guidance", "--data", "good"), "good"),

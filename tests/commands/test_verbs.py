@@ -33,7 +33,7 @@ WORDS = {
     "sampler": ("toy",),
     "sweep": ("--family", "toy", "--task", 5, "--updates", 1, "--episodes", 2),
     "table": ("1", "--families", "toy"),
-    "findings": ("--resamples", 10),
+    "findings": (),
     "import": ("demos.safetensors", "--family", "toy", "--task", 5),
     "export": ("toy", 5, "--out", "mine-v0"),
     "app": ("--port", "PORT"),

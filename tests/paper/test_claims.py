@@ -88,6 +88,7 @@ def test_runs_decide_a_claim(monkeypatch):
             )
 
     rows = list(claims.findings(lambda _: Some))
+    assert [row["p_holm"] for row in rows if row["pairs"]] == [0.0]
     decided = [r for r in rows if r["verdict"] != "not run"]
     assert [r["claim"] for r in decided] == ["Prompt Diffuser beats Soft Prompt"]
     (row,) = decided
@@ -129,3 +130,55 @@ def test_differences_on_tasks_without_a_recorded_behaviour_are_judged_raw(monkey
     assert len(decided) == len(far)
     assert {r["verdict"] for r in decided} == {"yes"}
     assert np.isnan(decided[0]["scaled"])
+
+
+def test_the_corrected_interval_decides_and_agrees_with_p():
+    """Three comparisons of table 1 apart by ever more: each its own p, Holm's step, one verdict."""
+    rows, table = [], cells("1")
+    behind = {  # by how much on average, and how unequally over seeds
+        "Prompt Diffuser": (0.0, 0.0),
+        "Soft Prompt": (1.0, 1.0),
+        "Prompt VAE": (1.0, 0.35),
+        "Prompt GAN": (40.0, 1.0),
+    }
+    for (name, column), cell in table.items():
+        if column == "cheetah-vel" and name in behind:
+            step, spread = behind[name]
+            rows += [(s, s.task - step + spread * (s.seed - 1)) for s in cell]
+
+    class Some:
+        @staticmethod
+        def find(specs):
+            wanted = list(specs)
+            return pd.DataFrame(
+                [{"seed": s.seed, "task": s.task, "return_mean": r} for s, r in rows if s in wanted]
+            )
+
+    found = pd.DataFrame(claims.findings(lambda _: Some))
+    found = found[found["pairs"] > 0].sort_values("p")
+    assert set(found["table"]) == {"1"}
+    m = len(found)
+    assert m == 3
+    assert found["p_holm"].iloc[0] == pytest.approx(m * found["p"].iloc[0])
+    for _, row in found.iterrows():
+        assert row["corrected_low"] <= row["low"] <= row["difference"]
+        decided = row["corrected_low"] > 0 or row["corrected_high"] < 0
+        assert decided == (row["p_holm"] <= 0.05) == (row["verdict"] != "undecided")
+    assert (found["low"] > 0).tolist() == [True, True, False]
+    want = ["yes", "undecided", "undecided"]
+    assert found["verdict"].tolist() == want, "the correction takes one back"
+
+
+def test_a_single_seed_decides_nothing():
+    class One:
+        @staticmethod
+        def find(specs):
+            return pd.DataFrame(
+                [{"seed": 0, "task": s.task, "return_mean": float(s.task)} for s in specs]
+            ).drop_duplicates()
+
+    nothing = Runs.of(pd.DataFrame(columns=list(COLUMNS)))
+    rows = pd.DataFrame(claims.findings(lambda name: One if name == "3" else nothing))
+    rows = rows[rows["pairs"] > 0]
+    assert set(rows["verdict"]) == {"undecided"}
+    assert rows[["low", "p", "p_holm", "corrected_low"]].isna().all(axis=None)

@@ -45,7 +45,7 @@ def test_a_cell_is_the_mean_over_its_own_runs():
     by_length = {n: cell(n, "prompt-diffuser", "expert") for n in LENGTHS}
     five, fifty = (by_length[n] for n in LENGTHS if n.variant in ("n-5", "n-50"))
     runs = rows([*five, *fifty[:-1]], lambda spec: -10.0 if spec.variant == "n-5" else -20.0)
-    table = assemble(runs, resamples=50).set_index(["axis", "value", "method", "quality"])
+    table = assemble(runs).set_index(["axis", "value", "method", "quality"])
     whole = table.loc[("N", 5, "Prompt Diffuser", "expert")]
     assert (whole["iqm"], whole["seeds"], whole["runs"]) == (-10.0, 3, 15)
     part = table.loc[("N", 50, "Prompt Diffuser", "expert")]

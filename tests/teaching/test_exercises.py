@@ -65,7 +65,7 @@ RIGHT = {
     "4.3": lambda a, b: a - a @ b @ b.T,
     "5.1": middle,
     "5.2": lambda low, high: "yes" if low > 0 else "no" if high < 0 else "undecided",
-    "5.3": 4,
+    "5.3": 5,
     "5.4": 1.2,
 }
 WRONG = [
@@ -101,7 +101,9 @@ WRONG = [
     ("5.1", np.mean, "mean of all"),
     ("5.1", np.median, "median"),
     ("5.2", lambda low, high: "yes" if low + high > 0 else "no", "neither yes nor no"),
-    ("5.3", 2, "square root"),
+    ("5.3", 6, "depends on n"),
+    ("5.3", 12, "t falls as well"),
+    ("5.3", 4, "depends on n"),
     ("5.4", 0, "by design"),
 ]
 
@@ -143,7 +145,7 @@ def test_a_wrong_answer_is_told_what_is_wrong(name, answer, hint):
 
 def test_tensors_are_answers_too():
     assert check("4.3", lambda a, b: (a - a @ b @ b.T).requires_grad_()).passed
-    assert check("5.3", torch.tensor(4.0)).passed
+    assert check("5.3", torch.tensor(5.0)).passed
 
 
 def test_an_unknown_exercise_is_an_error():

@@ -5,7 +5,15 @@ import pytest
 
 from workbench.shipped import assets
 from workbench.tasks import find
-from workbench.teaching.figures import bars, bootstrap, episodes, lines, prompt_map, steering, tent
+from workbench.teaching.figures import (
+    bars,
+    episodes,
+    experiments,
+    lines,
+    prompt_map,
+    steering,
+    tent,
+)
 from workbench.teaching.toy_figures import Cloud, arrows, clouds, descents, gradients_by_hand
 from workbench.viewing.figures.colours import look
 
@@ -55,9 +63,13 @@ def test_bars_say_their_numbers():
     assert list(bars({"a": 0.5}, "t", "y", percent=True).data[0].text) == ["50.0%"]
 
 
-def test_the_bootstrap_marks_its_ends():
-    figure = bootstrap(np.arange(10.0), 4.5, 1.0, 8.0, "IQM")
-    assert {(s.x0, s.x1) for s in figure.layout.shapes} >= {(1.0, 8.0), (4.5, 4.5)}
+def test_experiments_that_miss_the_truth_are_counted_and_told_apart():
+    figure = experiments([-1.0, 0.5, -2.0], [1.0, 2.0, -0.5], 0.0, "t", "m")
+    hold, miss = figure.data
+    assert (hold.name, miss.name) == ("1 hold it", "2 miss it")
+    assert hold.line.color != miss.line.color
+    np.testing.assert_array_equal(miss.x, [0.5, 2.0, np.nan, -2.0, -0.5, np.nan])
+    assert figure.layout.shapes[0].x0 == 0.0
 
 
 def test_clouds_name_everything_once():

@@ -16,7 +16,7 @@ from workbench.app.known_runs import YOURS, Known, known_runs, show_runs
 from workbench.app.links import Offers, broken_choices, runs_params, show_broken
 from workbench.app.page import guarded, paint_first, styled
 from workbench.data.qualities import QUALITIES
-from workbench.paper import ablation, scores
+from workbench.paper import ablation
 from workbench.paper.ablation import Grid
 from workbench.runs.run_table import key
 from workbench.runs.watched_sweep import duration
@@ -214,7 +214,7 @@ def _live(grid: Grid, runs_page, was_active: bool) -> None:
 
 @st.cache_resource(max_entries=16, show_spinner=False)
 def _assembled(grid: Grid, made: tuple, _known: Known) -> pd.DataFrame:
-    return ablation.assemble(_known.runs, [grid], scores.RESAMPLES)
+    return ablation.assemble(_known.runs, [grid])
 
 
 def _map_and_cell(grid: Grid, table: pd.DataFrame, known: Known, runs_page) -> None:

@@ -261,7 +261,7 @@ def _numbers(r: pd.Series) -> None:
         (
             "IQM [95 %]",
             _interval(r["iqm"], r["iqm_low"], r["iqm_high"], 1),
-            "Interquartile mean over seeds and tasks, with its bootstrap interval over seeds.",
+            "Interquartile mean over seeds and tasks, with its interval over seeds.",
         ),
         (
             "P(beats Prompt-DT)",

@@ -12,12 +12,15 @@ from workbench.app.families import labelled
 from workbench.app.known_runs import Known
 from workbench.app.links import runs_url
 from workbench.app.page import paint_first
-from workbench.paper import scores
 from workbench.paper.claims import CLAIMS, NEAR, ClaimComparison, findings
 from workbench.viewing.figures.claims import differences
 
 VERDICTS = {
-    "yes": ("✓", "holds", "The whole 95 % interval of the difference lies on the claim's side."),
+    "yes": (
+        "✓",
+        "holds",
+        "The whole corrected interval of the difference lies on the claim's side.",
+    ),
     "no": ("✗", "does not", "The whole interval lies on the other side: the opposite is the case."),
     "undecided": ("?", "undecided", "The interval lies around the limit: more seeds would tell."),
     "not run": ("–", "not run", "One of the two sides was not run here yet."),
@@ -78,7 +81,7 @@ def show_claims(known: Known) -> None:
 @st.cache_resource(max_entries=4, show_spinner="Judging the claims …")
 def _judged(made: tuple, _known: Known) -> pd.DataFrame:
     """Return the rows of ``findings`` in a reader's words, with what is compared and its runs."""
-    rows = pd.DataFrame(findings(lambda _: _known.runs, scores.RESAMPLES))
+    rows = pd.DataFrame(findings(lambda _: _known.runs))
     compared = [comparison for claim in CLAIMS for comparison in claim.comparisons]
     return rows.assign(
         comparison=[labelled(text) for text in rows["comparison"]],
@@ -160,7 +163,9 @@ def _show_claim(part: pd.DataFrame) -> None:
     figure.update_layout(title_text="")  # the choice above says it
     chart(figure, "claim-figure", "Difference of returns of every comparison.", "claim")
     st.caption(
-        "Thick bars are 95 % intervals of the mean paired difference, over seeds and tasks"
+        "Thick bars are 95 % intervals of the mean paired difference, over seeds. Thin lines are "
+        "the same, corrected for how many comparisons the table holds (Holm): among many, some "
+        "lie apart by luck, so the thin line alone decides"
         + ("; diamonds are what was published." if part["published"].notna().any() else ".")
     )
     st.dataframe(
@@ -169,15 +174,24 @@ def _show_claim(part: pd.DataFrame) -> None:
         height=38 + 35 * len(part),
         key="claim-lines",
         placeholder="–",
-        alt="Every comparison: verdict, difference with interval, published difference.",
+        alt="Every comparison: verdict, difference with intervals, published difference.",
         column_config={
             "compared": st.column_config.TextColumn(help="The robot, or the data."),
-            "here": st.column_config.TextColumn(help="What the interval says of the claim."),
+            "here": st.column_config.TextColumn(
+                help="What the corrected interval says of the claim."
+            ),
             "difference": st.column_config.NumberColumn(
                 format="%+.1f", help="Mean return of the first minus that of the second."
             ),
             "95 % interval": st.column_config.TextColumn(
-                help="Of the difference; bootstrap over seeds, paired by seed and task."
+                help="Of the difference alone: Student's t over seeds, paired by seed and task."
+            ),
+            "corrected": st.column_config.TextColumn(
+                help="The interval that decides: wider, so that of all comparisons of the table "
+                "that are decided one is wrong by chance in at most one of twenty (Holm)."
+            ),
+            "p": st.column_config.NumberColumn(
+                format="%.3f", help="Corrected (Holm), two-sided; up to 0.05 it is decided."
             ),
             "published": st.column_config.NumberColumn(
                 format="%+.1f", help="The same difference in arXiv 2411.01168; –: not there."
@@ -199,14 +213,18 @@ def _shared_end(texts: list[str]) -> str:
 
 def _line(r: pd.Series) -> dict:
     sign, words, _ = VERDICTS[r["verdict"]]
-    known = pd.notna(r["low"])
-    interval = f"{r['low']:+,.1f} … {r['high']:+,.1f}".replace("-", "−") if known else "–"
     return {
         "compared": r["comparison"],
         "here": f"{sign} {words}",
         "difference": r["difference"],
-        "95 % interval": interval,
+        "95 % interval": _ends(r["low"], r["high"]),
+        "corrected": _ends(r["corrected_low"], r["corrected_high"]),
+        "p": r["p_holm"],
         "published": r["published"],
         "pairs": r["pairs"],
         "runs": r["runs"] if r["pairs"] else None,
     }
+
+
+def _ends(low: float, high: float) -> str:
+    return f"{low:+,.1f} … {high:+,.1f}".replace("-", "−") if pd.notna(low) else "–"

@@ -56,9 +56,9 @@ def show_rankings(name: str, cells: Cells, table: pd.DataFrame, known: Known) ->
     if view == VIEWS[0]:
         figure = intervals(table, column)
         figure.update_layout(title_text=labelled(column))
-        note = "Bars are 95 % bootstrap intervals over seeds"
+        note = "Bars are 95 % intervals over seeds"
         published = table.loc[table["column"] == column, "published"].notna().any()
-        note += "; diamonds are what was published." if published else "."
+        note += "; full diamonds are our means, open ones those published." if published else "."
     else:
         drawn = _normalised(name, column, cells, known, view)
         if drawn is None:

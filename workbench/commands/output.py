@@ -79,7 +79,12 @@ def interval(value: float, low: float, high: float, digits: int) -> str:
     """Return a number with its interval as people read it."""
     if pd.isna(low):
         return number(value, digits)
-    return f"{number(value, digits)} [{number(low, digits)}, {number(high, digits)}]"
+    return f"{number(value, digits)} {ends(low, high, digits)}"
+
+
+def ends(low: float, high: float, digits: int) -> str:
+    """Return an interval alone as people read it, a dash where there is none."""
+    return "–" if pd.isna(low) else f"[{number(low, digits)}, {number(high, digits)}]"
 
 
 def duration(seconds: float) -> str:

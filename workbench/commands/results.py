@@ -11,7 +11,7 @@ from typing import Annotated
 import pandas as pd
 from tyro.conf import arg
 
-from workbench.commands.output import Json, interval, number, print_result
+from workbench.commands.output import Json, ends, interval, number, print_result
 from workbench.data.atomic_files import whole_file
 from workbench.data.qualities import QUALITIES
 from workbench.paper import ablation, lengths
@@ -102,14 +102,25 @@ def _interval(value: float, low: float, high: float, digits: int = 1) -> str:
     return interval(value, low, high, digits).replace(", ", ",\u00a0")
 
 
+def _ends(low: float, high: float) -> str:
+    """Return an interval alone, with no line break inside it."""
+    return ends(low, high, 1).replace(", ", ",\u00a0")
+
+
 def _cell(r: pd.Series) -> str:
     return _interval(r["iqm"], r["iqm_low"], r["iqm_high"])
 
 
-def _published(r: pd.Series) -> str:
+def _means(r: pd.Series) -> str:
+    """Return our mean beside the published one, where there is one."""
     if pd.isna(r["published"]):
         return ""
-    return f"<br>*{number(r['published'], 1)}*"
+    return f"<br>{_mean(r)}"
+
+
+def _mean(r: pd.Series) -> str:
+    beside = "" if pd.isna(r["published"]) else f" *({number(r['published'], 1)})*"
+    return number(r["mean"], 1) + beside
 
 
 def _trainable(r: pd.Series) -> str:
@@ -128,7 +139,7 @@ def _table_1() -> str:
             [
                 row,
                 _trainable(table.loc[row, "cheetah-vel"]),
-                *(_cell(r := table.loc[row, f]) + _published(r) for f in FAMILIES),
+                *(_cell(r := table.loc[row, f]) + _means(r) for f in FAMILIES),
             ]
             for row in rows
         ],
@@ -149,15 +160,11 @@ def _table_1_in_short() -> str:
     lines = [
         [
             row,
-            *(number(table.loc[(row, f), "iqm"], 1) + _beside(table.loc[row, f]) for f in FAMILIES),
+            *(_mean(table.loc[row, f]) for f in FAMILIES),
         ]
         for row in _HEADLINES
     ]
     return _markdown(["", *(FAMILIES[f].label for f in FAMILIES)], lines)
-
-
-def _beside(r: pd.Series) -> str:
-    return "" if pd.isna(r["published"]) else f" *({number(r['published'], 1)})*"
 
 
 def _table_2() -> str:
@@ -166,9 +173,11 @@ def _table_2() -> str:
         for prompt in QUALITIES:
             row = f"{data} data, {prompt} prompt"
             sides = [table.loc[row, m] for m in ("Prompt-Tuning DT", "Prompt Diffuser")]
-            lines.append([row, *(t for r in sides for t in (_cell(r), number(r["published"], 1)))])
-    head = ["learned from, initial prompt", "Prompt-Tuning DT", "published"]
-    return _markdown([*head, "Prompt Diffuser", "published"], lines)
+            lines.append([row, *(t for r in sides for t in (_cell(r), _mean(r)))])
+    head = ["learned from, initial prompt"]
+    for method in ("Prompt-Tuning DT", "Prompt Diffuser"):
+        head += [f"{method}, IQM", "mean *(published)*"]
+    return _markdown(head, lines)
 
 
 _OTHERS = ("Soft Prompt", "Prompt Diffuser, told the task (ours)")
@@ -187,9 +196,7 @@ def _plain(name: TableName) -> str:
     table = _assembled(name)
     rows, columns = (list(dict.fromkeys(table.index.get_level_values(i))) for i in (0, 1))
     columns = [c for c in columns if not c.startswith("all families")]
-    lines = [
-        [row, *(_cell(r := table.loc[row, c]) + _published(r) for c in columns)] for row in rows
-    ]
+    lines = [[row, *(_cell(r := table.loc[row, c]) + _means(r) for c in columns)] for row in rows]
     return _markdown(["", *columns], lines)
 
 
@@ -204,9 +211,10 @@ def _findings() -> str:
 
 
 def _of(part: pd.DataFrame, verdict: str) -> list[str]:
-    """Return the comparisons with a verdict, in words: raw difference and its interval."""
+    """Return the comparisons with a verdict: raw difference, its interval, the corrected one."""
     return [
-        f"{r['comparison']} {_interval(r['difference'], r['low'], r['high'])}"
+        f"{r['comparison']} {_interval(r['difference'], r['low'], r['high'])}, "
+        f"{_ends(r['corrected_low'], r['corrected_high'])}"
         for _, r in part[part["verdict"] == verdict].iterrows()
     ]
 

@@ -10,12 +10,19 @@ from typing import Annotated, Literal
 import pandas as pd
 from tyro.conf import Positional, arg
 
-from workbench.commands.output import Json, command, interval, number, print_result, records
+from workbench.commands.output import (
+    Json,
+    command,
+    ends,
+    interval,
+    number,
+    print_result,
+    records,
+)
 from workbench.commands.sweep_progress import compare_anew, run_missing
 from workbench.data.qualities import QUALITIES
 from workbench.paper import claims
 from workbench.paper.measured import ALL, Runs, assemble
-from workbench.paper.scores import RESAMPLES
 from workbench.paper.settings_search import merged, ranking, search
 from workbench.paper.tables import SEEDS, Cells, TableName, cells, runs_of
 from workbench.runs.run_table import (
@@ -61,25 +68,22 @@ def table(
         tuple[str, ...],
         arg(help="Of `guidance`: few-shot data; medium and random are of Cheetah-vel alone."),
     ] = ("expert",),
-    resamples: Annotated[int, arg(help="Of the bootstrap.")] = RESAMPLES,
     as_json: Json = False,
 ) -> None:
     """Print a table of arXiv 2411.01168 beside our runs, by default from the runs that ship.
 
-    IQM: interquartile mean over seeds and tasks, with its 95 % bootstrap interval over seeds.
+    IQM: interquartile mean over seeds and tasks, with its 95 % interval over seeds.
     Mean: over seeds, ± sd, as published. `search`: what the settings were chosen from.
     Killed, `--run` goes on where it was. What ships with the same id is not run again.
     """
     if name == "search":
-        if quick or families or seeds != SEEDS or data != ("expert",) or resamples != RESAMPLES:
+        if quick or families or seeds != SEEDS or data != ("expert",):
             raise ValueError(
                 "`search` takes `--methods`, `--run`, `--keep`, `--store` and `--workers` alone: "
                 "leave out the others."
             )
         _search(run, keep, store, workers, methods, as_json)
         return
-    if resamples < 1:
-        raise ValueError(f"`resamples` must be a whole number from 1 up: got {resamples}.")
     if unknown := sorted(set(data) - set(QUALITIES)):
         raise ValueError(f"`data` must be of {', '.join(QUALITIES)}: got {unknown[0]!r}.")
     if name != "guidance" and data != ("expert",):
@@ -101,7 +105,7 @@ def table(
     there = _shipped(name) if store is None else made(RunStore(store), wanted, ships)
     if keep:
         _keep(name, there)
-    _print(name, chosen, Runs.of(there), wanted, resamples, as_json)
+    _print(name, chosen, Runs.of(there), wanted, as_json)
     if failed:
         raise SystemExit(1)
 
@@ -165,10 +169,9 @@ def _print(
     chosen: Cells,
     runs: Runs,
     wanted: Sequence[RunSpec],
-    resamples: int,
     as_json: bool,
 ) -> None:
-    result = assemble(name, chosen, runs, resamples)
+    result = assemble(name, chosen, runs)
     used = runs.find(wanted)
     empty = int((result["seeds"] == 0).sum())
     about = {
@@ -268,13 +271,13 @@ def findings(
     store: Annotated[
         Path | None, arg(help="Folder of runs to judge instead of what ships.")
     ] = None,
-    resamples: Annotated[int, arg(help="Of the bootstrap.")] = RESAMPLES,
     as_json: Json = False,
 ) -> None:
     """Judge the claims of arXiv 2411.01168, one by one, by the runs of the tables.
 
-    Difference: mean over pairs of the same seed and task, with its 95 % bootstrap interval. Its
-    place alone decides: above 0 is a yes to "better", below a no, around 0 undecided.
+    Difference: mean over pairs of the same seed and task, with its 95 % interval over seeds.
+    Corrected (Holm, over all comparisons of a table): its place alone decides. Above 0 is a yes
+    to "better", below a no, around 0 undecided; for "near" 0 is the limit, on normalised returns.
     """
 
     def runs(name: TableName) -> Runs:
@@ -284,7 +287,7 @@ def findings(
         ids = dict.fromkeys(s.id for s in runs_of(cells(name, data=QUALITIES)))
         return Runs.of(rows(kept, [i for i in ids if i in kept]))
 
-    found = pd.DataFrame(claims.findings(runs, resamples))
+    found = pd.DataFrame(claims.findings(runs))
     if as_json:
         print_result(records(found), True)
         return
@@ -298,6 +301,8 @@ def _judged_people(part: pd.DataFrame) -> pd.DataFrame:
         {
             "": r["comparison"],
             "difference [95 %]": interval(r["difference"], r["low"], r["high"], 1),
+            "corrected": ends(r["corrected_low"], r["corrected_high"], 1),
+            "p, corrected": number(r["p_holm"], 3),
             "published": number(r["published"], 1),
             "holds": r["verdict"],
             "pairs": r["pairs"],

@@ -117,15 +117,12 @@ COLUMNS = (
 )  # fmt: skip
 
 
-def assemble(
-    runs: Runs, grids: Sequence[Grid] = WHOLE, resamples: int = scores.RESAMPLES
-) -> pd.DataFrame:
+def assemble(runs: Runs, grids: Sequence[Grid] = WHOLE) -> pd.DataFrame:
     """Return one row per cell of ``grids``: what ``runs`` say of it.
 
     Args:
         runs: What there is.
         grids: Which cells.
-        resamples: Of the bootstrap.
 
     Returns:
         ``COLUMNS``. ``iqm``: interquartile mean of returns over seeds and tasks, raw, with its
@@ -149,7 +146,7 @@ def assemble(
             record |= {"lam": lam, "tasks": len(grid.tasks), "seeds": len(matrix)}
             record |= {"runs": len(found), "of": len(wanted)}
             if len(matrix):
-                record |= _three("iqm", scores.iqm(matrix.to_numpy(), resamples))
+                record |= _three("iqm", scores.iqm(matrix.to_numpy()))
                 record |= {
                     "conflict_share": found["conflict_share"].mean(),
                     "cosine": found["cosine_mean"].mean(),
@@ -157,20 +154,20 @@ def assemble(
                 }
             plain = matrices.get((quality, "none", lam), pd.DataFrame())
             if projection != "none" and lam and len(matrix) and len(plain):
-                record |= _against(matrix, plain, resamples)
+                record |= _against(matrix, plain)
             records.append(record)
     table = pd.DataFrame(records, columns=list(COLUMNS))
     whole = ("family", "quality", "projection", "seeds", "tasks", "runs", "of")
     return table.astype({name: float for name in COLUMNS if name not in whole})
 
 
-def _against(matrix: pd.DataFrame, plain: pd.DataFrame, resamples: int) -> dict[str, float]:
+def _against(matrix: pd.DataFrame, plain: pd.DataFrame) -> dict[str, float]:
     values = (matrix.to_numpy(), plain.to_numpy())
-    record = _three("helps", scores.improvement(*values, resamples))
+    record = _three("helps", scores.improvement(*values))
     seeds = matrix.index.intersection(plain.index)
     if len(seeds):
         paired = (matrix.loc[seeds].to_numpy(), plain.loc[seeds].to_numpy())
-        record |= _three("gain", scores.difference(*paired, resamples))
+        record |= _three("gain", scores.difference(*paired))
     return record
 
 

@@ -84,7 +84,7 @@ COLUMNS = (
 )  # fmt: skip
 
 
-def assemble(runs: Runs, resamples: int = scores.RESAMPLES) -> pd.DataFrame:
+def assemble(runs: Runs) -> pd.DataFrame:
     """Return one row per length, method and quality: what ``runs`` say of it.
 
     Returns:
@@ -104,7 +104,7 @@ def assemble(runs: Runs, resamples: int = scores.RESAMPLES) -> pd.DataFrame:
                 record |= {"quality": quality, "seeds": len(matrix), "tasks": len(tasks)}
                 record |= {"runs": len(found), "of": len(wanted)}
                 if len(matrix):
-                    estimate = scores.iqm(matrix.to_numpy(), resamples)
+                    estimate = scores.iqm(matrix.to_numpy())
                     record |= {"iqm": estimate.value, "iqm_low": estimate.low}
                     record |= {"iqm_high": estimate.high, "seconds": found["seconds"].mean()}
                 records.append(record)

@@ -55,9 +55,7 @@ class Runs:
         return int((current.notna() & (current != self.table["run"])).sum())
 
 
-def assemble(
-    name: TableName, cells: Cells, runs: Runs, resamples: int = scores.RESAMPLES
-) -> pd.DataFrame:
+def assemble(name: TableName, cells: Cells, runs: Runs) -> pd.DataFrame:
     """Return one row per cell: what ``runs`` say of it, and what was published.
 
     A cell counts the seeds that have run all of its tasks; with none of them it stays empty.
@@ -66,7 +64,6 @@ def assemble(
         name: Which table.
         cells: Its cells, or some of them.
         runs: What there is.
-        resamples: Of the bootstrap.
 
     Returns:
         Columns ``column``, ``row``; ``iqm``, ``iqm_low``, ``iqm_high``; ``mean``, ``sd`` over
@@ -84,17 +81,17 @@ def assemble(
         record |= {"seeds": len(table), "tasks": len(tasks), "runs": len(found), "of": len(cell)}
         if len(table):
             matrices[row, column] = table
-            record |= _measured(table, found, resamples)
+            record |= _measured(table, found)
             reference = baseline(cell)
             other = runs.find(reference)
             if len(other) and key(reference[0].canonical) != key(cell[0].canonical):
                 against = scores.matrix(other, tasks)
                 if len(against):
-                    record |= _improvement(table, against, resamples)
+                    record |= _improvement(table, against)
         records.append(record)
     columns = list(dict.fromkeys(column for _, column in cells if column in FAMILIES))
     if len(columns) > 1:
-        records += _over_families(matrices, columns, resamples)
+        records += _over_families(matrices, columns)
     return pd.DataFrame(records, columns=list(_COLUMNS)).astype(_FLOATS)
 
 
@@ -115,10 +112,10 @@ def sorted_by_column(cells: Cells) -> list[tuple[tuple[str, str], list[RunSpec]]
     return sorted(cells.items(), key=lambda item: columns.index(item[0][1]))
 
 
-def _measured(table: pd.DataFrame, found: pd.DataFrame, resamples: int) -> dict[str, float]:
+def _measured(table: pd.DataFrame, found: pd.DataFrame) -> dict[str, float]:
     mean, sd = scores.over_seeds(table.to_numpy())
     return {
-        **_estimate("iqm", scores.iqm(table.to_numpy(), resamples)),
+        **_estimate("iqm", scores.iqm(table.to_numpy())),
         "mean": mean,
         "sd": sd,
         "trainable": found["n_trainable"].mean(),
@@ -129,8 +126,8 @@ def _measured(table: pd.DataFrame, found: pd.DataFrame, resamples: int) -> dict[
     }
 
 
-def _improvement(table: pd.DataFrame, against: pd.DataFrame, resamples: int) -> dict[str, float]:
-    found = scores.improvement(table.to_numpy(), against.to_numpy(), resamples)
+def _improvement(table: pd.DataFrame, against: pd.DataFrame) -> dict[str, float]:
+    found = scores.improvement(table.to_numpy(), against.to_numpy())
     return _estimate("improvement", found)
 
 
@@ -144,7 +141,7 @@ def normalised_scores(table: pd.DataFrame, family: str) -> pd.DataFrame:
     return pd.DataFrame(columns, index=table.index)
 
 
-def _over_families(matrices: dict, families: list[str], resamples: int) -> list[dict]:
+def _over_families(matrices: dict, families: list[str]) -> list[dict]:
     """Return a record for each row that all families have, of its normalised scores."""
     records = []
     for row in dict.fromkeys(row for row, _ in matrices):
@@ -155,7 +152,7 @@ def _over_families(matrices: dict, families: list[str], resamples: int) -> list[
         if len(table):
             mean, sd = scores.over_seeds(table.to_numpy())
             record = {"column": ALL, "row": row, "mean": mean, "sd": sd}
-            record |= _estimate("iqm", scores.iqm(table.to_numpy(), resamples))
+            record |= _estimate("iqm", scores.iqm(table.to_numpy()))
             record |= {"seeds": len(table), "tasks": table.shape[1]}
             records.append({**record, "runs": table.size, "of": table.size})
     return records

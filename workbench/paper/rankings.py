@@ -60,36 +60,32 @@ def scores_of(cells: Cells, runs: Runs, column: str) -> dict[str, pd.DataFrame]:
     return found
 
 
-def improvements_over(
-    found: dict[str, pd.DataFrame], against: str, resamples: int = scores.RESAMPLES
-) -> dict[str, scores.Estimate]:
+def improvements_over(found: dict[str, pd.DataFrame], against: str) -> dict[str, scores.Estimate]:
     """Return for every other row the probability that its run beats one of ``against``.
 
     Args:
         found: Of ``scores_of``.
         against: One of its rows.
-        resamples: Of the bootstrap.
     """
     other = found[against]
     return {
-        row: scores.improvement(table.to_numpy(), other[table.columns].to_numpy(), resamples)
+        row: scores.improvement(table.to_numpy(), other[table.columns].to_numpy())
         for row, table in found.items()
         if row != against and set(table.columns) <= set(other.columns)
     }
 
 
 def bands_of(
-    found: dict[str, pd.DataFrame], levels: np.ndarray, resamples: int = scores.RESAMPLES
+    found: dict[str, pd.DataFrame], levels: np.ndarray
 ) -> dict[str, tuple[np.ndarray, np.ndarray]]:
     """Return the 95 % band of the performance profile of every row of several seeds.
 
     Args:
         found: Of ``scores_of``.
         levels: Where, (L,).
-        resamples: Of the bootstrap.
     """
     return {
-        row: scores.profile_band(table.to_numpy(), levels, resamples)
+        row: scores.profile_band(table.to_numpy(), levels)
         for row, table in found.items()
         if len(table) > 1
     }

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
+from scipy import special
 
 from workbench.data.rollout import half_width
 from workbench.data.trajectory import Segment, returns_to_go
@@ -354,13 +355,16 @@ def _judge(answer: object) -> str:
     return "The interval judges, not the eye."
 
 
-def _times_the_seeds(answer: object) -> str:
+def _how_many_seeds(answer: object) -> str:
     found = _number(answer)
-    if found == 2:
-        raise _Wrong("The width falls with the *square root* of the number of seeds.")
-    if found != 4:
-        raise _Wrong("Width ∝ 1/√n. By which factor must n grow to halve it?")
-    return "Precision is expensive."
+    half = {n: special.stdtrit(n - 1, 0.975) / n**0.5 for n in range(2, 50)}
+    if found == 12:
+        raise _Wrong("The *square root* alone would ask for that many. But t falls as well.")
+    if found != min(n for n in half if half[n] <= half[3] / 2):
+        raise _Wrong("Width ∝ t/√n, and t depends on n. At which n is it half of that at 3?")
+    return (
+        "The first seeds are the cheapest; from many on, half the width costs four times as many."
+    )
 
 
 def _false_alarms(answer: object) -> str:
@@ -369,7 +373,7 @@ def _false_alarms(answer: object) -> str:
         raise _Wrong("A 95 % interval misses the truth in one of twenty cases, by design.")
     if not np.isclose(found, 1.2):
         raise _Wrong("How many comparisons are there, and how often does each mislead by chance?")
-    return "So a single star among many bars is no finding."
+    return "So a single star among many bars is no finding; Findings corrects for it."
 
 
 EXERCISES: dict[str, Callable[[object], str]] = {
@@ -389,7 +393,7 @@ EXERCISES: dict[str, Callable[[object], str]] = {
     "4.3": _without_rows,
     "5.1": _middle_mean,
     "5.2": _judge,
-    "5.3": _times_the_seeds,
+    "5.3": _how_many_seeds,
     "5.4": _false_alarms,
 }
 """Exercise → function that returns what to say of a right answer, and raises for a wrong one."""

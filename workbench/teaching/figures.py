@@ -217,35 +217,33 @@ def bars(values: Mapping[str, float], title: str, y: str, percent: bool = False)
     return _dressed(figure, title, "", y, 340)
 
 
-def bootstrap(samples: np.ndarray, value: float, low: float, high: float, unit: str) -> go.Figure:
-    """Draw how a number scatters when the seeds are drawn anew, and the middle 95 % of it.
+def experiments(
+    low: Sequence[float], high: Sequence[float], truth: float, title: str, unit: str
+) -> go.Figure:
+    """Draw the intervals of the same experiment done often, and which of them miss the truth.
 
     Args:
-        samples: The number under each resample, (n,).
-        value: The number itself.
-        low: 2.5 % of the samples lie below.
-        high: 2.5 % lie above.
-        unit: What the number is.
+        low: Lower ends, (n,).
+        high: Upper ends, (n,).
+        truth: What they are to hold.
+        title: Of the figure.
+        unit: Of the ends.
     """
+    low, high = np.asarray(low), np.asarray(high)
+    holds = (low <= truth) & (truth <= high)
     figure = go.Figure()
-    figure.add_histogram(
-        x=samples,
-        nbinsx=50,
-        marker={"color": TUNED},
-        opacity=0.6,
-        showlegend=False,
-        hovertemplate="%{x}: %{y} resamples<extra></extra>",
-    )
-    figure.add_vrect(low, high, fillcolor=DIFFUSION, opacity=0.15, line_width=0)
-    figure.add_vline(value, line={"color": CONFLICT}, annotation_text=f"{value:.1f}")
-    for end, side in ((low, "left"), (high, "right")):
-        figure.add_vline(
-            end,
-            line={"color": DIFFUSION, "dash": "dash"},
-            annotation_text=f"{end:.1f}",
-            annotation_position=f"top {side}",
+    for name, kind, colour in (("hold it", holds, TUNED), ("miss it", ~holds, CONFLICT)):
+        y = np.flatnonzero(kind)
+        figure.add_scatter(
+            x=np.stack([low[kind], high[kind], np.full(len(y), np.nan)], 1).ravel(),
+            y=np.repeat(y, 3),
+            name=f"{len(y)} {name}",
+            mode="lines",
+            line={"color": colour, "width": 2},
+            hovertemplate="%{x:.2f}<extra></extra>",
         )
-    return _dressed(figure, "Where 95 % of the resamples lie", unit, "resamples", 340)
+    figure.add_vline(truth, line={"color": UNTUNED, "dash": "dash"}, annotation_text="the truth")
+    return _dressed(figure, title, unit, "experiment", 400)
 
 
 def _dressed(figure: go.Figure, title: str, x: str, y: str, height: int = 380) -> go.Figure:

@@ -39,6 +39,7 @@ def part(unrun):
     assert part["comparison"].tolist() == [*RESULTS, "reach"]
     for i, row in zip(part.index, RESULTS.values(), strict=False):
         part.loc[i, ["difference", "low", "high", "verdict"]] = row
+        part.loc[i, ["corrected_low", "corrected_high"]] = row[1] - 2, row[2] + 2
     return part
 
 
@@ -66,6 +67,10 @@ def test_differences_are_drawn_as_they_are(part):
         if np.isfinite(low):
             assert value - drawn.error_x.arrayminus[0] == low
             assert value + drawn.error_x.array[0] == high
+            (line,) = (t for t in figure.data if list(t.x) == [low - 2, high + 2])
+            assert line.line.width < drawn.error_x.thickness, "the corrected one is thin"
+            ends = figure.layout[drawn.xaxis.replace("x", "xaxis")].range
+            assert ends[0] < low - 2 < high + 2 < ends[1]
     words = [a.text for a in figure.layout.annotations if a.text in VERDICTS]
     assert words == ["yes", "no", "undecided", "not run"]
 

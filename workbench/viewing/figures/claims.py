@@ -68,7 +68,8 @@ def glance(rows: pd.DataFrame) -> go.Figure:
 def differences(rows: pd.DataFrame) -> go.Figure:
     """Draw the comparisons of one claim: paired differences, intervals, verdicts, published ones.
 
-    Comparisons of one family share an axis of returns; 0 lies in the middle of every axis.
+    A thick bar is the 95 % interval, the thin line the corrected one, which decides. Comparisons of
+    one family share an axis of returns; 0 lies in the middle of every axis.
 
     Args:
         rows: Of ``claims.findings``, of one claim.
@@ -98,12 +99,22 @@ def differences(rows: pd.DataFrame) -> go.Figure:
 
 def _differences_of_a_family(figure: go.Figure, part: pd.DataFrame, row: int) -> None:
     place, lines = {"row": row, "col": 1}, list(range(len(part)))
-    marks = part[["difference", "low", "high", "published", "limit"]].to_numpy(float)
-    drawn = np.isfinite(marks[:, :4]).any()
+    shown = ["difference", "published", "corrected_low", "corrected_high", "low", "high", "limit"]
+    marks = part[shown].to_numpy(float)
+    drawn = np.isfinite(marks[:, :2]).any()
     far = np.nanmax(np.abs(marks)) if drawn else 1.0
     for y, (_, r) in zip(lines, part.iterrows(), strict=True):
         colour, symbol, _ = VERDICTS[r["verdict"]]
         if np.isfinite(r["difference"]):
+            figure.add_scatter(
+                x=[r["corrected_low"], r["corrected_high"]],
+                y=[y, y],
+                mode="lines",
+                line={"color": colour, "width": 1},
+                showlegend=False,
+                hoverinfo="skip",
+                **place,
+            )
             figure.add_scatter(
                 x=[r["difference"]],
                 y=[y],
@@ -155,7 +166,10 @@ def _differences_of_a_family(figure: go.Figure, part: pd.DataFrame, row: int) ->
 
 
 def _said(r: pd.Series) -> str:
-    interval = f" [{r['low']:.1f}, {r['high']:.1f}]" if np.isfinite(r["low"]) else ""
+    interval = ""
+    if np.isfinite(r["low"]):
+        interval = f" [{r['low']:.1f}, {r['high']:.1f}], corrected "
+        interval += f"[{r['corrected_low']:.1f}, {r['corrected_high']:.1f}]"
     return f"{r['difference']:.1f}{interval}, {r['pairs']} pairs: {r['verdict']}"
 
 

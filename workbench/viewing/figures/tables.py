@@ -17,7 +17,7 @@ _N_LEVELS = 101  # points of a performance profile
 
 
 def intervals(table: pd.DataFrame, column: str) -> go.Figure:
-    """Draw one column of a table: IQM and interval per row, and the published means.
+    """Draw one column of a table: IQM and interval per row, our means beside the published ones.
 
     Args:
         table: Of ``measured.assemble``.
@@ -33,6 +33,14 @@ def intervals(table: pd.DataFrame, column: str) -> go.Figure:
         _add_interval(figure, r["row"], found, f"IQM {_said(found, digits)}")
     known = part[part["published"].notna()]
     if len(known):
+        figure.add_scatter(
+            x=known["mean"],
+            y=known["row"],
+            name="our mean",
+            mode="markers",
+            marker={"color": INK, "symbol": "diamond", "size": 6},
+            hovertemplate="our mean of %{y}: %{x:.1f}<extra></extra>",
+        )
         figure.add_scatter(
             x=known["published"],
             y=known["row"],
