@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import pandas as pd
 import streamlit as st
 
-from workbench.app import jobs
+from workbench.app import jobs, sharing
 from workbench.app.known_runs import IN_TABLES, RECORDED, YOURS, Known, known_runs
 from workbench.app.links import Offers, broken_choices, show_broken
 from workbench.app.page import guarded, styled
@@ -234,7 +234,7 @@ def _cell(place: Sequence[str]):
 def _show_bin(library: Library) -> None:
     """Offer to take a deletion back, as long as there is one."""
     gone = library.deleted()
-    if not gone:
+    if not gone or sharing.shared():
         return
     last = [i for i in st.session_state.get("deleted", ()) if i in gone] or gone
     left, middle, right = st.columns([4, 1, 1], vertical_alignment="center")
