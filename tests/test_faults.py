@@ -91,7 +91,7 @@ def write_export(folder, version):
 def read_export(folder):
     """Return the version of the newest export, all of which must be whole, and take them away."""
     version = None
-    for path in folder.glob("mine-*"):
+    for path in sorted(folder.glob("mine-*"), key=lambda path: int(path.name.split("-")[2])):
         if not path.name.endswith(PARTIAL):
             version = version_of(load_minari(path))
         shutil.rmtree(path)
