@@ -61,8 +61,12 @@ def test_measured_and_published_stand_side_by_side(page):
     assert all(widget.help for widget in widgets)
 
 
-NOT_YET = {("cheetah-dir", "informed-diffuser"), ("reach", "informed-diffuser")}
-"""Their networks are to be made anew before they are measured."""
+NOT_YET = {
+    (family, method)
+    for family in ("cheetah-dir", "ant-dir", "reach")
+    for method in ("prompt-diffuser", "soft-prompt", "prompt-tuning-dt")
+}
+"""What waits to be measured anew, or with prompts cut from late rows."""
 
 
 @pytest.mark.parametrize("name", TABLES)
