@@ -28,7 +28,7 @@ from workbench.networks.prompt_dt import action_loss
 from workbench.shipped import assets
 from workbench.tasks import find
 from workbench.tuning.loop import EVALUATION_SEED, tune
-from workbench.tuning.spec import RunSpec, of_file
+from workbench.tuning.spec import RunSpec
 
 COLUMNS = ("observations", "actions", "rewards", "states")
 SMALL = {
@@ -440,7 +440,7 @@ def test_a_spec_round_trips_through_json(shipped, fields):
     assert RunSpec(**plain) == spec
     assert RunSpec(**plain).id == spec.id
     canonical = json.loads(json.dumps(spec.canonical))
-    assert of_file(canonical).id == spec.id
+    assert RunSpec.stored(canonical).id == spec.id
 
 
 @pytest.mark.parametrize(

@@ -19,7 +19,7 @@ from workbench.runs.run_table import (
 from workbench.runs.store import RunStore
 from workbench.runs.sweep import machine, sweep
 from workbench.tuning.loop import run
-from workbench.tuning.spec import RunSpec, of_file
+from workbench.tuning.spec import RunSpec
 
 
 @pytest.fixture
@@ -70,7 +70,7 @@ def test_a_row_says_what_the_run_says(specs, table, model):
 def test_anyone_can_run_a_row_again(specs, table):
     plain = json.loads(table["spec"][0])
     assert set(plain["assets"]) == {"model", "diffuser", "demos"}
-    assert of_file(plain).id == table["run"][0] == specs[0].id
+    assert RunSpec.stored(plain).id == table["run"][0] == specs[0].id
 
 
 def test_what_a_method_does_not_measure_is_missing(table):

@@ -18,7 +18,7 @@ from workbench.shipped.networks import load_model, load_network
 from workbench.tasks import find
 from workbench.tuning.identity import id_of
 from workbench.tuning.loop import run
-from workbench.tuning.spec import RunSpec, of_file
+from workbench.tuning.spec import RunSpec
 
 PACKAGE = Path(workbench.__file__).parent
 SHORT = {"updates": 2, "eval_every": 0, "episodes": 1, "settings": {"batch_size": 4}}
@@ -33,7 +33,7 @@ def test_every_shipped_row_has_the_id_of_its_spec():
     for run_id, text in run_table.shipped()[["run", "spec"]].itertuples(index=False):
         canonical = json.loads(text)
         assert id_of(canonical) == run_id
-        spec = of_file(canonical)
+        spec = RunSpec.stored(canonical)
         now = spec.canonical
         assert run_table.key(now) == run_table.key(canonical)
         if now["assets"] == canonical["assets"]:
@@ -163,3 +163,19 @@ def test_a_spec_made_from_another_looks_up_its_own_names(shipped, toy):
     other = dataclasses.replace(spec, task=2)
     assert spec.files["demos"] != other.files["demos"]
     assert other.resolved_task == toy.task(2)
+
+
+def test_auto_is_what_runs_have_called_bf16(shipped):
+    """So ids are what they were, and what is read back is what was asked."""
+    auto, half = RunSpec("toy", 5), RunSpec("toy", 5, precision="bf16")
+    assert auto.precision == "auto"
+    assert auto.canonical["precision"] == "bf16"
+    assert auto.id == half.id != RunSpec("toy", 5, precision="fp32").id
+    back = RunSpec.stored(half.canonical)
+    assert (back.precision, back.id) == ("auto", auto.id)
+    assert "precision" not in auto.command
+    full = RunSpec("toy", 5, precision="fp32")
+    assert RunSpec.stored(full.canonical).precision == "fp32"
+    assert auto.resolved().model.precision == half.resolved().model.precision == "bf16"
+    with pytest.raises(ValueError, match="'auto', 'fp32' or 'bf16'"):
+        RunSpec("toy", 5, precision="fp16")

@@ -16,7 +16,7 @@ from workbench.methods import METHODS
 from workbench.runs.store import RunStore
 from workbench.shipped import assets
 from workbench.shipped.networks import load_model
-from workbench.tuning.spec import RunSpec, of_file
+from workbench.tuning.spec import RunSpec
 
 FIELDS = tuple(f.name for f in dataclasses.fields(RunSpec))
 COLUMNS = (
@@ -89,7 +89,7 @@ def spec_of(text: str) -> RunSpec:
     Raises:
         ValueError: if it is of a method, a task or a network that this workbench does not know.
     """
-    return of_file(json.loads(text))
+    return RunSpec.stored(json.loads(text))
 
 
 def _place(spec: RunSpec) -> tuple[str, str, str]:
