@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from workbench.methods.projection import MODES, Projection
+from workbench.methods.projection import MODES, Projection, row_space
 
 
 @pytest.mark.parametrize(
@@ -106,3 +106,22 @@ def test_the_plane_and_the_tensors_say_where_the_gradients_lie(mode):
         assert agreement.norm_dm == pytest.approx(float(x.norm()), abs=1e-5)
         assert agreement.norm_dt == pytest.approx(float(y.norm()), abs=1e-5)
         assert agreement.removed == pytest.approx(float((y - z).norm() / y.norm()), abs=1e-4)
+
+
+@pytest.mark.parametrize("failure", ["not a number", "no convergence"])
+def test_what_fails_in_single_precision_is_decomposed_in_double(monkeypatch, draw, failure):
+    rows = torch.from_numpy(draw.normal(size=(6, 9))).float()
+    wanted, eigh = row_space([rows], 0.9), torch.linalg.eigh
+
+    def failing(matrix):
+        if matrix.dtype == torch.float64:
+            return eigh(matrix)
+        if failure == "no convergence":
+            raise torch.linalg.LinAlgError("did not converge")
+        values, vectors = eigh(matrix)
+        return values * torch.nan, vectors
+
+    monkeypatch.setattr(torch.linalg, "eigh", failing)
+    basis = row_space([rows], 0.9)
+    assert basis.dtype == torch.float32
+    torch.testing.assert_close(basis @ basis.T, wanted @ wanted.T, atol=1e-5, rtol=0)

@@ -141,7 +141,7 @@ def row_space(recent: Sequence[Tensor], energy: float, near: Tensor | None = Non
         if basis is not None:
             return basis
     gram = rows @ rows.T if few else rows.T @ rows
-    ascending, vectors = torch.linalg.eigh(gram)
+    ascending, vectors = _eigh(gram)
     values = ascending.numpy()[::-1].clip(min=0)
     if values[0] == 0:
         return gram.new_zeros(n, 0)
@@ -150,6 +150,22 @@ def row_space(recent: Sequence[Tensor], energy: float, near: Tensor | None = Non
     m = min(kept, int((values > values[0] * rounding).sum()))
     basis = vectors[:, -m:]
     return rows.T @ basis / ascending[-m:].sqrt() if few else basis
+
+
+def _eigh(gram: Tensor) -> tuple[Tensor, Tensor]:
+    """Return ascending eigenvalues, and eigenvectors, of a symmetric matrix.
+
+    In float32 LAPACK does not converge on some matrices of strongly graded rows, or gives what is
+    no number; in float64 it does.
+    """
+    try:
+        values, vectors = torch.linalg.eigh(gram)
+        if values.isfinite().all():
+            return values, vectors
+    except torch.linalg.LinAlgError:
+        pass
+    values, vectors = torch.linalg.eigh(gram.double())
+    return values.to(gram.dtype), vectors.to(gram.dtype)
 
 
 def _kept(values: np.ndarray, total: float, energy: float) -> int:
@@ -171,7 +187,7 @@ def _leading(rows: Tensor, energy: float, near: Tensor) -> Tensor | None:
     for _ in range(3):
         basis = torch.linalg.qr(image.T).Q.T
         seen = basis @ rows.T
-        ascending, turn = torch.linalg.eigh(seen @ seen.T)
+        ascending, turn = _eigh(seen @ seen.T)
         m = _kept(ascending.numpy()[::-1], total, energy)
         if m > len(ascending):
             return None
