@@ -128,6 +128,8 @@ def _run(word: str) -> None:
         # One thread is faster than two for models this small, and leaves a core free.
         torch.set_num_threads(int(os.environ.get("WORKBENCH_THREADS", "1")))
         importlib.import_module("workbench.networks.fast.memory").keep_freed_memory()
+    for failure in importlib.import_module("workbench.tasks.plugins").failures():
+        print(f"warning: {failure}", file=sys.stderr)
     tyro.extras.subcommand_cli_from_dict(verbs, prog="python -m workbench")
 
 

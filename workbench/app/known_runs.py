@@ -96,7 +96,8 @@ def _row(root: str, run_id: str, changed: int) -> dict | None:
 def spec_of(row: pd.Series | dict) -> RunSpec:
     """Return what a row of ``Known.table`` ran."""
     plain = json.loads(row["spec"])
-    plain.pop("assets", None)
+    for hashes in ("assets", "code"):
+        plain.pop(hashes, None)
     return RunSpec(**plain)
 
 

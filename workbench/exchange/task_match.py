@@ -160,6 +160,8 @@ def nearest_tasks(families: Sequence[Family], episodes: Sequence[Episode]) -> li
 
 
 def _replayable(family: Family, episodes: Sequence[Episode]) -> bool:
+    if not family.formula:
+        return False  # each task may have a simulator and a reward of its own
     return family.state_of is not None or all("states" in e for e in episodes)
 
 

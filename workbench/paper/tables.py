@@ -13,7 +13,7 @@ from typing import Any, Literal, get_args
 from workbench.data.qualities import QUALITIES
 from workbench.methods import METHODS
 from workbench.shipped import assets
-from workbench.tasks import FAMILIES, did_you_mean, find
+from workbench.tasks import FAMILIES, SHIPPED, did_you_mean, find
 from workbench.tasks.splits import evaluated_tasks
 from workbench.tuning.presets import CHOSEN, chosen
 from workbench.tuning.spec import RunSpec
@@ -248,7 +248,7 @@ def cells(
         if name not in known:
             what = "task family" if known is FAMILIES else "method"
             raise ValueError(f"There is no {what} {name!r}.{did_you_mean(name, list(known))}")
-    families = tuple(families) or _FAMILIES.get(table, tuple(FAMILIES))
+    families = tuple(families) or _FAMILIES.get(table, SHIPPED)
     if table in _FAMILIES and len(families) > 1:
         raise ValueError(f"Table {table} is of one family: got {', '.join(families)}.")
     if not seeds:

@@ -91,9 +91,6 @@ def _of_tasks(method: str, settings: Mapping[str, Any], values: dict[str, Any]) 
     if tasks == [None]:
         tasks = [task.index for task in evaluated_tasks(family, values.get("split", TEST))]
     own = {n: values.pop(n) for n in ("updates", "eval_every") if n in values}
-    if method not in CHOSEN:
-        return [RunSpec(family.name, t, method=method, settings=settings, **own, **values)
-                for t in tasks]  # fmt: skip
     runs = [chosen(method, family.name, t, settings=settings, **values) for t in tasks]
     return [dataclasses.replace(spec, **own) for spec in runs]
 

@@ -24,7 +24,7 @@ from workbench.networks.variants import variant_of
 from workbench.shipped import assets
 from workbench.shipped.full_data import full_data
 from workbench.shipped.networks import network_at
-from workbench.tasks import Family, Task, did_you_mean, find
+from workbench.tasks import Family, Task, did_you_mean, find, plugins
 from workbench.tasks.splits import TEST, evaluated_tasks, split_of
 
 
@@ -78,7 +78,8 @@ class RunSpec:
             raise ValueError(f"`precision` must be 'fp32' or 'bf16': got {self.precision!r}.")
         if self.method not in METHODS:
             raise ValueError(
-                f"There is no method {self.method!r}.{did_you_mean(self.method, list(METHODS))}"
+                f"There is no method {self.method!r}."
+                + " ".join([did_you_mean(self.method, list(METHODS)), *plugins.failures()])
             )
         for name, low in (("updates", 0), ("seed", 0), ("eval_every", 0), ("episodes", 1)):
             value = getattr(self, name)
@@ -170,6 +171,8 @@ class RunSpec:
         plain["settings"] = {
             n: v for n, v in settings.items() if n not in _SINCE or v != defaults[n]
         }
+        if code := plugins.code_of(self.family, self.method):
+            plain["code"] = code
         plain["assets"] = {n: _hash(p) if p.exists() else None for n, p in self.files.items()}
         return plain
 

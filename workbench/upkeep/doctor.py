@@ -301,13 +301,14 @@ def _unreadable(path: Path) -> str:
 def made(family: Family, data: Path) -> Iterator[Finding]:
     """Say what of a family is made, and by which command the rest would be."""
     name = family.name
+    home = assets.home_of(name)
     try:
-        entries = assets.manifest()
+        entries = assets.manifest(home)
     except ValueError:
         entries = {}
 
     def measured(path: Path) -> Mapping[str, Any]:
-        return entries.get(path.relative_to(assets.ROOT).as_posix(), {}).get("measured") or {}
+        return entries.get(path.relative_to(home).as_posix(), {}).get("measured") or {}
 
     def finding(what: str, verb: Verb, paths: list[Path], text: str, level="warning") -> Finding:
         missing = sum(not path.exists() for path in paths)

@@ -15,6 +15,8 @@ from typing import Any
 
 import numpy as np
 
+from workbench.data.films import Film
+
 MAX_COLUMNS = 4
 MAX_POSES = 160_000
 """Bytes of poses that travel, all episodes together; beyond, fewer poses a second do."""
@@ -33,6 +35,7 @@ class EpisodeReplay:
         update: Updates of the tuning after which it was recorded.
         terms: What each step's reward is the sum of, (T,) each by name; may be empty.
         actions: Of each step, (T, A); or None.
+        film: What it looked like, where there are no poses; or None.
     """
 
     poses: np.ndarray
@@ -43,6 +46,7 @@ class EpisodeReplay:
     update: int = 0
     terms: Mapping[str, np.ndarray] = field(default_factory=dict)
     actions: np.ndarray | None = None
+    film: Film | None = None
 
     def __post_init__(self):
         steps = len(self.rewards)
@@ -263,7 +267,7 @@ def moving_geoms(
     if not episodes:
         return [], {}
     tracked = scene["camera"]["track"]
-    shown = np.array([geom["visible"] for geom in scene["geoms"]])
+    shown = np.array([geom["visible"] for geom in scene["geoms"]], bool)
     shown[[] if tracked is None else tracked] = True
     first = episodes[0].poses[0]
     moves = np.any([(e.poses != first).any((0, 2)) for e in episodes], 0)
@@ -296,7 +300,13 @@ def _packed_episode(episode: EpisodeReplay, moving: list[int], every: int) -> di
         "measured": _floats(episode.measured),
         "terms": {str(name): _fixed(values) for name, values in episode.terms.items()},
         "actions": None if episode.actions is None else _fixed(episode.actions),
+        "film": None if episode.film is None else _packed_film(episode.film),
     }
+
+
+def _packed_film(film: Film) -> dict[str, Any]:
+    numbers = {name: getattr(film, name) for name in ("n", "every", "columns", "width", "height")}
+    return {**numbers, "sheet": _base64(film.sheet, "u1")}
 
 
 def _packed_chain(chain: Chain) -> dict[str, Any]:

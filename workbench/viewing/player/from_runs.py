@@ -39,6 +39,10 @@ _NO_STATE = (
     "The simulator cannot check the prompts of this robot: its observations leave out part of the "
     "simulator's state, so that it cannot be put where a row says."
 )
+_OWN_ENVIRONMENT = (
+    "The one-step error is off: an environment that came in by Gymnasium only runs forward and "
+    "cannot be put where a row says."
+)
 
 
 @dataclass(frozen=True, eq=False)
@@ -178,7 +182,7 @@ def variables_of(model: PromptDT, shown: Sequence[Shown], length: int) -> Variab
         scale=statistics.scale.numpy()[varying],
         left_out=len(named) - len(varying),
         demos=demos,
-        why_no_error="" if family.state_of is not None else _NO_STATE,
+        why_no_error=_why_no_error(family),
         **({} if plane is None else vars(plane)),
     )
 
@@ -188,10 +192,12 @@ def episode_of(trajectory: Trajectory, update: int = 0) -> EpisodeReplay:
     """Return an episode as the player replays it.
 
     Args:
-        trajectory: With its states.
+        trajectory: With its states, but where it is filmed.
         update: Updates of the tuning after which it was recorded.
     """
     task, states = trajectory.task, trajectory.states
+    if states is None:  # what is filmed has no state: nothing of it is drawn but its pictures
+        states = np.zeros((len(trajectory), 0))
     return EpisodeReplay(
         poses=geometry.poses(task, states),
         rewards=trajectory.rewards,
@@ -201,6 +207,7 @@ def episode_of(trajectory: Trajectory, update: int = 0) -> EpisodeReplay:
         update=update,
         terms=reward_terms(trajectory),
         actions=np.asarray(trajectory.actions),
+        film=trajectory.film,
     )
 
 
@@ -216,6 +223,12 @@ def chart_of(task: Task) -> Chart:
         seconds=curve.seconds,
         digits=curve.digits,
     )
+
+
+def _why_no_error(family: Family) -> str:
+    if family.state_of is not None:
+        return ""
+    return _NO_STATE if family.formula else _OWN_ENVIRONMENT
 
 
 def _varying(family: Family) -> list[int]:
