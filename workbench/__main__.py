@@ -19,6 +19,7 @@ GROUPS = {
         "methods": "methods.methods",
         "runs": "evaluate.runs",
         "doctor": "upkeep.doctor",
+        "check": "check.check",
         "app": "app.app",
     },
     "Adapt and evaluate": {

@@ -9,7 +9,8 @@ import streamlit as st
 import torch
 
 from workbench.app import ablate, compare, data, explore, runs
-from workbench.app.page import ICON
+from workbench.app.page import ICON, plain
+from workbench.tasks import plugins
 
 torch.set_num_threads(1)  # of this thread: each run of the script may be in another one
 
@@ -19,6 +20,8 @@ st.set_page_config(
     layout="wide",
     initial_sidebar_state="expanded",
 )
+for failure in plugins.failures():
+    st.warning(plain(failure), icon=":material/extension_off:")
 explore_page = st.Page(explore.page, title="Explore", url_path="explore", default=True)
 runs_page = st.Page(functools.partial(runs.page, explore_page), title="Runs", url_path="runs")
 pages = [

@@ -65,7 +65,7 @@ class Film:
         """
         packed = np.ascontiguousarray(packed, np.uint8)
         n, every, columns, width, height = map(int, np.frombuffer(packed[:20].tobytes(), "<i4"))
-        numbers_fit = 0 < n <= 10_000 and 0 < every and 0 < columns <= n
+        numbers_fit = 0 < n <= 10_000 and every > 0 and 0 < columns <= n
         if not numbers_fit or not (0 < width <= WIDTH and 0 < height <= HEIGHT):
             raise ValueError("its film has no possible size")
         if packed[20:22].tobytes() != b"\xff\xd8":

@@ -11,7 +11,7 @@ from typing import Any
 from workbench.methods import METHODS
 from workbench.tasks import did_you_mean, find
 from workbench.tasks.splits import TEST, evaluated_tasks
-from workbench.tuning.presets import CHOSEN, chosen
+from workbench.tuning.presets import chosen
 from workbench.tuning.spec import RunSpec, plain_settings
 
 FIELDS = tuple(f.name for f in dataclasses.fields(RunSpec) if f.name != "settings")

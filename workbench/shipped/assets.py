@@ -120,7 +120,9 @@ def demos_path(task: Task, quality: str, split: str = TEST) -> Path:
         return own_sets.path_of(task, own_sets.name_of(quality))
     if (index := other_task(quality)) is not None:
         task, quality = find(task.family).task(index), "expert"
-    return root_of(split, task.family) / task.family / "demos" / f"{task.index}-{quality}.safetensors"
+    return (
+        root_of(split, task.family) / task.family / "demos" / f"{task.index}-{quality}.safetensors"
+    )
 
 
 def behaviour(family: str, quality: Quality) -> BehaviourPolicy:

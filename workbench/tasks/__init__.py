@@ -5,7 +5,7 @@ Who acts in them, and what was recorded, is in the room ``workbench.data``.
 Begin with ``family`` and ``environment``, then ``rewards`` and ``cheetah``; ``ant``, ``reach`` and
 its ``sawyer`` are further ones, ``gymnasium_robot`` and ``inertia`` what the robots share,
 ``splits`` other test tasks. ``plugins`` finds families from outside, ``gymnasium_task`` makes a
-task of any environment.
+task of any environment, ``as_gymnasium`` an environment of any task.
 """
 
 from __future__ import annotations

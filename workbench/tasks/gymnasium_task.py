@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -57,9 +57,11 @@ class GymnasiumTask(Environment):
         if callable(self._environment):
             return self._environment(goal)
         spec = gymnasium.spec(self._environment)
-        kind: Any = gymnasium.envs.registration.load_env_creator(str(spec.entry_point))
+        kind: Any = spec.entry_point
+        if isinstance(kind, str):
+            kind = gymnasium.envs.registration.load_env_creator(kind)
         modes = getattr(kind, "metadata", {}).get("render_modes", ())
-        mode = {"render_mode": _PICTURES} if _PICTURES in modes else {}
+        mode: dict[str, Any] = {"render_mode": _PICTURES} if _PICTURES in modes else {}
         return gymnasium.make(self._environment, disable_env_checker=True, **mode)
 
     def _take(self, env: gymnasium.Env) -> None:
@@ -83,7 +85,7 @@ class GymnasiumTask(Environment):
             space.low.astype(np.float64), space.high.astype(np.float64), dtype=np.float64
         )
         self.action_space = Box(-1, 1, actions.shape, np.float32)
-        self._own = env.unwrapped
+        self._own: Any = env.unwrapped
         self._is_mujoco = isinstance(getattr(self._own, "model", None), mujoco.MjModel)
 
     @property
@@ -95,7 +97,7 @@ class GymnasiumTask(Environment):
     def goal(self, goal: Goal) -> None:
         self._goal = tuple(goal)
 
-    def reset(self, *, seed: int | None = None, options: Mapping[str, Any] | None = None):
+    def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None):
         """Begin an episode in pursuit of the present goal."""
         super().reset(seed=seed)
         if callable(self._environment) and self._goal != self._made_for:

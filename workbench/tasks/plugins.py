@@ -278,7 +278,7 @@ def _loaded(word: str, load: _Load, earlier: list[Plugin]) -> Plugin:
         _check_names("method", [k for k, _ in keyed], [k for p in earlier for k, _ in p.methods])
         return Plugin(word, path, tuple(own), keyed, code=_code(path))
     except (Exception, SystemExit) as error:  # whatever the user's code raises
-        return Plugin(word, None, error=f"The plug-in {word} was left out: {_why(error)}")
+        return Plugin(word, None, error=f"The plug-in {word} was left out: {_why(error, word)}")
 
 
 def _from(kind: type, module: ModuleType) -> bool:
@@ -326,20 +326,17 @@ def _check_names(what: str, names: list[str], earlier: list[str]) -> None:
             raise ValueError(f"there is a {what} {name!r} already: give it another name")
 
 
-def _why(error: BaseException) -> str:
+def _why(error: BaseException, word: str) -> str:
     """Return what went wrong and in which line of the user's code, in one line."""
     text = f"{type(error).__name__}: {' '.join(str(error).split())}"
     if isinstance(error, SyntaxError):
         return f"line {error.lineno}: {text}"
     package = str(Path(__file__).parents[1])
-    own = [
-        frame
-        for frame in traceback.extract_tb(error.__traceback__)
-        if not frame.filename.startswith((package, "<frozen"))
-    ]
-    if not own:
-        return text
-    return f"{Path(own[-1].filename).name} line {own[-1].lineno}: {text}"
+    frames = traceback.extract_tb(error.__traceback__)
+    outside = [f for f in frames if not f.filename.startswith((package, "<frozen"))]
+    # of what it calls, the line that stands in the file itself is the one to look at
+    own = [frame for frame in frames if frame.filename == word] or outside
+    return f"{Path(own[-1].filename).name} line {own[-1].lineno}: {text}" if own else text
 
 
 def _package(path: Path) -> Path | None:

@@ -43,25 +43,27 @@ class Chosen(dict[str, tuple[Mapping[str, Any], int]]):
         return {}, int(getattr(METHODS[key], "updates", 100))
 
 
-CHOSEN = Chosen({
-    "prompt-dt": ({}, 0),
-    "mt-orl": ({}, 0),
-    "soft-prompt": ({"lr": 3e-3}, 100),
-    "adapter": ({"lr": 3e-4}, 100),
-    "hdt": ({"lr": 3e-4}, 100),
-    "prompt-dt-ft": ({}, 10),
-    "prompt-tuning-dt": ({"batch_size": 8, "mu": 0.1, "lr": 0.1}, 10),
-    "prompt-tuning-dt/online": (
-        {"scorer": "online", "n_candidates": 8, "mu": 0.3, "lr": 0.3},
-        5,
-    ),
-    "prompt-diffuser": ({}, 100),
-    "prompt-diffuser/best-of-8": ({"n_candidates": 8}, 100),
-    "informed-diffuser": ({}, 0),
-    "prompt-vae": ({"temperature": 0.25}, 100),
-    "prompt-gan": ({"lr": 1e-3}, 100),
-    "prompt-dt-ft-full": ({}, 10),
-})
+CHOSEN = Chosen(
+    {
+        "prompt-dt": ({}, 0),
+        "mt-orl": ({}, 0),
+        "soft-prompt": ({"lr": 3e-3}, 100),
+        "adapter": ({"lr": 3e-4}, 100),
+        "hdt": ({"lr": 3e-4}, 100),
+        "prompt-dt-ft": ({}, 10),
+        "prompt-tuning-dt": ({"batch_size": 8, "mu": 0.1, "lr": 0.1}, 10),
+        "prompt-tuning-dt/online": (
+            {"scorer": "online", "n_candidates": 8, "mu": 0.3, "lr": 0.3},
+            5,
+        ),
+        "prompt-diffuser": ({}, 100),
+        "prompt-diffuser/best-of-8": ({"n_candidates": 8}, 100),
+        "informed-diffuser": ({}, 0),
+        "prompt-vae": ({"temperature": 0.25}, 100),
+        "prompt-gan": ({"lr": 1e-3}, 100),
+        "prompt-dt-ft-full": ({}, 10),
+    }
+)
 """What the tables run of each method: settings that differ from its defaults, and updates.
 
 A key is one of ``METHODS``, or that and ``/variant`` where the tables have two rows of a method.

@@ -24,7 +24,7 @@ from workbench.networks.prompt_dt import Mode, ModelConfig, Precision, PromptDT,
 from workbench.runs.store import RunStore
 from workbench.shipped import assets
 from workbench.shipped.checkout import CLONE
-from workbench.tasks import FAMILIES, Family
+from workbench.tasks import FAMILIES, Family, plugins
 from workbench.tuning.presets import SHIPPED_SPECS
 from workbench.upkeep.making import data_path
 from workbench.upkeep.recipes import NETWORKS, OPTIONAL, Verb, usual_words
@@ -95,6 +95,7 @@ def examine(data: Path = Path("data")) -> Iterator[Finding]:
     yield from graphics()
     yield from film()
     yield from shipped()
+    yield from plugged()
     for family in FAMILIES.values():
         yield from made(family, data)
 
@@ -263,6 +264,17 @@ def shipped() -> Iterator[Finding]:
         text = f"{dirty} files were made by code that was not committed"
         remedy = "python -m workbench reproduce-assets --check  makes them again and compares"
         yield Finding(area, "commits", "warning", text, remedy)
+
+
+def plugged() -> Iterator[Finding]:
+    """Say what every plug-in brings, or why it could not be loaded."""
+    for plugin in plugins.plugins():
+        brings = [f.name for f in plugin.families] + [name for name, _ in plugin.methods]
+        if plugin.error:
+            remedy = f"Mend it, or leave it out of {plugins.VARIABLE}."
+            yield Finding("plug-ins", plugin.name, "problem", plugin.error, remedy)
+        else:
+            yield Finding("plug-ins", plugin.name, "ok", f"{', '.join(brings)}; code {plugin.code}")
 
 
 def _damage(name: str, entry: Mapping[str, Any], path: Path | None) -> Finding | None:

@@ -50,11 +50,12 @@ FROM_DATA: tuple[Verb, ...] = ("collect", "demos")
 OF_A_PLUGIN: tuple[Verb, ...] = ("informed",)
 """What of that is made for a family of a plug-in nonetheless."""
 SMALL: Mapping[str, str] = {
-    "behaviour": "--env-steps 400000 --snapshots 20",
+    "behaviour": "--env-steps 200000 --snapshots 16 --n-steps 128 --batch-size 256 --lr 0.001 "
+    "--gamma 0.95",
     "collect": "--episodes 20",
-    "pretrain": "--steps 3000 --warmup 200",
-    "diffuser": "--steps 4000",
-    "informed": "--steps 4000",
+    "pretrain": "--steps 3000 --warmup 200 --batch-size 32",
+    "diffuser": "--steps 3000",
+    "informed": "--steps 3000",
 }
 """Flags of the steps of a family of a plug-in that says no others in ``Family.training``: small
 tasks, such as a pendulum's, are learned within minutes."""
@@ -163,7 +164,9 @@ def own_words(family: str, verb: Verb) -> Words:
 
 def data_folder(family: Family, entries: Mapping[str, dict]) -> str:
     """Return where the recorded pretraining reads its data, ``"data"`` if nothing is said."""
-    return flag(_words(entries.get(_name(family, assets.model_path(family.name)), {})), "--data", "data")
+    return flag(
+        _words(entries.get(_name(family, assets.model_path(family.name)), {})), "--data", "data"
+    )
 
 
 def flag(words: Words, name: str, default: str) -> str:

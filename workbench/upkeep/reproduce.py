@@ -21,14 +21,15 @@ from typing import Any
 
 from workbench.data.atomic_files import write_json
 from workbench.data.qualities import QUALITIES
+from workbench.data.trajectory_files import header_of
 from workbench.runs.store import nested
 from workbench.shipped import assets
 from workbench.tasks import Family, find, plugins
 from workbench.tuning.presets import SHIPPED_SPECS
 from workbench.upkeep.making import data_path
 from workbench.upkeep.recipes import (
-    NETWORKS,
     FROM_DATA,
+    NETWORKS,
     READERS,
     VERBS,
     Recipe,
@@ -185,6 +186,10 @@ class Reproduction:
         if verb == "collect":
             paths = self._data(family)
             missing = sum(not path.exists() for path in paths)
+            source = None if self.place.from_data is None else str(self.place.from_data)
+            own = plugins.of_family(family.name) is not None
+            if own and any(header_of(p).get("source") != source for p in paths if p.exists()):
+                return True, "what is there was collected in another way"
             return missing > 0, f"{len(paths) - missing} of {len(paths)} files there"
         if self.place.compares_only:
             finished = self._of("finished", family)

@@ -29,8 +29,8 @@ from workbench.viewing.player.contents import (
 _HERE = Path(__file__).parent / "js"
 # fmt: off
 _PARTS = (
-    "math", "dom", "raster", "marks", "painter", "film", "read", "chart", "replay", "heat", "curves",
-    "map", "chain", "episode",
+    "math", "dom", "raster", "marks", "painter", "film", "read", "chart", "replay", "heat",
+    "curves", "map", "chain", "episode",
 )
 # fmt: on
 

@@ -126,7 +126,9 @@ def film_of(
         fps = 1 / (find(task.family).dt * film.every)
         return clips.of_pictures(film.pictures(), fps)
     if trajectory.states is None:
-        raise ValueError("This episode has neither states nor pictures: nothing can be drawn of it.")
+        raise ValueError(
+            "This episode has neither states nor pictures: nothing can be drawn of it."
+        )
     return video(
         task, trajectory.states, width=width, height=height, every=every, progress=progress
     )
