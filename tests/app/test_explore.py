@@ -13,10 +13,13 @@ from workbench.runs.store import RunStore
 from workbench.shipped import assets
 from workbench.shipped.networks import load_model
 from workbench.tasks import FAMILIES
-from workbench.tuning.presets import PAIRS, SHIPPED_SPECS, first_look, first_task
+from workbench.tuning.presets import OPENING_QUALITY, PAIRS, SHIPPED_SPECS, first_task
 from workbench.viewing.scene.appearance import goal_words
+from workbench.viewing.scene.outcome import outcome, verdict
 
-DEFAULT = first_look("cheetah-vel", first_task("cheetah-vel"))
+OPENING = next(iter(PAIRS))
+A, B = (s.spec("cheetah-vel", first_task("cheetah-vel"), OPENING_QUALITY) for s in PAIRS[OPENING])
+"""What the page opens with."""
 APP = str(serving.SCRIPT)
 SHIPPED = RunStore(assets.ROOT / "runs")
 
@@ -91,38 +94,45 @@ def test_what_the_presets_show_ships(family):
     wanted = [run for spec in SHIPPED_SPECS[family] for run in (spec, spec.untuned)]
     assert [run for run in wanted if run.id not in SHIPPED] == []
     task = first_task(family)
-    sides = [side.spec(family, task, "medium") for pair in PAIRS.values() for side in pair]
+    pairs = PAIRS.values()
+    sides = [side.spec(family, task, OPENING_QUALITY) for pair in pairs for side in pair]
     assert {side.id for side in sides} <= {run.id for run in wanted}
 
 
-def test_the_first_visit_shows_untuned_beside_tuned(app):
+def test_the_first_visit_shows_a_pair_that_plainly_differs(app):
     assert fine(app)
-    assert holds(app) == ["prompt-dt", "prompt-diffuser"]
+    assert holds(app) == [side.method for side in PAIRS[OPENING]]
+    a, b = (stored(spec)[-1].evaluation for spec in (A, B))
+    mean, half = paired(a, b)
+    assert abs(mean) > half, "which of the two is better is no question"
+    assert shows(app, outcome(a.trajectories[0]))
+    assert shows(app, outcome(b.trajectories[0]))
+    assert shows(app, verdict("**A**", "**B**", mean, half))
     assert shows(app, "Recorded run, shipped with the workbench")
     assert len(app.metric) == 4
-    assert app.button_group(key="preset").value == "Untuned | tuned"
+    assert app.button_group(key="preset").value == OPENING
     assert button(app, "Stop").disabled
 
 
 def test_numbers_on_the_page_are_those_of_the_store(app):
-    a, b = stored(DEFAULT.untuned)[-1].evaluation, stored(DEFAULT)[-1].evaluation
+    a, b = (stored(spec)[-1].evaluation for spec in (A, B))
     seen, (mean, half) = metrics(app), paired(a, b)
     assert seen["A: mean return"] == f"{a.returns.mean():.1f}"
     assert seen["B: mean return"] == f"{b.returns.mean():.1f}"
     assert seen["Difference B − A"] == f"{(b.returns - a.returns).mean():+.1f}"
     assert f"{mean - half:+.1f} … {mean + half:+.1f}" in app.metric[2].delta
     apart = float(seen["Distance of the prompts"].removesuffix(" sd"))
-    scale, mean = (getattr(load_model(DEFAULT.family).normalizer, n) for n in ("scale", "mean"))
+    scale, mean = (getattr(load_model(B.family).normalizer, n) for n in ("scale", "mean"))
     (x, y) = (
         np.concatenate([p.observations, p.actions], -1)
-        for p in (stored(s)[-1].snapshot.policy.prompt for s in (DEFAULT.untuned, DEFAULT))
+        for p in (stored(s)[-1].snapshot.policy.prompt for s in (A, B))
     )
     apart_by_hand = np.sqrt((((x - y) / scale.numpy()[: x.shape[-1]]) ** 2).mean())
     assert len(mean) > x.shape[-1]
     assert apart == pytest.approx(apart_by_hand, abs=0.006)
 
 
-@pytest.mark.parametrize("name", [name for name in PAIRS if name != "Untuned | tuned"])
+@pytest.mark.parametrize("name", [name for name in PAIRS if name != OPENING])
 def test_a_preset_sets_both_columns_in_one_click(app, name):
     app.button_group(key="preset").set_value(name).run()
     assert fine(app)
@@ -136,6 +146,7 @@ def test_a_preset_sets_both_columns_in_one_click(app, name):
 
 
 def test_a_preset_is_no_longer_chosen_once_something_else_is(app):
+    app.button_group(key="preset").set_value("Untuned | tuned").run()
     app.select_slider(key="b-lam").set_value(3.0).run()
     assert app.button_group(key="preset").value is None
     assert shows(app, "Not run yet")
@@ -157,6 +168,7 @@ def test_every_control_has_a_help_text(app):
 
 
 def test_what_a_method_does_not_have_cannot_be_set(app):
+    app.button_group(key="preset").set_value("Untuned | tuned").run()
     for name, off in (("a", True), ("b", False)):
         assert app.selectbox(key=f"{name}-guidance").disabled is off
         assert app.select_slider(key=f"{name}-lam").disabled is off
@@ -175,10 +187,12 @@ def test_methods_whose_networks_do_not_ship_are_not_offered(app):
 
 
 def test_tuning_grows_and_stops_at_once_keeping_what_was_done(app, queue):
+    app.button_group(key="preset").set_value("Untuned | tuned").run()
     app.number_input(key="seed").set_value(3).run()
+    assert shows(app, "Not run yet"), "the robots stand until they are told to run"
     button(app, "Tune").click().run()
     assert button(app, "Tune").disabled
-    spec = PAIRS["Untuned | tuned"][1].spec("cheetah-vel", 7, "medium", 100, 3)
+    spec = PAIRS["Untuned | tuned"][1].spec("cheetah-vel", 7, OPENING_QUALITY, 100, 3)
     entry = queue.find(spec.id)
     wait_until(app, lambda a: len(entry.items) >= 6)
     button(app, "Stop").click().run()
@@ -321,7 +335,7 @@ def test_a_broken_link_falls_back_and_says_so(queue, name, value):
     test = opened(**{name: value})
     assert fine(test)
     assert any(value in w.value.replace("\\", "") for w in test.warning)
-    assert holds(test) == ["prompt-dt", "prompt-diffuser"]
+    assert holds(test) == [side.method for side in PAIRS[OPENING]]
     assert "–" not in metrics(test).values()
     test.number_input(key="seed").set_value(2).run()
     assert not test.warning, "the note goes once the reader chooses"
@@ -337,3 +351,22 @@ def test_every_view_of_the_gradients_is_drawn_or_says_why_not(queue, view):
     assert fine(without)
     assert len(without.get("plotly_chart")) == 1
     assert shows(without, "nothing is tuned in it")
+
+
+def test_a_prompt_written_by_hand_moves_the_robot(queue):
+    test = opened(by_hand="true")
+    assert fine(test)
+    chosen = test.selectbox(key="by-hand-cheetah-vel")
+    assert chosen.value == "forward velocity", "what is read most stands first"
+    said = next(m.value for m in test.markdown if m.value.startswith("With this prompt"))
+    theirs = outcome(stored(B)[-1].evaluation.trajectories[0])
+    assert said.count(theirs) == 2, "as long as nothing is changed both do the same"
+    slider = next(s for s in test.slider if s.label.startswith("forward velocity"))
+    slider.set_value(slider.max).run()
+    assert fine(test)
+    faster = next(m.value for m in test.markdown if m.value.startswith("With this prompt"))
+    assert speed(faster) > 1.5 > speed(said), "told to be fast, it is fast"
+
+
+def speed(said):
+    return float(said.split("runs at ")[1].split()[0])

@@ -16,7 +16,7 @@ from gymnasium.spaces import Box
 from minari.data_collector.episode_buffer import EpisodeBuffer
 
 from tests.conftest import record
-from workbench.exchange import hdf5_reader, minari_format
+from workbench.exchange import hdf5_reader, minari_format, separate_process
 from workbench.exchange.minari_format import load_minari, read_minari, save_minari
 from workbench.exchange.pickle_reader import RefusedFile
 
@@ -296,7 +296,7 @@ def test_a_reader_that_breaks_down_is_words(demos, tmp_path, monkeypatch, progra
     folder, script = save_minari(tmp_path / "theirs-v0", demos), tmp_path / "reader.py"
     script.write_text(program)
     monkeypatch.setattr(hdf5_reader, "__file__", str(script))
-    monkeypatch.setattr(minari_format, "_SECONDS", 0.5)
+    monkeypatch.setattr(separate_process, "_SECONDS", 0.5)
     with pytest.raises(RefusedFile, match=words):
         load_minari(folder)
 

@@ -215,7 +215,9 @@ def test_wrong_family_or_task_asked_for(write, episodes):
         (lambda e: {k: v for k, v in e.items() if k != "actions"}, ["actions", "'rewards'"]),
         (lambda e: {k: v for k, v in e.items() if k != "terminals"}, ["terminals"]),
         (lambda e: {}, ["got none"]),
-        (lambda e: {1: e["actions"]}, ["SETITEM", "does not fit"]),
+        (lambda e: {1: e["actions"]}, ["episode 1 must have", "got '1'"]),
+        (lambda e: {(1, 2): e["actions"]}, ["SETITEM", "does not fit"]),
+        (lambda e: e | {"rewards": e["rewards"][:0]}, ["rewards", "episode 1", "1 or more rows"]),
     ],
 )
 def test_arrays_that_do_not_fit(write, episodes, change, words):
@@ -353,7 +355,8 @@ def test_admitted_names_cannot_be_turned_against_us(write):
         (b"c_codecs\nencode\nX\x03\x00\x00\x00\xe2\x82\xac" + text("latin1") + b"\x86R", "REDUCE"),
         (frombuffer + b"(C\x04abcd" + f4 + b"K\x02\x85" + text("C") + b"tR", "needs 8 bytes"),
         (frombuffer + b"(C\x04abcd" + f4 + b"K\x01\x85" + text("CF") + b"tR", "dimensions"),
-        (frombuffer + b"(C\x00" + f4 + b"K\x00\x85" + text("C") + b"tR", "dimensions"),
+        (frombuffer + b"(C\x00" + f4 + b"K\x01K\x00\x86" + text("C") + b"tR", "dimensions"),
+        (frombuffer + b"(C\x00" + f4 + b"K\x00\x85" + text("C") + b"tR", "list of dicts"),
         (frombuffer + b"(C\x04abcd" + f4 + b"J\xff\xff\xff\xff\x85" + text("C") + b"tR", "dim"),
         (frombuffer + b"(C\x04abcd" + f4 + b"\x88\x85" + text("C") + b"tR", "REDUCE"),
         (frombuffer + b"(" + text("abcd") + f4 + b"K\x01\x85" + text("C") + b"tR", "got str"),

@@ -287,7 +287,11 @@ def test_episodes_that_are_too_long_or_too_short(shipped, toy, demos, folder):
     ]  # fmt: skip
     refused(as_pickle(folder / "a.pkl", long), "at most 12 steps: got 24")
     short = [demos[0], shortened(demos[1], 2)]
-    refused(as_pickle(folder / "b.pkl", short), "prompt takes 3 rows", "has 2")
+    report = receive(as_pickle(folder / "b.pkl", short))
+    assert [len(t) for t in report.trajectories] == [12]
+    assert "Left out, 1 of 2 episodes" in report.warnings[0]
+    assert "takes 3 rows, the shortest has 2" in report.warnings[0]
+    refused(as_pickle(folder / "c.pkl", short[1:]), "prompt takes 3 rows", "has 2")
 
 
 def test_a_name_or_header_that_lies_about_the_task(toy, demos, folder):
@@ -309,7 +313,7 @@ def test_files_of_no_known_form(folder):
         ("text.csv", b"observations,actions\n1,2\n", "no known form"),
         ("image.png", b"\x89PNG\r\n\x1a\n" + b"0" * 50, "no known form"),
         ("old.pkl", pickle.dumps([1], 0), "no pickle"),
-        ("npz.npz", None, "main_data.hdf5"),
+        ("npz.npz", None, "a NumPy archive (.npz), holds flat arrays without `observations`"),
     ]:
         if content is None:
             np.savez(folder / name, a=np.ones(3))

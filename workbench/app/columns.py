@@ -15,9 +15,11 @@ from workbench.runs.compare import preview, without_preview
 from workbench.runs.jobs import Entry
 from workbench.runs.store import RunStore
 from workbench.shipped import assets
+from workbench.shipped.networks import load_diffuser
 from workbench.tuning.loop import TuneStep
 from workbench.tuning.spec import RunSpec, acting_model
 from workbench.viewing.player import from_runs
+from workbench.viewing.player.method_strip import method_strip
 
 Origin = Literal["job", "own", "recorded", "preview", "nothing"]
 
@@ -110,7 +112,9 @@ def _payload(key: tuple, _columns: list[Column], _model: PromptDT) -> dict[str, 
         from_runs.Shown(c.name, c.label, c.colour, c.steps, _demos(c.spec), key=c.spec.id)
         for c in _columns
     ]
-    return from_runs.payload_of(shown, task, _model, autoplay=True)
+    diffuser = load_diffuser(task.family)
+    strip = method_strip(diffuser.config.n_diffusion_steps, _model.config.prompt_length)
+    return from_runs.payload_of(shown, task, _model, autoplay=True, standing=True, method=strip)
 
 
 def _demos(spec: RunSpec) -> tuple[Trajectory, ...]:

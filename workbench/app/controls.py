@@ -14,11 +14,19 @@ from workbench.methods import METHODS
 from workbench.methods.projection import MODES
 from workbench.shipped import assets
 from workbench.tasks import Family, Task, find
-from workbench.tuning.presets import CHOSEN, LAMBDAS, PAIRS, Side, first_task, method_label
+from workbench.tuning.presets import (
+    CHOSEN,
+    LAMBDAS,
+    OPENING_QUALITY,
+    PAIRS,
+    Side,
+    first_task,
+    method_label,
+)
 from workbench.tuning.spec import RunSpec
 from workbench.viewing.scene.appearance import goal_words
 
-STARTS = {"a": PAIRS["Untuned | tuned"][0], "b": PAIRS["Untuned | tuned"][1]}
+STARTS = dict(zip("ab", next(iter(PAIRS.values())), strict=True))
 """What the columns hold before anybody chooses."""
 BADGES = {"a": ":blue-badge[**A**]", "b": ":orange-badge[**B**]"}
 _QUALITY_WORDS = {
@@ -100,7 +108,7 @@ def choose_setting() -> Setting:
     quality = bar.segmented_control(
         "Data you have",
         (*QUALITIES, *own_sets.qualities(task)),
-        default="medium",
+        default=OPENING_QUALITY,
         required=True,
         key="quality",
         bind="query-params",
@@ -179,9 +187,9 @@ def _choose_side(name: str, above, inside, setting: Setting) -> Side:
     """
     family, start = find(setting.task.family), STARTS[name]
     offered, missing = methods_of(family)
-    badge, choice = above.columns([0.1, 0.9], vertical_alignment="center", gap="small")
-    badge.markdown(BADGES[name])
-    method = choice.selectbox(
+    row = above.container(horizontal=True, vertical_alignment="center", gap="small")
+    row.markdown(BADGES[name], width="content")
+    method = row.selectbox(
         f"Method of {name.upper()}",
         offered,
         index=offered.index(start.method),

@@ -24,7 +24,7 @@ from workbench.tasks import Task, find
 from workbench.viewing.figures.colours import YOUR_FILE
 from workbench.viewing.scene.appearance import goal_words
 
-_FORMS = ("safetensors", "pkl", "zip", "hdf5")
+_FORMS = ("safetensors", "pkl", "zip", "hdf5", "h5", "npz", "parquet")
 
 
 def bring(task: Task, explore) -> None:
@@ -42,7 +42,8 @@ def bring(task: Task, explore) -> None:
             max_upload_size=MAX_FILE_BYTES >> 20,
             key="upload",
             help="Our .safetensors, a published Prompt-DT .pkl, a Minari data set as a .zip of its "
-            "folder, or its main_data.hdf5. The file is read, never run.",
+            "folder or its main_data.hdf5, D4RL's or robomimic's .hdf5, an .npz of flat arrays, "
+            "LeRobot's .parquet. The file is read, never run.",
         )
     with right:
         named = st.toggle(

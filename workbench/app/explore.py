@@ -19,6 +19,7 @@ from workbench.app.controls import (
     labels_of,
     words_of,
 )
+from workbench.app.explore_by_hand import write_by_hand
 from workbench.app.explore_films import offer_videos
 from workbench.app.explore_gradients import show_gradients
 from workbench.app.explore_progress import show_state, start_and_stop
@@ -29,10 +30,11 @@ from workbench.app.page import guarded, paint_first, styled
 from workbench.runs.compare import paired, prompt_distance
 from workbench.shipped.networks import load_model
 from workbench.tasks import find
-from workbench.tuning.presets import Side, first_task
+from workbench.tuning.presets import OPENING_QUALITY, Side, first_task
 from workbench.viewing.figures.runs import COLUMNS, Line, curves
 from workbench.viewing.player.component import player, source
 from workbench.viewing.scene.appearance import goal_words
+from workbench.viewing.scene.outcome import outcome, verdict
 
 
 @guarded
@@ -44,9 +46,8 @@ def page() -> None:
     styled()
     st.header("Watch a prompt come out of noise")
     st.markdown(
-        f"{family.hint} **Five recorded runs** and a short *prompt* are all it gets. Two ways to "
-        "that prompt, **A** and **B**, with the same task, seed and noise: what differs is what "
-        "was changed."
+        f"{family.hint} **Five recorded runs** and a short *prompt* are all it gets. **A** and "
+        "**B** differ in how that prompt is made, in nothing else."
     )
     sides = choose_sides(setting)
     show_broken("explore", broken, (setting, sides))
@@ -66,7 +67,7 @@ def prepare() -> None:
     """Read and pack what the page shows before anybody chooses."""
     family = first()
     task = family.task(first_task(family.name))
-    columns = _columns(Setting(task, "medium", 100, 0), tuple(STARTS.values()))
+    columns = _columns(Setting(task, OPENING_QUALITY, 100, 0), tuple(STARTS.values()))
     payload_of(columns, load_model(family.name))
     untuned_of(columns)
     source()
@@ -91,11 +92,14 @@ def _live(setting: Setting, sides: tuple[Side, ...]) -> None:
         with place:
             show_state(column)
     show_queue()
+    with st.container(key="sentence"):
+        _sentence(columns)
     payload = payload_of(columns, load_model(setting.task.family))
     if payload is None:
         st.info("Neither column has anything to show. Choose another method or other data.")
         return
     player(payload, key="player", link="look")
+    write_by_hand(columns)
     st.subheader("What differs")
     _numbers(columns, setting)
     paint_first("explore", 2)
@@ -109,6 +113,22 @@ def _live(setting: Setting, sides: tuple[Side, ...]) -> None:
                 st.code(column.spec.command, language="sh", wrap_lines=True)
             else:
                 st.caption("Nothing is tuned: every `tune` of this task runs it for comparison.")
+
+
+def _sentence(columns: list[Column]) -> None:
+    """Say what A and B do and which of them earns more."""
+    a, b = (column.newest for column in columns)
+    if a is None or b is None:
+        return
+    episodes = [step.evaluation.trajectories[0] for step in (a, b)]
+    did = [f"**{c.name}** {outcome(e)}" for c, e in zip(columns, episodes, strict=True)]
+    mean, half = paired(a.evaluation, b.evaluation)
+    if mean == half == 0.0:
+        st.markdown(f"{did[0]}; **B** does the very same.")
+        return
+    earned = verdict("**A**", "**B**", mean, half)
+    n = len(a.evaluation.returns)
+    st.markdown(f"{did[0]}, {did[1]}. Over {n} episodes {earned}.".replace("$", ""))
 
 
 def _numbers(columns: list[Column], setting: Setting) -> None:

@@ -77,7 +77,10 @@ def show_state(column: Column) -> None:
     elif column.active and not done:
         st.progress(0.0, "Running the episodes before the first update")
     elif column.active:
-        st.progress(done / updates, f"Tuning: update {done} of {updates}")
+        every = column.spec.eval_every
+        evaluates = done + 1 == updates or (every and (done + 1) % every == 0)
+        then = f", then {column.spec.episodes} episodes" if evaluates else ""
+        st.progress(done / updates, f"Tuning: update {done} of {updates}{then}")
     elif entry is not None and entry.job.error is not None:
         st.error(f"The run ended early: {entry.job.error}", icon=":material/error:")
     else:
@@ -88,6 +91,8 @@ def _words(column: Column, done: int) -> str:
     entry, updates = column.entry, column.spec.updates
     if column.origin == "job" and entry.job.stopped and done < updates:
         why = ", for nobody looked at it for five minutes" if entry.abandoned else ""
+        if not done:
+            return f"**Stopped before the first update**: nothing kept{why}."
         return (
             f"**Stopped after {done} of {updates} updates**{why}. Press **Tune** to run it whole."
         )

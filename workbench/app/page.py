@@ -58,6 +58,10 @@ def plain(text: str) -> str:
 # what needs room stands below, not beside, and the sidebar can be folded by touch.
 _STYLE = """<style>
 .stMainBlockContainer { padding: 3.4rem 2rem 3rem }
+.stMain h2 { font-size: 1.6rem; padding: 0.2rem 0 }
+.st-key-sentence p { font-size: 1.15rem; line-height: 1.4 }
+/* one way to stop: the page's own button, which keeps what was done */
+[data-testid="stStatusWidget"] button { display: none }
 @media (max-width: 1200px) {
   .stMainBlockContainer { padding: 3.4rem 1.2rem 3rem }
   [data-testid="stSidebarCollapseButton"] { visibility: visible !important }

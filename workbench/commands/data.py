@@ -33,7 +33,8 @@ def import_(
     """Read demonstrations of any form and replay them through our environment.
 
     Our .safetensors, published Prompt-DT .pkl files, Minari data sets (folder, .zip, or
-    main_data.hdf5). Nothing in a file is executed. A refused file gives exit status 2 and the
+    main_data.hdf5), .hdf5 of D4RL and robomimic, .npz of flat arrays, LeRobot .parquet. Nothing
+    in a file is executed. A refused file gives exit status 2 and the
     reason on stderr. `--save NAME` makes `tune ... --quality own:NAME` possible.
     """
     if save is not None:
@@ -50,7 +51,8 @@ def import_(
                 raise RefusedFile(" ".join(seen.errors))
         except (ValueError, OSError) as error:
             refused += 1
-            print(f"refused: {file}: {' '.join(seen.errors) or error}", file=sys.stderr)
+            where = f" ({seen.detail})" if seen.detail else ""
+            print(f"refused: {file}: {' '.join(seen.errors) or error}{where}", file=sys.stderr)
             continue
         for warning in seen.warnings:
             print(f"warning: {file}: {warning}", file=sys.stderr)

@@ -1,12 +1,13 @@
-"""Minari's HDF5 file → arrays, in a process of its own that a hostile file may bring down.
+"""HDF5 of Minari, D4RL, robomimic → arrays, in a process that a hostile file may bring down.
 
 HDF5 is a large C library, and a file can name others: links, virtual data sets and external
 storage would read whatever the user may read. So the file is opened by a child process with
 limits on memory and time that may not write, and only plain arrays of numbers in the file itself
-are read. ``minari_format.py`` starts it; it imports nothing of the workbench.
+are read. ``separate_process`` starts it; it imports nothing of the workbench.
 
-``python hdf5_reader.py FILE MAX_BYTES`` writes safetensors to stdout, ``<i>.<array>`` for episode i
-and its attributes as JSON. A refusal is exit status 3 and a sentence on stderr.
+``python hdf5_reader.py FILE MAX_BYTES`` writes safetensors to stdout: ``<i>.<array>`` for episode
+i, or flat arrays of all; and, as JSON, which layout it is and the episodes' attributes. A refusal
+is exit status 3 and a sentence on stderr.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ import sys
 MAX_EPISODES = 100_000
 REFUSED = 3
 MEMORY_BYTES, CPU_SECONDS = 2 << 30, 20
+MINARI, D4RL, ROBOMIMIC = "minari", "d4rl", "robomimic"
 
 # Minari's name, ours, and whether an episode must have it.
 _ARRAYS = (
@@ -29,10 +31,11 @@ _ARRAYS = (
     ("truncations", "truncations", False),
     ("infos/state", "states", False),
 )
+_FLAT = ("observations", "actions", "rewards", "next_observations", "terminals", "timeouts")
 
 
-class _Refused(Exception):
-    pass
+class Refused(Exception):
+    """Why a file is not read, in one sentence."""
 
 
 def _limit() -> None:
@@ -63,7 +66,7 @@ def _member(group, path: str):
             kind = {h5py.ExternalLink: "an external link", h5py.SoftLink: "a soft link"}
             where = getattr(link, "filename", None) or getattr(link, "path", "")
             what = kind.get(type(link), "a link of its own kind")
-            raise _Refused(
+            raise Refused(
                 f"`{name}` is {what} to {where[:80]!r}. It was not followed: write the data itself."
             )
         group = group[name]
@@ -75,15 +78,15 @@ def _array(dataset, label: str, left: int):
     import h5py
 
     if not isinstance(dataset, h5py.Dataset):
-        raise _Refused(f"{label} is a group (a Dict or Tuple space). Flatten it to one array.")
+        raise Refused(f"{label} is a group (a Dict or Tuple space). Flatten it to one array.")
     if dataset.is_virtual:
-        raise _Refused(f"{label} is a virtual data set, put together from other files. Copy them.")
+        raise Refused(f"{label} is a virtual data set, put together from other files. Copy them.")
     if dataset.external:
-        raise _Refused(f"{label} is stored in another file, {dataset.external[0][0][:80]!r}.")
+        raise Refused(f"{label} is stored in another file, {dataset.external[0][0][:80]!r}.")
     if dataset.dtype.kind not in "biuf" or dataset.dtype.itemsize > 8:
-        raise _Refused(f"{label} must hold plain numbers: got {str(dataset.dtype)[:80]}.")
+        raise Refused(f"{label} must hold plain numbers: got {str(dataset.dtype)[:80]}.")
     if dataset.size * dataset.dtype.itemsize > left:
-        raise _Refused("its arrays are too large when read. Split it into smaller files.")
+        raise Refused("its arrays are too large when read. Split it into smaller files.")
     values = dataset[()]
     return values.astype(values.dtype.newbyteorder("="))
 
@@ -96,62 +99,129 @@ def _attributes(group) -> dict:
     for name in group.attrs:
         if name.startswith("workbench/"):
             value = group.attrs[name]
-            plain = isinstance(value, np.ndarray | np.generic)
-            found[name] = value.tolist() if plain else str(value)[:200]
+            plain = isinstance(value, np.ndarray | np.generic | bytes)
+            found[name] = np.asarray(value).tolist() if plain else str(value)[:200]
     return found
 
 
+def _words(value) -> str:
+    """Return what JSON has no notion of as text; other programs write text as bytes."""
+    return value.decode(errors="replace") if isinstance(value, bytes) else str(value)[:200]
+
+
 def read(path: str, max_bytes: int) -> tuple[dict, dict]:
-    """Return arrays by ``<i>.<name>`` and ``{"attributes": [...]}``, episodes in order."""
+    """Return arrays by name and what is said of them, of whichever layout the file has."""
     import h5py
 
-    arrays, attributes, left = {}, [], max_bytes
     with h5py.File(path, "r") as file:
-        numbers = sorted(
-            int(match[1]) for name in file if (match := re.fullmatch(r"episode_(\d{1,9})", name))
+        if numbers := _numbers(file, "episode_"):
+            return _minari(file, numbers, max_bytes)
+        if {"observations", "actions", "rewards"} & set(file):
+            return _d4rl(file, max_bytes)
+        data = _member(file, "data")
+        if isinstance(data, h5py.Group) and (numbers := _numbers(data, "demo_")):
+            return _robomimic(data, numbers, max_bytes)
+        names = ", ".join(repr(name[:40]) for name, _ in zip(file, range(8), strict=False))
+        raise Refused(
+            "it holds no `episode_0`, …, as Minari writes, no flat `observations`, `actions`, "
+            f"`rewards` as D4RL, no `data/demo_0` as robomimic: got {names or 'nothing'}. "
+            "Export it in one of these forms."
         )
-        if not numbers:
-            names = ", ".join(repr(name[:40]) for name, _ in zip(file, range(8), strict=False))
-            raise _Refused(
-                f"it holds no `episode_0`, …, as Minari writes: got {names or 'nothing'}"
+
+
+def _numbers(group, prefix: str) -> list[int]:
+    """Return the numbers of the members called after ``prefix``, in order."""
+    found = sorted(int(m[1]) for n in group if (m := re.fullmatch(prefix + r"(\d{1,9})", n)))
+    if len(found) > MAX_EPISODES:
+        raise Refused(f"it has more than {MAX_EPISODES} episodes. Split it.")
+    return found
+
+
+class _Arrays(dict):
+    """Arrays by name, of no more bytes in all than the limit."""
+
+    def __init__(self, max_bytes: int):
+        self.left = max_bytes
+
+    def take(self, name: str, group, theirs: str, label: str, must: bool = True) -> None:
+        """Read a member of a group, if it is there."""
+        found = _member(group, theirs)
+        if found is None and must:
+            raise Refused(f"{label} is missing. Export the data set again.")
+        if found is not None:
+            self[name] = _array(found, label, self.left)
+            self.left -= self[name].nbytes
+
+
+def _minari(file, numbers: list[int], max_bytes: int) -> tuple[dict, dict]:
+    arrays, attributes = _Arrays(max_bytes), []
+    for i, number in enumerate(numbers):
+        group = _member(file, f"episode_{number}")
+        for theirs, ours, must in _ARRAYS:
+            arrays.take(f"{i}.{ours}", group, theirs, f"`{theirs}` of episode {number}", must)
+        attributes.append(_attributes(group))
+    return arrays, {"layout": MINARI, "attributes": attributes}
+
+
+def _d4rl(file, max_bytes: int) -> tuple[dict, dict]:
+    """Read flat arrays of all episodes behind each other."""
+    arrays = _Arrays(max_bytes)
+    for name in _FLAT:
+        arrays.take(name, file, name, f"`{name}`", must=False)
+    return arrays, {"layout": D4RL}
+
+
+def _robomimic(data, numbers: list[int], max_bytes: int) -> tuple[dict, dict]:
+    """Read ``data/demo_<i>``; of its observations, which are named arrays, there must be one.
+
+    Format: https://robomimic.github.io/docs/datasets/overview.html
+    """
+    import h5py
+
+    arrays = _Arrays(max_bytes)
+    for i, number in enumerate(numbers):
+        demo = _member(data, f"demo_{number}")
+        observed = _member(demo, "obs")
+        names = list(observed) if isinstance(observed, h5py.Group) else []
+        if len(names) != 1:
+            got = ", ".join(repr(name[:40]) for name in names[:12]) or "none"
+            raise Refused(
+                f"it is a robomimic file whose observations are several arrays (demo_{number}: "
+                f"{got}), which make an observation here only in the right order. Put them into "
+                "one array `obs/flat`, or write `observations`, `actions`, `rewards` into an .npz."
             )
-        if len(numbers) > MAX_EPISODES:
-            raise _Refused(f"it has more than {MAX_EPISODES} episodes. Split it.")
-        for i, number in enumerate(numbers):
-            group = _member(file, f"episode_{number}")
-            for theirs, ours, must in _ARRAYS:
-                found = _member(group, theirs)
-                label = f"`{theirs}` of episode {number}"
-                if found is None and must:
-                    raise _Refused(f"{label} is missing. Export the data set again.")
-                if found is not None:
-                    arrays[f"{i}.{ours}"] = _array(found, label, left)
-                    left -= arrays[f"{i}.{ours}"].nbytes
-            attributes.append(_attributes(group))
-    return arrays, {"attributes": json.dumps(attributes)}
+        label = f"`obs/{names[0][:40]}` of demo_{number}"
+        arrays.take(f"{i}.observations", observed, names[0], label)
+        for name in ("actions", "rewards"):
+            arrays.take(f"{i}.{name}", demo, name, f"`{name}` of demo_{number}")
+    return arrays, {"layout": ROBOMIMIC, "episodes": len(numbers)}
 
 
-def main() -> None:
-    """Read the file named on the command line."""
+def answer(read) -> None:
+    """Read the file named on the command line; write what ``read`` returns to stdout."""
     path, max_bytes = sys.argv[1], int(sys.argv[2])
-    import h5py  # noqa: F401  (before the limits: loading libraries takes address space)
     from safetensors.numpy import save
 
     _limit()
     try:
-        arrays, metadata = read(path, max_bytes)
-        sys.stdout.buffer.write(save(arrays, metadata))
-    except _Refused as refusal:
+        arrays, about = read(path, max_bytes)
+        sys.stdout.buffer.write(save(dict(arrays), {"about": json.dumps(about, default=_words)}))
+    except Refused as refusal:
         reason = str(refusal)
     except MemoryError:
         reason = "it needs more memory than a file of demonstrations may."
     except Exception as error:  # whatever a damaged file makes h5py raise
         reason = f"it is truncated or damaged ({type(error).__name__}: {str(error)[:160]})."
+        if "lock file" in str(error) or "already open" in str(error):
+            reason = "another program has it open, or did not close it. Close it there and retry."
     else:
         return
+    sys.stderr.reconfigure(encoding="utf-8")
     sys.stderr.write(reason)
     raise SystemExit(REFUSED)
 
 
 if __name__ == "__main__":
-    main()
+    import h5py  # noqa: F401  (before the limits: loading libraries takes address space)
+
+    answer(read)

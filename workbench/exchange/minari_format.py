@@ -17,31 +17,29 @@ from __future__ import annotations
 import contextlib
 import importlib.metadata
 import json
-import os
 import re
-import subprocess
-import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 from gymnasium.spaces import Box
-from safetensors.numpy import load
 
 from workbench.data.atomic_files import whole_folder
 from workbench.data.rollout import step_from
 from workbench.data.trajectory import Trajectory
 from workbench.exchange import hdf5_reader
-from workbench.exchange.pickle_reader import MAX_ARRAY_BYTES, refuse
+from workbench.exchange.flat_arrays import cut
+from workbench.exchange.pickle_reader import refuse
 from workbench.exchange.raw_episodes import Episode, to_trajectories, validated
+from workbench.exchange.separate_process import read_apart
 from workbench.exchange.task_match import find_task
 from workbench.tasks import find
 
 MAIN, METADATA = "main_data.hdf5", "metadata.json"
 _NAME = re.compile(r"[A-Za-z0-9_-]{1,80}-v\d{1,4}", re.ASCII)
 _COLUMNS = ("observations", "actions", "rewards", "terminations", "states")
-_SECONDS, _MAX_METADATA = 30, 4 << 20
+_MAX_METADATA = 4 << 20
 
 
 def save_minari(
@@ -185,7 +183,30 @@ def read_minari(path: str | Path) -> MinariFile:
         RefusedFile: if it is damaged, names other files, or is not of Minari's form.
     """
     main, declared = _main_file(Path(path))
-    arrays, attributes = _in_a_child(main)
+    arrays, about = read_apart(hdf5_reader, main)
+    if about["layout"] != hdf5_reader.MINARI:
+        refuse(f"it holds no `episode_0`, …, as Minari writes: it is of {about['layout']}'s form.")
+    return _of_minari(arrays, about["attributes"], declared)
+
+
+def read_hdf5(path: Path) -> tuple[str, MinariFile]:
+    """Read an HDF5 file of Minari, D4RL or robomimic; return which of them, and what it holds.
+
+    Raises:
+        RefusedFile: see ``read_minari``.
+    """
+    arrays, about = read_apart(hdf5_reader, path)
+    if about["layout"] == hdf5_reader.D4RL:
+        episodes = cut(arrays, "it, a D4RL file,")
+    elif about["layout"] == hdf5_reader.ROBOMIMIC:
+        columns = ("observations", "actions", "rewards")
+        episodes = tuple({c: arrays[f"{i}.{c}"] for c in columns} for i in range(about["episodes"]))
+    else:
+        return about["layout"], _of_minari(arrays, about["attributes"])
+    return about["layout"], MinariFile(episodes, (None,) * len(episodes))
+
+
+def _of_minari(arrays: dict, attributes: list[dict], declared: object = None) -> MinariFile:
     claims = tuple(_claim(about, i) for i, about in enumerate(attributes))
     episodes = tuple(
         _aligned({c: arrays.get(f"{i}.{c}") for c in _COLUMNS}, i, ours=claim is not None)
@@ -253,39 +274,11 @@ def _main_file(path: Path) -> tuple[Path, object]:
     return folder / MAIN, metadata.get("total_episodes")
 
 
-def _in_a_child(path: Path) -> tuple[dict[str, np.ndarray], list[dict]]:
-    """Let ``hdf5_reader.py`` read a file; whatever becomes of that process, this one goes on."""
-    program = [sys.executable, "-P", hdf5_reader.__file__]
-    command = [*program, str(path.resolve()), str(MAX_ARRAY_BYTES)]
-    # No plug-ins: a compression filter that the file names would be loaded as code.
-    without_plugins = {
-        "HDF5_PLUGIN_PRELOAD": "::",
-        "HDF5_PLUGIN_PATH": "",
-        "OPENBLAS_NUM_THREADS": "1",
-    }
-    try:
-        done = subprocess.run(
-            command, capture_output=True, timeout=_SECONDS, env=os.environ | without_plugins
-        )
-    except subprocess.TimeoutExpired:
-        refuse(f"reading it takes more than {_SECONDS} s: it is damaged or far too large.")
-    if done.returncode == hdf5_reader.REFUSED:
-        refuse(" ".join(done.stderr.decode(errors="replace").split()))
-    if done.returncode:
-        refuse(
-            f"the HDF5 library broke down on it (status {done.returncode}): it is damaged, or made "
-            "to do so. Nothing else was affected."
-        )
-    size = int.from_bytes(done.stdout[:8], "little")
-    header = json.loads(done.stdout[8 : 8 + size])
-    return load(done.stdout), json.loads(header["__metadata__"]["attributes"])
-
-
 def _aligned(given: dict[str, np.ndarray | None], number: int, *, ours: bool) -> Episode:
     """Turn Minari's T + 1 observations and states into T, and the observations after each."""
     rewards, observations = given["rewards"], given["observations"]
-    n = len(rewards) if rewards.ndim else 0
-    if not n or not observations.ndim or len(observations) != n + 1:
+    n = len(rewards) if rewards.ndim else -1
+    if n < 0 or not observations.ndim or len(observations) != n + 1:
         refuse(
             f"episode {number} must have one observation more than rewards, as Minari's have: got "
             f"{observations.shape} with {rewards.shape} rewards."

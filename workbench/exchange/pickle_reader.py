@@ -50,7 +50,16 @@ _ADVICE = (
 
 
 class RefusedFile(ValueError):
-    """A file of demonstrations that is not read, and why."""
+    """A file of demonstrations that is not read, and why.
+
+    Attributes:
+        reason: What is wrong, what was got and what to do, for anybody.
+        detail: Where in the file that is, for whoever wrote it; may be empty.
+    """
+
+    def __init__(self, reason: str, detail: str = ""):
+        super().__init__(f"{reason} ({detail})" if detail else reason)
+        self.reason, self.detail = reason, detail
 
 
 @dataclass(frozen=True)
@@ -87,9 +96,9 @@ class _Machine:
             try:
                 self._step(name, arg)
             except RefusedFile as refusal:
-                raise RefusedFile(f"{refusal} (opcode {name} at byte {at}). {_ADVICE}") from None
+                raise RefusedFile(f"{refusal}. {_ADVICE}", _at(name, at)) from None
             except (IndexError, KeyError, TypeError, ValueError):
-                refuse(f"opcode {name} at byte {at} does not fit what precedes it. {_ADVICE}")
+                refuse(f"a part of it does not fit what precedes it. {_ADVICE}", _at(name, at))
         if self.stack or self.marked:
             refuse(f"values are left over at the end of the pickle. {_ADVICE}")
 
@@ -115,8 +124,9 @@ class _Machine:
             _exactly(list, self.stack[-1]).extend(items)
         elif name in ("SETITEM", "SETITEMS"):
             items = [stack.pop(), stack.pop()][::-1] if name == "SETITEM" else self._to_mark()
-            # Text alone is hashed: a nested tuple can take for ever, an integer can collide.
-            keys = [_exactly(str, key) for key in items[::2]]
+            # Text alone is hashed: a nested tuple can take for ever, integers can be made to
+            # collide, so that they become text.
+            keys = [f"{k}" if type(k) is int else _exactly(str, k) for k in items[::2]]
             _exactly(dict, self.stack[-1]).update(zip(keys, items[1::2], strict=True))
         elif name in ("MEMOIZE", "BINPUT", "LONG_BINPUT"):
             self.memo[len(self.memo) if name == "MEMOIZE" else arg] = stack[-1]
@@ -177,10 +187,10 @@ class _Machine:
         code, order = _exactly(_Dtype, dtype).code, _exactly(str, order)
         if (
             len(_exactly(tuple, shape)) > 4
-            or any(_exactly(int, n) < 1 for n in shape)
+            or any(_exactly(int, n) < min(i, 1) for i, n in enumerate(shape))
             or order not in ("C", "F")
         ):
-            refuse("an array must have at most 4 dimensions, each of 1 or more")
+            refuse("an array must have at most 4 dimensions, each but the first of 1 or more")
         expected = math.prod(shape) * int(code[1])
         if type(data) is not bytes or len(data) != expected:
             got = f"{len(data)} bytes" if type(data) is bytes else type(data).__name__
@@ -198,9 +208,13 @@ class _Machine:
             refuse(f"its arrays exceed {MAX_ARRAY_BYTES >> 20} MiB")
 
 
-def refuse(reason: str) -> NoReturn:
+def refuse(reason: str, detail: str = "") -> NoReturn:
     """Refuse a file for a reason that says what, what was got, and what to do."""
-    raise RefusedFile(reason)
+    raise RefusedFile(reason, detail)
+
+
+def _at(opcode: str, byte: int) -> str:
+    return f"opcode {opcode} at byte {byte}"
 
 
 def _short(value: Any) -> str:
@@ -224,22 +238,22 @@ def _admitted(name: str) -> _Global:
 def _scan(data: bytes) -> list[tuple[str, Any, int]]:
     """Cut a pickle into opcodes; refuse the first that is not admitted."""
     if len(data) < 2 or data[0] != 0x80 or not 2 <= data[1] <= 5:
-        refuse(f"it is no pickle of protocol 2 to 5: it begins with {data[:8]!r}. {_ADVICE}")
+        refuse(f"it is no pickle of protocol 2 to 5. {_ADVICE}")
     operations: list[tuple[str, Any, int]] = []
     at = 0
     try:
         for opcode, arg, at in pickletools.genops(data):
             if opcode.name not in _OPCODES or (opcode.name == "PROTO" and at):
-                refuse(f"opcode {opcode.name} at byte {at} is not admitted. {_ADVICE}")
+                refuse(f"it holds what no array of numbers needs. {_ADVICE}", _at(opcode.name, at))
             if len(operations) == MAX_OPCODES:
                 refuse(f"it has more than {MAX_OPCODES} opcodes. Split it into smaller files.")
             operations.append((opcode.name, arg, at))
     except RefusedFile:
         raise
     except (ValueError, OverflowError) as error:
-        refuse(f"it is truncated or damaged after byte {at}: {str(error)[:120]}. {_ADVICE}")
+        refuse(f"it is truncated or damaged. {_ADVICE}", f"after byte {at}: {str(error)[:120]}")
     if at + 1 != len(data):
-        refuse(f"{len(data) - at - 1} bytes follow the end of the pickle at byte {at}. {_ADVICE}")
+        refuse(f"{len(data) - at - 1} bytes follow the end of the pickle. {_ADVICE}", f"byte {at}")
     return operations
 
 

@@ -12,20 +12,26 @@ from typing import Any
 
 import numpy as np
 
+from workbench.exchange.flat_arrays import KNOWN, cut
 from workbench.exchange.pickle_reader import PickledArray, read_pickle, refuse
 from workbench.exchange.raw_episodes import FIELDS, Episode
 from workbench.tasks import FAMILIES
 
+_FLAT = ("observations", "actions", "rewards")
 _NAME = re.compile(r"([A-Za-z]\w*)-(\d{1,4})-(?:prompt-)?[a-z]+\.pkl", re.ASCII)
 
 
 def pickled_episodes(path: str | Path) -> tuple[Episode, ...]:
     """Return a pickled list of dicts of arrays, one per episode, as it is in the file.
 
+    One dict of flat arrays of all episodes is cut into them.
+
     Raises:
         RefusedFile: if it is damaged or holds anything but plain containers and arrays.
     """
     value = read_pickle(path)
+    if type(value) is dict and set(_FLAT) <= value.keys():
+        return cut({n: _array(x, f"`{n}`") for n, x in value.items() if n in KNOWN})
     if type(value) not in (list, tuple) or not value or any(type(e) is not dict for e in value):
         refuse("it must hold a list of dicts, one per episode. Save it in that form.")
     return tuple(

@@ -76,12 +76,19 @@ def validated(raw: Sequence[Episode]) -> tuple[tuple[Episode, ...], tuple[str, .
     return tuple(episodes), problems
 
 
+def empty(episode: Episode) -> bool:
+    """Return whether an episode has no rows in any array, as a recorder leaves that was stopped."""
+    arrays = [episode[name] for name in FIELDS if name in episode]
+    return bool(arrays) and all(x.ndim and not len(x) for x in arrays)
+
+
 def _shaped(name: str, x: np.ndarray, label: str) -> np.ndarray:
     ndim = FIELDS[name][0]
     flat = x.reshape(-1) if ndim == 1 and x.ndim == 2 and x.shape[1] == 1 else x
     if flat.ndim != ndim or not len(flat):
         refuse(
-            f"{label} must have {ndim} dimension(s), (T,) or (T, 1) if 1, and a row: got {x.shape}."
+            f"{label} must have {ndim} dimension(s), (T,) or (T, 1) if 1, and 1 or more rows: got "
+            f"{x.shape}."
         )
     if name == "terminals":
         return flat != 0
@@ -103,8 +110,12 @@ def _sentence(name: str, found: list[tuple[int, np.ndarray, np.ndarray]]) -> str
     value = values[~(np.abs(values) <= _bound(name))][0]
     n_rows = sum(len(rows) for _, rows, _ in found)
     advice = "Drop or repair these rows."
-    if name == "actions" and np.isfinite(value):
-        advice = "Actions are in [-1, 1] here: scale them."
+    if name == "actions" and all(np.isfinite(x).all() for *_, x in found):
+        advice = (
+            "Actions are in [-1, 1] here. What a policy asked for before the simulator limited it "
+            "is to be clipped, `np.clip(actions, -1, 1)`; only if all are in another unit, scale "
+            "them."
+        )
     return (
         f"`{name}` of episode {episode} must be finite and within ±{_bound(name):g}: row {rows[0]} "
         f"is not ({value:g}; {n_rows} such rows in {len(found)} episode(s)). {advice}"

@@ -6,6 +6,7 @@ its arrays, ``task_match`` finds its task, ``report`` holds what is said of it.
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -13,18 +14,18 @@ import numpy as np
 
 from workbench.data import own_sets
 from workbench.exchange.file_formats import Recording, read_recording
-from workbench.exchange.pickle_reader import RefusedFile
-from workbench.exchange.raw_episodes import Episode, to_trajectories, validated
+from workbench.exchange.pickle_reader import RefusedFile, refuse
+from workbench.exchange.raw_episodes import Episode, empty, to_trajectories, validated
 from workbench.exchange.report import Range, Report, TaskSet
 from workbench.exchange.task_match import find_task, fitting_families, nearest_tasks
 from workbench.shipped import assets
 from workbench.shipped.networks import load_model
-from workbench.tasks import Family, find
+from workbench.tasks import Family, Task, find
 
 FAR = 10.0
 """Standard deviations from the training mean worth a warning; our own data stay within 8."""
-# Median one-step errors worth a warning; a file of our simulator is off by 1e-4 at most.
-OTHER_SIMULATOR, OTHER_REWARDS = 0.01, 0.03
+OTHER_SIMULATOR = 0.01
+"""Median one-step error of states worth a warning; a file of our simulator is off by 1e-4."""
 MAX_REPLAYED = 5_000
 """Transitions that are replayed: enough for a median, and few seconds."""
 _N_NEAREST = 5
@@ -53,9 +54,9 @@ def examine(
     try:
         recording = read_recording(path, name)
     except RefusedFile as refusal:
-        return Report(label, errors=(str(refusal),))
+        return Report(label, errors=(refusal.reason,), detail=refusal.detail)
     try:
-        return _examined(label, recording, family, task)
+        return _examined(label, _without_empty(recording), family, task)
     except RefusedFile as refusal:
         return Report(label, recording.form, (str(refusal),), recording.warnings)
 
@@ -103,7 +104,7 @@ def _examined(label: str, recording: Recording, family: str | None, task: int | 
     known["families"] = tuple(f.name for f in families)
     if errors:
         return Report(**known, errors=errors, warnings=recording.warnings)
-    groups, sets, errors = _by_claim(recording, episodes, task), [], []
+    groups, sets, errors, left_out = _by_claim(recording, episodes, task), [], [], []
     if len(groups) == 1:
         known["nearest"] = tuple(nearest_tasks(families, _sample(episodes))[:_N_NEAREST])
     for claim, group in groups.items():
@@ -114,12 +115,18 @@ def _examined(label: str, recording: Recording, family: str | None, task: int | 
         except RefusedFile as refusal:
             errors.append(str(refusal))
             continue
+        group, short = _long_enough(fit.task, group)
+        left_out += short
         sets.append(TaskSet(fit, to_trajectories(group, fit.task)))
     of = find(sets[0].fit.task.family) if sets else families[0]
     ranges = _ranges(of, episodes)
     for found in sets:
         errors += _errors(found)
-    warnings = [*recording.warnings, *_odd_ranges(of, ranges), *_odd_episodes(episodes)]
+    warnings = [*recording.warnings, *left_out]
+    warnings += [*_odd_ranges(of, ranges), *_odd_episodes(episodes)]
+    n_rows = sum(known["lengths"])
+    if n_rows > MAX_REPLAYED:
+        warnings.append(f"Its rewards were judged by {MAX_REPLAYED} of {n_rows} steps.")
     for found in sets:
         warnings += _odd_set(found)
     return Report(
@@ -129,6 +136,26 @@ def _examined(label: str, recording: Recording, family: str | None, task: int | 
         warnings=tuple(dict.fromkeys(warnings)),
         sets=() if errors else tuple(sorted(sets, key=lambda s: s.fit.task.index)),
     )
+
+
+def _without_empty(recording: Recording) -> Recording:
+    """Leave out episodes without a row, and say so."""
+    kept = [i for i, episode in enumerate(recording.episodes) if not empty(episode)]
+    if len(kept) == len(recording.episodes):
+        return recording
+    if not kept:
+        refuse("none of its episodes has a row. Record them again.")
+    gone = sorted(set(range(len(recording.episodes))) - set(kept))
+    return dataclasses.replace(
+        recording,
+        episodes=tuple(recording.episodes[i] for i in kept),
+        claims=tuple(recording.claims[i] for i in kept),
+        warnings=(*recording.warnings, f"Left out, having no rows: episode {_listed(gone)}."),
+    )
+
+
+def _listed(numbers: Sequence[int]) -> str:
+    return ", ".join(map(str, numbers[:8])) + (", …" if len(numbers) > 8 else "")
 
 
 def _by_claim(recording: Recording, episodes: Sequence[Episode], task: int | None):
@@ -170,14 +197,33 @@ def _errors(found: TaskSet) -> list[str]:
             f"an episode of {family.name} has at most {family.horizon} steps: got {max(lengths)}. "
             "Cut the episodes there."
         )
-    path = assets.model_path(family.name)
-    least = load_model(family.name).config.prompt_length if path.exists() else 1
+    least = _prompt_length(family)
     if min(lengths) < least:
         errors.append(
             f"a prompt takes {least} rows of an episode: the shortest has {min(lengths)}. "
             "Leave such episodes out."
         )
     return errors
+
+
+def _prompt_length(family: Family) -> int:
+    """Return the rows of an episode that a prompt takes; 1 where no model ships."""
+    path = assets.model_path(family.name)
+    return load_model(family.name).config.prompt_length if path.exists() else 1
+
+
+def _long_enough(task: Task, group: Sequence[Episode]) -> tuple[Sequence[Episode], list[str]]:
+    """Leave out episodes that no prompt fits into, unless that is all of them, and say so."""
+    least = _prompt_length(find(task.family))
+    lengths = [len(e["rewards"]) for e in group]
+    kept = [e for e, n in zip(group, lengths, strict=True) if n >= least]
+    if not kept or len(kept) == len(group):
+        return group, []
+    gone = len(group) - len(kept)
+    return kept, [
+        f"Left out, {gone} of {len(group)} episodes of {task}: a prompt takes {least} rows, the "
+        f"shortest has {min(lengths)}."
+    ]
 
 
 def _odd_ranges(family: Family, ranges: Sequence[Range]) -> list[str]:
@@ -220,10 +266,11 @@ def _odd_set(found: TaskSet) -> list[str]:
             f"The rewards of {fit.task} were not replayed: its observations do not determine the "
             "state, and the file has no states. The task is the one that was named."
         )
-    elif fit.reward_error > OTHER_REWARDS:
+    elif not fit.fits:
         warnings.append(
             f"Its rewards are not those of {fit.task}: replayed, they differ by "
-            f"{fit.reward_error:.3g} (median). It was taken because you named the task."
+            f"{fit.reward_error:.3g} (median), in an episode by {fit.misfit:.2g} standard "
+            f"deviations. {fit.look} It was taken because you named the task."
         )
     if fit.state_error > OTHER_SIMULATOR:
         warnings.append(

@@ -38,6 +38,7 @@ class TaskSet:
             "steps": sum(map(len, self.trajectories)),
             **return_summary(self.returns),
             "reward_error_median": _rounded(self.fit.reward_error, 7),
+            "reward_misfit": _rounded(self.fit.misfit, 7),
             "state_error_median": _rounded(self.fit.state_error, 7),
         }
 
@@ -75,6 +76,7 @@ class Report:
         nearest: The tasks that reproduce the rewards best, best first, where the file names no
             more than one.
         ranges: One for each variable of the observations, where the family is known.
+        detail: Where in the file the error is, for whoever wrote it.
     """
 
     file: str
@@ -87,6 +89,7 @@ class Report:
     families: tuple[str, ...] = ()
     nearest: tuple[Fit, ...] = ()
     ranges: tuple[Range, ...] = ()
+    detail: str = ""
 
     @property
     def accepted(self) -> bool:
@@ -105,6 +108,7 @@ class Report:
             "accepted": self.accepted,
             "form": self.form,
             "errors": list(self.errors),
+            "detail": self.detail,
             "warnings": list(self.warnings),
             "sets": [s.row() for s in self.sets],
             "episodes": len(self.lengths),

@@ -1,13 +1,15 @@
 """Which task was it? Every recorded transition is replayed one step in our environments.
 
-The median errors say how well a task explains the recording: about 1e-7, the precision of the file,
-for the published demonstrations and their own task.
+The errors say how well a task explains the recording: about 1e-7, the precision of the file, for
+the published demonstrations and their own task. They are judged by how much the rewards of an
+episode vary, since good ones may all lie near 0; ``reward_look`` says what others look like.
 """
 
 from __future__ import annotations
 
+import dataclasses
 import functools
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -15,12 +17,11 @@ import numpy as np
 from workbench.data.rollout import step_from
 from workbench.exchange.pickle_reader import refuse
 from workbench.exchange.raw_episodes import Episode
+from workbench.exchange.reward_look import LIMIT, looks_like, misfit
 from workbench.tasks import FAMILIES, Family, Task, find, make
 
-# Median one-step reward errors. Neighbouring goals of Cheetah-vel differ by 0.075 m/s, and so do
-# the rewards of the same step: an error above POOR_FIT is no fit, one above WRONG_CLAIM casts doubt
-# on the task that a file names. A task fits clearly better if its error is a third as large.
-POOR_FIT, WRONG_CLAIM, CLEARLY = 0.1, 0.03, 3.0
+CLEARLY = 3.0
+"""A task fits clearly better than another if its median error is a third as large."""
 
 
 @dataclass(frozen=True)
@@ -35,11 +36,20 @@ class Fit:
         state_error: Median, over all transitions with a recorded next state and all state
             variables but the world x and y, of ``|replayed - recorded next state|``; positions
             (m, rad) and velocities (m/s, rad/s) together; nan if none is recorded.
+        misfit: See ``reward_look.misfit``: the largest of an episode; nan likewise.
+        look: What the rewards look like if not like the task's own, see ``looks_like``.
     """
 
     task: Task
     reward_error: float
     state_error: float
+    misfit: float = float("nan")
+    look: str = ""
+
+    @property
+    def fits(self) -> bool:
+        """Whether the rewards are the task's own, or could not be replayed."""
+        return not self.misfit > LIMIT and not self.look
 
 
 class OneStepReplay:
@@ -53,13 +63,27 @@ class OneStepReplay:
         # The goal changes the reward alone, so one replay serves all tasks of the family.
         self.measured, after = _replayed(family, states, self.actions)
         self.state_error = _state_error(family, episodes, after)
+        self.cuts = np.cumsum([len(e["rewards"]) for e in episodes])[:-1]
 
     def fit(self, index: int) -> Fit:
         """Return how well task ``index`` reproduces the episodes."""
-        task = self.family.task(index)
-        rewards = self.family.rewards(self.measured, self.actions.astype(np.float64), task.goal)
-        error = float(np.median(np.abs(rewards - self.recorded)))
-        return Fit(task, error, self.state_error)
+        task, replayed = self.family.task(index), self.rewards(index)
+        error = float(np.median(np.abs(np.concatenate(replayed) - self.recorded)))
+        worst = max(map(misfit, np.split(self.recorded, self.cuts), replayed))
+        return Fit(task, error, self.state_error, worst)
+
+    def rewards(self, index: int) -> list[np.ndarray]:
+        """Return the rewards of task ``index`` for what each episode did, (T,) each."""
+        goal = self.family.task(index).goal
+        rewards = self.family.rewards(self.measured, self.actions.astype(np.float64), goal)
+        return np.split(rewards, self.cuts)
+
+    def looked_at(self, fit: Fit) -> Fit:
+        """Return the fit of a task with what the rewards look like, if not quite like its own."""
+        indices = [fit.task.index, *range(len(self.family.goals))]
+        candidates = {str(self.family.task(i)): self.rewards(i) for i in dict.fromkeys(indices)}
+        look = looks_like(np.split(self.recorded, self.cuts), candidates)
+        return dataclasses.replace(fit, look=look)
 
 
 def _states(family: Family, episode: Episode, name: str = "observations") -> np.ndarray:
@@ -151,11 +175,15 @@ def fitting_families(
 
 def nearest_tasks(families: Sequence[Family], episodes: Sequence[Episode]) -> list[Fit]:
     """Replay the episodes in every family that can, and return all its tasks, best first."""
-    fits = []
-    for family in families:
-        if _replayable(family, episodes):
-            replay = OneStepReplay(family, episodes)
-            fits += [replay.fit(index) for index in range(len(family.goals))]
+    return _best_first(_replays(families, episodes).values())
+
+
+def _replays(families: Sequence[Family], episodes: Sequence[Episode]) -> dict[str, OneStepReplay]:
+    return {f.name: OneStepReplay(f, episodes) for f in families if _replayable(f, episodes)}
+
+
+def _best_first(replays: Iterable[OneStepReplay]) -> list[Fit]:
+    fits = [replay.fit(index) for replay in replays for index in range(len(replay.family.goals))]
     return sorted(fits, key=lambda fit: fit.reward_error)
 
 
@@ -202,8 +230,9 @@ def find_task(
             )
         if not _replayable(chosen, episodes):
             return Fit(chosen.task(index), float("nan"), float("nan"))
-        claimed = OneStepReplay(chosen, episodes).fit(index)
-        if task is not None or claimed.reward_error <= WRONG_CLAIM:
+        replay = OneStepReplay(chosen, episodes)
+        claimed = replay.looked_at(replay.fit(index))
+        if task is not None or claimed.fits:
             return claimed
     if not any(_replayable(f, episodes) for f in fitting):
         names = ", ".join(f.name for f in fitting)
@@ -211,16 +240,21 @@ def find_task(
             f"its columns fit {names}, whose observations leave out part of the state, so that "
             "its rewards cannot be replayed. Name family and task yourself."
         )
-    fits = [f for f in nearest_tasks(fitting, episodes) if task in (None, f.task.index)]
+    replays = _replays(fitting, episodes)
+    fits = [f for f in _best_first(replays.values()) if task in (None, f.task.index)]
     if not fits:
         refuse(f"no family that fits has a task {task}. Name another task.")
-    best = fits[0]
+    best = replays[fits[0].task.family].looked_at(fits[0])
     nearest = ", ".join(f"{f.task} ({f.reward_error:.4f})" for f in fits[:3])
     advice = f"Nearest, with median errors: {nearest}. Name family and task yourself."
-    if best.reward_error > POOR_FIT:
-        refuse(f"its rewards fit no task: a median error of {POOR_FIT} is the limit. {advice}")
-    if claimed is not None and claimed.reward_error <= CLEARLY * best.reward_error:
-        return claimed
+    if not best.fits:
+        others = (replay.looked_at(replay.fit(0)).look for replay in replays.values())
+        looks = [claimed.look if claimed is not None else "", best.look, *others]
+        look = next(filter(None, looks), "They look like nothing of ours.")
+        refuse(
+            f"its rewards fit no task: replayed, those of an episode are off by {best.misfit:.2g} "
+            f"standard deviations of their own, where {LIMIT:g} is the limit. {look} {advice}"
+        )
     if claimed is not None:
         error = claimed.reward_error
         refuse(

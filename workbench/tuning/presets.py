@@ -146,21 +146,29 @@ class Side:
         )
 
 
+OPENING_QUALITY = "random"
+"""The data that a page shows first: where they are bad, a better prompt is plain to see."""
+
 PAIRS: dict[str, tuple[Side, Side]] = {
+    "Untuned | told the task": (Side("prompt-dt"), Side("informed-diffuser")),
     "Untuned | tuned": (Side("prompt-dt"), Side()),
     "Projection off | on": (Side(projection="none"), Side()),
     "Random | expert data": (Side(quality="random"), Side(quality="expert")),
     "Soft Prompt | Prompt Diffuser": (Side("soft-prompt"), Side()),
 }
-"""What a page compares in one click."""
+"""What a page compares in one click; the first pair is what it opens with."""
 
 
 def shipped_specs(family: str) -> tuple[RunSpec, ...]:
-    """Return the runs that ship of a family: every quality, and what ``PAIRS`` need besides."""
+    """Return the runs that ship of a family: every quality, and what ``PAIRS`` need besides.
+
+    All pairs are there for the data that a page opens with, and all but the first for medium ones.
+    """
     task = first_task(family)
     runs = [first_look(family, task, quality) for quality in QUALITIES]
-    sides = [side.spec(family, task, "medium") for pair in PAIRS.values() for side in pair]
-    for run in sides:
+    opening, *others = PAIRS.values()
+    wanted = {OPENING_QUALITY: (opening, *others), "medium": others}
+    for run in (s.spec(family, task, q) for q, pairs in wanted.items() for p in pairs for s in p):
         if run.method != "prompt-dt" and run not in runs:
             runs.append(run)
     return tuple(runs)

@@ -9,6 +9,7 @@ import pytest
 
 from tests import browser
 from workbench.viewing.player import component, contents
+from workbench.viewing.player.method_strip import method_strip
 
 STEPS, GEOMS, N, ROWS, D = 200, 9, 20, 5, 27
 # By hand, so that neither the player nor its tests need a simulator.
@@ -52,6 +53,9 @@ def run(seed=0, steps=STEPS, **more):
     measured = rng.normal(size=steps).astype(np.float32)
     terms = {"speed": 0.75 * rewards, "control": 0.25 * rewards}
     usual = {"terms": terms, "actions": rng.uniform(-1, 1, (steps, 6))}
+    read = np.zeros((2, ROWS, D))
+    read[0, :, 3], read[1, :, 4] = 0.2, 0.1
+    usual |= {"reading": read, "reading_steps": [0, steps - 1]}
     return contents.EpisodeReplay(poses, rewards, measured, **usual | more)
 
 
@@ -98,7 +102,8 @@ def two(**changes):
 def packed(**changes):
     usual = {"id": "a", "scene": SCENE, "columns": two(), "variables": variables()}
     names = [f"motor {i}" for i in range(6)]
-    return component.payload(**usual | {"chart": CHART, "actions": names} | changes)
+    usual |= {"chart": CHART, "actions": names, "method": method_strip(N, ROWS)}
+    return component.payload(**usual | changes)
 
 
 def solids():
@@ -329,9 +334,9 @@ async ([source, payload]) => {
     line.dispatchEvent(new Event("input"));
     await new Promise((done) => setTimeout(done, 250));
     const { data } = canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height);
-    let red = 0;
-    for (let i = 0; i < data.length; i += 4) red += data[i] > 150 && data[i + 1] < 60;
-    found.push([canvas.toDataURL(), red, canvas.getAttribute("aria-label")]);
+    let tinted = 0;
+    for (let i = 0; i < data.length; i += 4) tinted += data[i] < 70 && data[i + 2] > data[i] + 30;
+    found.push([canvas.toDataURL(), tinted, canvas.getAttribute("aria-label")]);
   }
   return found;
 }
@@ -447,6 +452,29 @@ def test_the_player_in_a_browser(page):
         for name, value in zip("AB", values, strict=True)
     ]
 
+    # What the transformer reads is a layer over the map, and follows the playhead.
+    page.mouse.move(2, 2)
+    plain = _picture(page, heat)
+    page.get_by_text("what the transformer reads of it now").click()
+    _drag(page, "Timeline", 1.0)
+    page.wait_for_timeout(250)
+    assert _picture(page, heat) != plain
+    said = page.locator("[data-pdw=reading-words]")
+    assert "A at 10.0 s: most of all variable 4, 100 %" in said.inner_text()
+    _drag(page, "Timeline", 0.4)
+    page.wait_for_timeout(250)
+    assert "most of all variable 3, 100 %" in said.inner_text()
+    page.get_by_text("what the transformer reads of it now").click()
+    _drag(page, "Timeline", 1.0)
+
+    # The method: a stage is lit while the clock is in it, and opens to what it is.
+    lit = page.locator(".pdw-stage.pdw-now b")
+    assert lit.all_inner_texts() == ["Frozen transformer", "Robot"]
+    page.get_by_role("button", name="Diffuser").click()
+    assert "notebooks/3_denoising.ipynb" in page.locator(".pdw-stage-words").inner_text()
+    page.get_by_role("button", name="Diffuser").click()
+    assert not page.locator(".pdw-stage-words").is_visible()
+
     # Every view of the prompt and every curve of the episode draws something of its own.
     page.mouse.move(2, 2)
     pictures = {_picture(page, heat)}
@@ -516,7 +544,7 @@ def test_the_player_in_a_browser(page):
     # Solids are drawn with a depth buffer, a short episode says why, and the goal is there.
     pictures = page.evaluate(SOLIDS, [component.source()[0], solids()])
     assert len({picture for picture, *_ in pictures}) == 3
-    assert all(red > 500 for _, red, _ in pictures), "the red mesh is missing"
+    assert all(n > 500 for _, n, _ in pictures), "the mesh in A's blue is missing"
     assert "fell after 40 steps" in pictures[2][2]
     assert "fell" not in pictures[0][2]
 

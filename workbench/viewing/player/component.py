@@ -30,7 +30,7 @@ _HERE = Path(__file__).parent / "js"
 # fmt: off
 _PARTS = (
     "math", "dom", "raster", "marks", "painter", "film", "read", "chart", "replay", "heat",
-    "curves", "map", "chain", "episode",
+    "curves", "map", "chain", "episode", "strip",
 )
 # fmt: on
 
@@ -46,6 +46,7 @@ def payload(
     update: int | None = None,
     ghosts: bool = False,
     autoplay: bool = False,
+    method: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
     """Pack everything the player draws into plain JSON.
 
@@ -64,6 +65,7 @@ def payload(
         update: Where the tuning slider begins; at the newest update by default.
         ghosts: Begin with all robots in one scene.
         autoplay: Play once when this id first appears, unless the reader prefers less motion.
+        method: The picture over the panels, from ``method_strip``; None leaves it out.
 
     Raises:
         ValueError: if there is nothing to show, too much, or episodes of another scene.
@@ -106,6 +108,7 @@ def payload(
         "update": None if update is None else int(update),
         "ghosts": bool(ghosts),
         "autoplay": bool(autoplay),
+        "method": None if method is None else dict(method),
     }
 
 

@@ -35,6 +35,11 @@ class EpisodeReplay:
         update: Updates of the tuning after which it was recorded.
         terms: What each step's reward is the sum of, (T,) each by name; may be empty.
         actions: Of each step, (T, A); or None.
+        stands: Whether it only stands where an episode begins, for want of a recorded one; its
+            values are not drawn then, and ``ending`` says why.
+        reading: How strongly each number of the prompt moves the action at some steps, from
+            ``reading.reading_of``, (M, K*, D); or None.
+        reading_steps: Those steps, (M,), rising.
         film: What it looked like, where there are no poses; or None.
     """
 
@@ -46,6 +51,9 @@ class EpisodeReplay:
     update: int = 0
     terms: Mapping[str, np.ndarray] = field(default_factory=dict)
     actions: np.ndarray | None = None
+    stands: bool = False
+    reading: np.ndarray | None = None
+    reading_steps: Sequence[int] = ()
     film: Film | None = None
 
     def __post_init__(self):
@@ -67,6 +75,11 @@ class EpisodeReplay:
         if self.actions is not None and (self.actions.ndim != 2 or len(self.actions) != steps):
             raise ValueError(
                 f"`actions` must be (T, A), one row per reward: got {self.actions.shape}."
+            )
+        if self.reading is not None and len(self.reading) != len(self.reading_steps):
+            raise ValueError(
+                f"`reading` must be (M, K*, D) with M the length of `reading_steps`: got "
+                f"{self.reading.shape} and {len(self.reading_steps)}."
             )
 
 
@@ -292,6 +305,7 @@ def _packed_episode(episode: EpisodeReplay, moving: list[int], every: int) -> di
         "update": int(episode.update),
         "steps": len(episode.rewards),
         "ending": episode.ending,
+        "stands": bool(episode.stands),
         "every": every,  # steps from one pose to the next
         "position": _fixed(poses[..., :3]),
         "quaternion": _fixed(poses[..., 3:]),
@@ -300,6 +314,8 @@ def _packed_episode(episode: EpisodeReplay, moving: list[int], every: int) -> di
         "measured": _floats(episode.measured),
         "terms": {str(name): _fixed(values) for name, values in episode.terms.items()},
         "actions": None if episode.actions is None else _fixed(episode.actions),
+        "reading": _floats(episode.reading),
+        "reading_steps": [int(t) for t in episode.reading_steps],
         "film": None if episode.film is None else _packed_film(episode.film),
     }
 

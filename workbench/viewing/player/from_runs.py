@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
+from workbench.data.films import Film, shrunk
 from workbench.data.trajectory import Trajectory
 from workbench.networks.diffusion import DenoisingTrace
 from workbench.networks.prompt_dt import PromptDT
-from workbench.tasks import Family, Task, find
-from workbench.tuning.loop import TuneStep
+from workbench.tasks import Family, Task, find, make
+from workbench.tuning.loop import EVALUATION_SEED, TuneStep
 from workbench.viewing.player.component import payload
 from workbench.viewing.player.contents import (
     Chain,
@@ -24,6 +26,7 @@ from workbench.viewing.player.contents import (
     PlayerColumn,
     Variables,
 )
+from workbench.viewing.player.reading import moments_of, reading_of
 from workbench.viewing.player.realism import DemoStatistics, PrincipalPlane, reward_terms
 from workbench.viewing.scene import geometry
 from workbench.viewing.scene.appearance import curve_of, ending_of, view_of
@@ -75,6 +78,8 @@ def payload_of(
     *,
     ghosts: bool = False,
     autoplay: bool = False,
+    standing: bool = False,
+    method: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
     """Pack runs beside each other: their chains, and the first episode of each evaluation.
 
@@ -84,11 +89,13 @@ def payload_of(
         model: The frozen model, for its normalised units.
         ghosts: Begin with all robots in one scene.
         autoplay: Play once when it first appears.
+        standing: Let the robot stand where a run has no episode yet.
+        method: The picture of the method over the panels; None leaves it out.
 
     Raises:
         ValueError: if no column has anything to show.
     """
-    made = [column_of(column, model) for column in shown]
+    made = [column_of(column, model, task if standing else None) for column in shown]
     columns = [column for column in made if column.episodes or column.chain is not None]
     length = next((c.chain.x.shape[2] for c in columns if c.chain is not None), 0)
     known = (str(task), *((c.key, c.name, c.label, c.update, len(c.demos)) for c in shown))
@@ -103,13 +110,22 @@ def payload_of(
         update=max(updates, default=None),
         ghosts=ghosts,
         autoplay=autoplay,
+        method=method,
     )
 
 
-def column_of(shown: Shown, model: PromptDT) -> PlayerColumn:
-    """Return a run as the player shows it."""
+def column_of(shown: Shown, model: PromptDT, stands_in: Task | None = None) -> PlayerColumn:
+    """Return a run as the player shows it.
+
+    Args:
+        shown: The run.
+        model: The frozen model.
+        stands_in: Task in which the robot stands before the first evaluation; None shows none.
+    """
     evaluated = _evenly([s for s in shown.steps if s.evaluation is not None], MAX_EPISODES)
-    episodes = [episode_of(step.evaluation.trajectories[0], step.update) for step in evaluated]
+    episodes = [_acted(step, model) for step in evaluated]
+    if stands_in is not None and shown.steps and not episodes:
+        episodes = [standing_robot(stands_in)]
     return PlayerColumn(shown.name, shown.label, shown.colour, episodes, chain_of(shown, model))
 
 
@@ -208,6 +224,38 @@ def episode_of(trajectory: Trajectory, update: int = 0) -> EpisodeReplay:
         terms=reward_terms(trajectory),
         actions=np.asarray(trajectory.actions),
         film=trajectory.film,
+    )
+
+
+@functools.lru_cache(maxsize=64)
+def _acted(step: TuneStep, model: PromptDT) -> EpisodeReplay:
+    """Return the first episode of an evaluation, with what the transformer read of its prompt."""
+    trajectory, policy = step.evaluation.trajectories[0], step.snapshot.policy
+    shown = episode_of(trajectory, step.update)
+    if not policy.prompt.length:
+        return shown
+    moments = moments_of(trajectory)
+    read = reading_of(policy.model, policy.prompt, trajectory, moments)
+    return dataclasses.replace(
+        shown, reading=read[..., _varying(model.family)], reading_steps=moments
+    )
+
+
+@functools.lru_cache(maxsize=16)
+def standing_robot(task: Task) -> EpisodeReplay:
+    """Return a robot that stands where the evaluation's first episode begins, for a whole one."""
+    family, env = find(task.family), make(task)
+    env.reset(seed=EVALUATION_SEED)
+    states, nothing = np.tile(env.state(), (family.horizon, 1)), np.zeros(family.horizon)
+    picture = env.picture()
+    return EpisodeReplay(
+        poses=np.tile(geometry.poses(task, states[:1]), (family.horizon, 1, 1)),
+        rewards=nothing,
+        measured=nothing,
+        path=family.position_of(states) if view_of(task.family).trail else None,
+        ending="not run yet",
+        stands=True,
+        film=None if picture is None else Film.of([shrunk(picture)], family.horizon),
     )
 
 

@@ -113,6 +113,8 @@ class View:
         ground: Height of what shadows fall on; None for the floor.
         words: What the goal asks for; None for label, number and unit.
         ending: Why an episode was shorter than the horizon, ``(states (T, S), dt) -> words``.
+        outcome: What the robot did, after "A …", by the curve's mean over the second half of an
+            episode, ``(mean, goal) -> words``; None says what it earned.
     """
 
     camera: Camera = Camera(elevation=-25.0)
@@ -123,6 +125,7 @@ class View:
     ground: float | None = None
     words: Callable[[Goal], str] | None = None
     ending: Callable[[np.ndarray, float], str] = _ended
+    outcome: Callable[[float, Goal], str] | None = None
 
     def described(self, goal: Goal) -> dict[str, Any]:
         """Return what a scene says of its view: JSON-able, all but the camera."""
@@ -207,6 +210,15 @@ def _ant_ended(states: np.ndarray, dt: float) -> str:
     return f"{'fell' if low else 'jumped too high'} after {len(states)} steps"
 
 
+def _way_kept(verb: str) -> Callable[[float, Goal], str]:
+    """Return what says of a robot that ``verb``s which way it went."""
+
+    def words(speed: float, goal: Goal) -> str:
+        return f"{verb} the {'right' if speed > 0 else 'wrong'} way at {abs(speed):.1f} m/s"
+
+    return words
+
+
 _CHEETAH = Camera(at=(0.0, 0.0, 0.5), distance=2.9, beside=1.0)
 VIEWS: Mapping[str, View] = {
     "cheetah-vel": View(
@@ -222,6 +234,7 @@ VIEWS: Mapping[str, View] = {
         ),
         ruler=True,
         words=lambda goal: f"run at {goal[0]:g} m/s",
+        outcome=lambda speed, goal: f"runs at {speed:.2f} of {goal[0]:g} m/s".replace("-", "−"),
     ),
     "cheetah-dir": View(
         camera=_CHEETAH,
@@ -236,6 +249,7 @@ VIEWS: Mapping[str, View] = {
         ),
         ruler=True,
         words=lambda goal: "run forward" if goal[0] > 0 else "run backward",
+        outcome=_way_kept("runs"),
     ),
     "ant-dir": View(
         camera=Camera(elevation=-52.0, at=(0.0, 0.0, 0.3), distance=6.8, beside=2.0),
@@ -252,6 +266,7 @@ VIEWS: Mapping[str, View] = {
         trail="floor",
         words=lambda goal: f"walk towards {np.degrees(goal[0]) % 360:.0f}°",
         ending=_ant_ended,
+        outcome=_way_kept("walks"),
     ),
     "reach": View(
         camera=Camera(
@@ -275,6 +290,7 @@ VIEWS: Mapping[str, View] = {
         ),
         trail="space",
         ground=0.0,
+        outcome=lambda away, goal: f"stays {away:.3f} m from the target",
         words=lambda goal: f"reach ({', '.join(f'{x:.2f}' for x in goal)}) m",
     ),
 }

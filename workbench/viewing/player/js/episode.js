@@ -11,14 +11,15 @@ import { replayView, sceneView } from "./replay.js";
 /** The panel on the right: `columns` that have episodes, `steps` of the longest one. */
 export function episodePanel(columns, data, steps, afterChain, shared) {
   const paint = data.scene.filmed ? filmPainter(() => shared.redraw()) : painter(data.scene, data.moving);
+  shared.tinted = columns.length > 1;
   const replays = columns.map((column) => replayView(column, paint, shared));
   const place = h("div", { className: "pdw-replays" }, ...replays.map((part) => part.element));
   place.style.gridTemplateColumns = `repeat(${[1, 2, 3, 2][columns.length - 1]}, minmax(0, 1fr))`;
   const head = h("div", { className: "pdw-head" },
     h("h3", { textContent: afterChain ? "The prompt makes the robot act" : "What the robot does" }));
   const parts = [...replays];
-  const element = h("section", {}, head,
-    h("p", { textContent: "The return is the sum of all rewards: higher is better. Drag on a curve to move in time." }), place);
+  head.title = "The return is the sum of all rewards: higher is better. Drag on a curve to move in time.";
+  const element = h("section", { className: "pdw-acts" }, head, place);
   if (columns.length > 1 && !data.scene.filmed) {
     const scene = sceneView(columns, painter(data.scene, data.moving), shared);
     const button = h("button", { type: "button", className: "pdw-small", textContent: "One scene", "data-pdw": "ghosts",
@@ -50,9 +51,14 @@ export function episodePanel(columns, data, steps, afterChain, shared) {
 
 /** One curve a column: of(episode) gives its values, whatever episode the tuning slider has chosen. */
 const curvesOf = (columns, shared, of) => columns.map((column) => ({
-  label: column.name, colour: column.colour, read: () => ({ ys: of(episodeOf(column, shared.update)) ?? [] }),
+  label: column.name, colour: column.colour, read: () => ({ ys: valuesOf(column, shared, of) }),
 }));
-const allOf = (columns, shared, of) => columns.flatMap((column) => [...(of(episodeOf(column, shared.update)) ?? [])]);
+/** A robot that only stands has no values yet: axes alone. */
+const valuesOf = (column, shared, of) => {
+  const episode = episodeOf(column, shared.update);
+  return episode.stands ? [] : of(episode) ?? [];
+};
+const allOf = (columns, shared, of) => columns.flatMap((column) => [...valuesOf(column, shared, of)]);
 
 /** What was earned so far, and the family's own measure against its target. */
 function returnView(columns, axis, shared) {

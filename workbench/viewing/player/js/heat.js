@@ -3,6 +3,7 @@
 
 import { number } from "./math.js";
 import { LIMIT, SCALE, fit, h } from "./dom.js";
+import { episodeOf, readingAt } from "./read.js";
 
 const ROW = 15, GAP = 8, TOP = 44, STRIP = 20, APART = 8;
 
@@ -60,6 +61,9 @@ export function heatView(columns, variables, shown, shared) {
       });
     }
     paintGroups(ctx, look);
+    const readings = columns.map((column) => (shared.reading ? readingAt(episodeOf(column, shared.update), now.step) : null));
+    readings.forEach((sizes, c) => sizes && paintReading(ctx, sizes, blockAt(c), look));
+    sayReading(readings, now);
     if (final) {
       const words = seen.map(({ words: state }, c) => `${columns[c].label}: ${state}`).join("; ");
       canvas.setAttribute("aria-label", `Heat maps of ${d} variables in ${length} rows of the prompt. ${words}. `
@@ -79,6 +83,38 @@ export function heatView(columns, variables, shown, shared) {
     ctx.fillStyle = look.muted;
     ctx.textAlign = "center";
     for (let j = 0; j < length; j++) ctx.fillText(`${j + 1}`, at + (j + 0.5) * cell, 32);
+  }
+
+  /** Dots over the cells, their area as large as what the cell does to the action, by the largest. */
+  function paintReading(ctx, sizes, at, look) {
+    const most = Math.max(...sizes) || 1;
+    ctx.lineWidth = 1;
+    [ctx.fillStyle, ctx.strokeStyle] = [look.text, look.back];
+    for (let i = 0; i < d; i++) {
+      for (let j = 0; j < length; j++) {
+        const radius = Math.sqrt(sizes[j * d + i] / most) * (ROW / 2 - 1);
+        if (radius < 0.8) continue;
+        ctx.beginPath();
+        ctx.arc(at + (j + 0.5) * cell - 0.5, rowTop[i] + ROW / 2 - 0.5, Math.min(radius, cell / 2), 0, 2 * Math.PI);
+        ctx.fill();
+        ctx.stroke();
+      }
+    }
+  }
+
+  /** Name what is read most, by its share of the squared sizes. */
+  function sayReading(readings, now) {
+    words.hidden = !shared.reading;
+    if (!shared.reading) return;
+    const when = `${number(now.step * shared.dt, 1)} s`;
+    words.textContent = readings.map((sizes, c) => {
+      if (!sizes) return `${columns[c].name}: no episode yet.`;
+      const shares = variables.names.map((_, i) => Array.from({ length }, (_, j) => sizes[j * d + i] ** 2).reduce((a, b) => a + b));
+      const total = shares.reduce((a, b) => a + b) || 1;
+      const top = shares.indexOf(Math.max(...shares));
+      return `${columns[c].name} at ${when}: most of all ${variables.names[top]}, ${number((100 * shares[top]) / total, 0)} %; `
+        + `all numbers together move the action by ${number(Math.sqrt(total), 3)} per sd.`;
+    }).join(" ");
   }
 
   function paintGroups(ctx, look) {
@@ -119,7 +155,17 @@ export function heatView(columns, variables, shown, shared) {
   });
   canvas.addEventListener("pointerleave", () => shared.tip(null));
 
-  const element = h("div", {}, canvas,
+  const words = h("p", { hidden: true, "data-pdw": "reading-words" });
+  const known = columns.some(({ episodes }) => episodes.some(({ reading }) => reading));
+  const check = h("input", { type: "checkbox", checked: shared.reading ?? false, "data-pdw": "reading" });
+  check.addEventListener("change", () => {
+    shared.reading = check.checked;
+    shared.redraw();
+  });
+  const choice = h("label", { className: "pdw-check", hidden: !known,
+    title: "How far each number of the prompt, moved by one standard deviation, would move the action: the gradient of the action by the prompt, at the playhead." },
+  check, h("span", { textContent: "what the transformer reads of it now" }));
+  const element = h("div", {}, choice, words, canvas,
     h("div", { className: "pdw-legend" }, h("span", { textContent: `\u2212${LIMIT}` }), bar,
       h("span", { textContent: `${LIMIT}  standard deviations from the training mean` })));
   if (variables.left_out) {

@@ -49,8 +49,8 @@ export function smoothTrack(episode, moving, scene) {
 
 /**
  * Return paint(ctx, width, height, episodes, step, look): `step` may lie between two recorded ones.
- * One episode has the robot's own colours; several share the scene, each tinted with the colour of its
- * column.
+ * One episode has the robot's own colours, unless `look.tinted`; several share the scene, each tinted
+ * with the colour of its column.
  */
 export function painter(scene, moving) {
   const seen = camera(scene.camera);
@@ -104,7 +104,7 @@ export function painter(scene, moving) {
   /** The geoms in the colours of a column. */
   function tint(colour) {
     if (!tinted.has(colour)) {
-      const dye = (geom) => ({ ...geom, colour: [...mix(geom.colour.slice(0, 3), rgb(colour), 0.62), geom.colour[3]] });
+      const dye = (geom) => ({ ...geom, colour: [...mix(geom.colour.slice(0, 3), rgb(colour), 0.78), geom.colour[3]] });
       tinted.set(colour, geoms.map(dye));
     }
     return tinted.get(colour);
@@ -117,7 +117,7 @@ export function painter(scene, moving) {
   }
 
   return function paint(ctx, width, height, episodes, step, look) {
-    const several = episodes.length > 1;
+    const several = episodes.length > 1 || look.tinted;
     const actors = episodes.map((episode) => {
       const row = Math.min(step, episode.steps - 1) / episode.every;
       return {

@@ -2,6 +2,7 @@
 // from ONE playhead. No dependencies, no build step, no requests. Which file draws what:
 //
 //   player.js   the bar with the clock (play, timeline, speed); puts the two panels beside each other
+//   strip.js    the method as one picture, over both panels
 //   chain.js    the left panel, prompts: its sliders, its tabs, and the tab "How real"
 //   heat.js       its tab "Heat map"
 //   curves.js     its tab "Curves"
@@ -31,17 +32,19 @@ import { SCALE, colourScale, h, lookOf, setRange } from "./dom.js";
 import { chainPanel } from "./chain.js";
 import { episodePanel } from "./episode.js";
 import { momentOf, readColumn, readVariables } from "./read.js";
+import { methodStrip } from "./strip.js";
 
 const CHAIN = { lead: 0.3, move: 3, hold: 0.7 }; // seconds of the first stretch of the timeline
 const MOMENT = 0.35; // seconds of each moment while the tuning plays
 
 /**
  * What a reader chose, from a link such as "c2u50t6.1"; broken parts are ignored. c, e: tab of chain and
- * episode; u: update; t: seconds on the clock; g: guess shown; s: one scene.
+ * episode; u: update; t: seconds on the clock; g: guess shown; r: reading shown;
+ * s: one scene.
  */
 function readView(words) {
   const known = {};
-  for (const [, name, value] of `${words ?? ""}`.matchAll(/([ceutgs])(\d+(?:\.\d+)?)/g)) known[name] = +value;
+  for (const [, name, value] of `${words ?? ""}`.matchAll(/([ceutgrs])(\d+(?:\.\d+)?)/g)) known[name] = +value;
   return known;
 }
 
@@ -52,7 +55,7 @@ export function mount(element, data, report = null) {
   element.append(root);
   const calm = window.matchMedia("(prefers-reduced-motion: reduce)").matches;
   const clock = { t: 0, playing: false, tuning: null, rate: 1, total: 0, chain: 0 };
-  const shared = { guess: false, ghosts: false, tab: {}, update: 0, look: null, redraw: () => schedule(), tip: showTip };
+  const shared = { guess: false, ghosts: false, tab: {}, update: 0, look: null, stage: null, redraw: () => schedule(), tip: showTip };
   let parts = [], controls = {}, current = "", id = null, n = 0, steps = 0, moments = [0];
   let request = 0, last = 0, painted = 0, cost = 8, visible = true, tip, held = false, waiting = null;
   let reported = data.view ?? "", reportSoon = 0;
@@ -122,7 +125,7 @@ export function mount(element, data, report = null) {
     const ran = Math.max(clock.t - clock.chain, 0);
     const now = {
       frame: n ? frameOf(clock.t) : 0, step: steps ? ran / shared.dt : 0,
-      waiting: clock.chain > 0 && clock.t < clock.chain,
+      waiting: clock.chain > 0 && clock.t < clock.chain, acts: steps > 0, tuning: clock.tuning !== null,
     };
     for (const part of parts) part.draw(now, final);
     const inChain = now.waiting || !steps;
@@ -172,13 +175,14 @@ export function mount(element, data, report = null) {
     const bar = buildBar();
     const grid = h("div", { className: "pdw-grid" });
     grid.classList.toggle("pdw-single", !prompted.length || !acting.length);
-    parts = [];
+    parts = data.method ? [methodStrip(data.method, shared)] : [];
+    const strip = parts.map((part) => part.element);
     if (prompted.length) parts.push(chainPanel(columns, readVariables(data.variables), n, moments, shared));
     if (acting.length) parts.push(episodePanel(acting, data, steps, n > 0, shared));
-    grid.append(...parts.map((part) => part.element));
+    grid.append(...parts.slice(strip.length).map((part) => part.element));
     tip = h("div", { className: "pdw-tip", hidden: true });
     const focused = root.getRootNode().activeElement?.dataset?.pdw;
-    root.replaceChildren(bar, grid, tip);
+    root.replaceChildren(bar, ...strip, grid, tip);
     if (focused) root.querySelector(`[data-pdw="${focused}"]`)?.focus({ preventScroll: true });
     shared.look = null;
   }
@@ -218,9 +222,9 @@ export function mount(element, data, report = null) {
     const text = JSON.stringify(data);
     if (text !== current) {
       const fresh = data.id !== id;
-      const { c, e, u, t, g, s } = id === null ? readView(view) : {};
+      const { c, e, u, t, g, r, s } = id === null ? readView(view) : {};
       if (fresh) [clock.t, clock.tuning, shared.ghosts] = [0, null, s ? true : data.ghosts];
-      if (id === null) [shared.tab, shared.guess] = [{ chain: c ?? 0, episode: e ?? 0 }, g === 1];
+      if (id === null) [shared.tab, shared.guess, shared.reading] = [{ chain: c ?? 0, episode: e ?? 0 }, g === 1, r === 1];
       build(data);
       if (u !== undefined) shared.update = moments[momentOf(moments, u)];
       if (t !== undefined) clock.t = Math.min(t, clock.total);
@@ -233,7 +237,7 @@ export function mount(element, data, report = null) {
   /** The present view as readView reads it, leaving out what is the default. */
   function words() {
     const { chain, episode } = shared.tab;
-    const parts = { c: chain, e: episode, g: shared.guess ? 1 : 0, s: shared.ghosts ? 1 : 0 };
+    const parts = { c: chain, e: episode, g: shared.guess ? 1 : 0, r: shared.reading ? 1 : 0, s: shared.ghosts ? 1 : 0 };
     if (shared.update !== moments[moments.length - 1]) parts.u = shared.update;
     if (clock.t < clock.total) parts.t = clock.t.toFixed(1);
     return Object.entries(parts).filter(([name, value]) => +value || (name === "u")).map((part) => part.join("")).join("");

@@ -256,7 +256,7 @@ export function solidPainter(scene, geoms, seen, isFixed) {
   /** The palette of a geom, tinted with a colour. */
   function dye(index, colour) {
     const key = `${index} ${colour}`;
-    if (!dyed.has(key)) dyed.set(key, paletteOf(mix(geoms[index].colour.slice(0, 3), colour, 0.62)));
+    if (!dyed.has(key)) dyed.set(key, paletteOf(mix(geoms[index].colour.slice(0, 3), colour, 0.78)));
     return dyed.get(key);
   }
 

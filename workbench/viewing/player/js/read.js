@@ -23,6 +23,7 @@ function readEpisode(episode, moving, scene, chart, colour) {
   const out = { ...episode, colour, total, rewards, position, path, quaternion: fixed(episode.quaternion) };
   out.terms = Object.fromEntries(Object.entries(episode.terms).map(([name, values]) => [name, fixed(values)]));
   out.actions = fixed(episode.actions);
+  out.reading = floats(episode.reading);
   out.curve = chart && episode.measured && curveOf(floats(episode.measured), total, Math.round(chart.seconds / scene.dt));
   out.track = smoothTrack(out, moving, scene);
   out.start = path ? path.slice(0, 3) : [...out.track[0], 0];
@@ -64,6 +65,15 @@ export const readColumn = (column, { moving, scene, chart }) => ({
 
 /** The episode of a column at one moment of the tuning; undefined while it has none. */
 export const episodeOf = (column, update) => column.episodes[momentOf(column.episodes.map((episode) => episode.update), update)];
+
+/** What the transformer reads of the prompt at a step of an episode: K* rows of D sizes, or null. */
+export function readingAt(episode, step) {
+  if (!episode?.reading) return null;
+  const steps = episode.reading_steps;
+  const size = episode.reading.length / steps.length;
+  const at = momentOf(steps, step);
+  return episode.reading.subarray(at * size, (at + 1) * size);
+}
 
 /**
  * The prompt of a chain at a frame of the longest of all chains (0 is noise, `frames` the finished

@@ -15,8 +15,9 @@ function readoutOf(column, shared) {
   /** Bring the numbers up to date; return them as a sentence, for screen readers. */
   function update(episode, now) {
     const i = Math.min(Math.floor(now.step + 1e-6), episode.steps);
-    earned.textContent = number(episode.total[i], 1);
-    if (episode.curve) measured.textContent = `${number(episode.curve[i], chart.digits)} ${chart.unit}`;
+    earned.textContent = episode.stands ? "\u2013" : number(episode.total[i], 1);
+    if (episode.curve && !episode.stands) measured.textContent = `${number(episode.curve[i], chart.digits)} ${chart.unit}`;
+    if (episode.stands) return `${column.label}: ${episode.ending}.`;
     const ended = i >= episode.steps && episode.ending ? `, ${episode.ending}` : "";
     const speed = episode.curve ? `, ${chart.name} ${measured.textContent}` : "";
     return `${column.label} at ${number(i * shared.dt, 1)} s: return so far ${earned.textContent}${speed}${ended}.`;
@@ -37,15 +38,15 @@ function captionOf(column, shared) {
 }
 
 /** A line of text on a veil, in the corner of a picture. */
-function noteOn({ ctx }, text, look) {
+function noteOn({ ctx, height }, text, look) {
   ctx.font = `12px ${look.font}`;
   ctx.textAlign = "left";
   const wide = ctx.measureText(text).width + 16;
   ctx.fillStyle = look.veil;
-  ctx.fillRect(8, 8, wide, 24);
+  ctx.fillRect(8, height - 48, wide, 24); // the top belongs to the goal, the bottom line to the ruler
   ctx.fillStyle = look.text;
   ctx.textBaseline = "middle";
-  ctx.fillText(text, 16, 20);
+  ctx.fillText(text, 16, height - 36);
   ctx.textBaseline = "alphabetic";
 }
 
@@ -66,9 +67,9 @@ export function replayView(column, paint, shared) {
     if (!board) return;
     const { look } = shared;
     const seconds = now.waiting ? null : now.step * shared.dt;
-    paint(board.ctx, board.width, board.height, [episode], now.step, { ...look, seconds, sharp: final });
-    const over = now.step >= episode.steps - 1e-6 ? episode.ending || "end of the episode" : "";
-    if (now.waiting || over) noteOn(board, now.waiting ? WAITING : over, look);
+    paint(board.ctx, board.width, board.height, [episode], now.step, { ...look, seconds, sharp: final, tinted: shared.tinted });
+    const over = episode.stands || now.step >= episode.steps - 1e-6 ? episode.ending || "end of the episode" : "";
+    if (now.waiting || over) noteOn(board, now.waiting && !episode.stands ? WAITING : over, look);
     if (final) canvas.setAttribute("aria-label", `Replay of ${sentence}`);
   }
   return { element, draw, restyle: caption.restyle };
