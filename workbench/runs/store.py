@@ -302,8 +302,8 @@ def _step(line: dict, spec: RunSpec, folder: Path, model: PromptDT) -> TuneStep:
         trace = DenoisingTrace(**{n: tensors[f"trace.{n}"].float() for n in _TRACE})
     episode = {n: column.numpy() for n, column in _below(tensors, "episode.").items()}
     film = Film.unpacked(episode.pop("film")) if "film" in episode else None
-    episode = {"states": None, **episode}
-    first = Trajectory(**episode, film=film, task=spec.resolved_task)
+    states = episode.pop("states", None)
+    first = Trajectory(**episode, states=states, film=film, task=spec.resolved_task)
     evaluation = Evaluation(first.task, tuple(seeds), np.array(returns), (first,))
     weights = _below(tensors, "weights.")
     policy = PromptedPolicy(model.with_weights(weights) if weights else model, prompt)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, ClassVar
+from typing import Any
 
 import gymnasium
 import numpy as np
@@ -27,7 +27,7 @@ class TaskEnv(gymnasium.Env[np.ndarray, np.ndarray]):
         ValueError: if there is no such family or task.
     """
 
-    metadata: ClassVar[dict[str, Any]] = {"render_modes": []}
+    metadata: dict[str, Any] = {"render_modes": []}  # noqa: RUF012  # as in gymnasium
 
     def __init__(self, family: str, task: int = 0, render_mode: str | None = None) -> None:
         self.family, self.render_mode = find(family), render_mode
