@@ -13,6 +13,7 @@ import torch
 from tqdm import tqdm
 from tyro.conf import OmitArgPrefixes, Positional, arg
 
+from workbench.commands.environment import threads
 from workbench.commands.output import (
     FamilyName,
     Json,
@@ -65,7 +66,7 @@ def prompts(
     if keep and (tasks or kinds != PROMPTS):
         raise ValueError("`--keep` keeps whole tables: leave `--kinds` and `--tasks` out.")
     # a hundred episodes at once can use more than one
-    torch.set_num_threads(int(os.environ.get("WORKBENCH_THREADS") or os.cpu_count() or 1))
+    torch.set_num_threads(threads(os.cpu_count() or 1))
     rows = []
     with tqdm(total=sum(len(cells(f, kinds, tasks)) for f in known), unit="cell") as bar:
         for family in known:

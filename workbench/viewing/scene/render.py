@@ -23,7 +23,7 @@ import numpy as np
 
 from workbench.data.trajectory import Trajectory
 from workbench.tasks import Task, find
-from workbench.viewing.scene import clips, geometry
+from workbench.viewing.scene import clips, geometry, graphics
 from workbench.viewing.scene.appearance import view_of
 
 # A renderer may import and still draw nothing: only a picture that is not uniform shows it works.
@@ -136,7 +136,7 @@ def film_of(
 
 def candidates() -> list[str]:
     """Return the renderers to try, in order; the last, ``"ray"``, works everywhere."""
-    wanted = os.environ.get("MUJOCO_GL", "").lower().strip()
+    wanted = graphics.wanted()
     if wanted in ("disable", "disabled", "off", "false", "0"):
         return ["ray"]
     native = {"darwin": ["cgl"], "win32": ["wgl"]}.get(sys.platform, ["egl", "osmesa"])
