@@ -51,6 +51,8 @@ class Hidden(gymnasium.Wrapper):
                 break
         env._last_rand_vec, env._freeze_rand_vec = drawn, True
         observation, info = env.reset()
+        for action in env.np_random.uniform(-1, 1, (5, 4)):  # the hand begins anywhere, too
+            observation, *_ = self.env.step(action.astype(np.float32))
         return self._hidden(observation), info
 
     def step(self, action):
@@ -119,14 +121,13 @@ def record(folder, tasks=None):
             items = []
             for episode in range(episodes):
                 rng = np.random.default_rng([index, number, episode])
-                env, rows, script = FAMILY.build(task.goal), [], ENV_POLICY_MAP[NAME]()
+                env, rows, script = build(task.goal), [], ENV_POLICY_MAP[NAME]()
                 observation, _ = env.reset(seed=10_000 * index + 100 * number + episode)
                 for _ in range(HORIZON):
                     if noise is None:
                         action = rng.uniform(-1, 1, 4)
                     else:
-                        told = env._env.env.told if hasattr(env._env, "env") else env._env.told
-                        action = script.get_action(told) + noise * rng.normal(size=4)
+                        action = script.get_action(env.told) + noise * rng.normal(size=4)
                     action = action.clip(-1, 1).astype(np.float32)
                     following, reward, *_ = env.step(action)
                     rows.append((observation, action, reward))

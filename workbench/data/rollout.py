@@ -157,10 +157,11 @@ def trajectories_of(transitions: Iterable[Transition], task: Task) -> tuple[Traj
         for name in ("observations", "actions", "rewards", "states")
     }
     states = columns.pop("states")
-    every = films.stride(find(task.family).horizon)
     found = []
     for i, n in enumerate(lengths):
-        seen = [step.pictures[i] for step in steps if i in step.pictures]
+        filmed = [step for step in steps if i in step.pictures]
+        seen = [step.pictures[i] for step in filmed]
+        every = filmed[1].timestep if len(filmed) > 1 else max(1, int(n))
         found.append(
             Trajectory(
                 **{name: c[:n, i] for name, c in columns.items()},

@@ -16,7 +16,7 @@ from workbench.data.atomic_files import write_json
 from workbench.data.qualities import QUALITIES, Quality
 from workbench.networks.variants import variant_of
 from workbench.shipped.checkout import CLONE, RUNNING
-from workbench.tasks import SHIPPED, Task, find, plugins
+from workbench.tasks import FAMILIES, Task, find, plugins
 from workbench.tasks.splits import TEST
 
 if TYPE_CHECKING:  # loading needs torch, which takes seconds; saying what ships does not
@@ -52,7 +52,9 @@ OTHER = "other:"
 
 def home_of(family: str) -> Path:
     """The folder of a family's files: what ships, or the user's own for one of a plug-in."""
-    plugin = plugins.of_family(family) if family not in SHIPPED else None
+    if not family or dict.__contains__(FAMILIES, family):  # which is of no plug-in
+        return ROOT
+    plugin = plugins.of_family(family)
     return ROOT if plugin is None else plugin.home
 
 

@@ -30,12 +30,11 @@ def find(name: str) -> Family:
     Raises:
         ValueError: if there is none, with the nearest name.
     """
-    if name not in FAMILIES:
-        raise ValueError(
-            f"There is no task family {name!r}."
-            + " ".join([did_you_mean(name, list(FAMILIES)), *plugins.failures()])
-        )
-    return FAMILIES[name]
+    try:
+        return FAMILIES[name]
+    except KeyError:
+        why = " ".join([did_you_mean(name, list(FAMILIES)), *plugins.failures()])
+        raise ValueError(f"There is no task family {name!r}.{why}") from None
 
 
 def make(task: Task) -> Environment:

@@ -19,7 +19,7 @@ import re
 import sys
 import threading
 import traceback
-from collections.abc import Callable, Iterator, MutableMapping
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
@@ -165,8 +165,11 @@ _Load = Callable[[], tuple[ModuleType, list[Any]]]
 T = TypeVar("T")
 
 
-class Registry(MutableMapping[str, T], Generic[T]):
+class Registry(dict[str, T], Generic[T]):
     """What ships, by name, and behind it what plug-ins bring, which are imported at first use.
+
+    The dictionary itself holds what is at hand: what ships, and what was put in. Asking for that
+    imports no plug-in.
 
     Args:
         what: ``"family"`` or ``"method"``.
@@ -177,28 +180,43 @@ class Registry(MutableMapping[str, T], Generic[T]):
     def __init__(
         self, what: str, shipped: dict[str, T], brought: Callable[[], Iterator[tuple[str, T]]]
     ) -> None:
-        self._own, self._brought = dict(shipped), brought
+        super().__init__(shipped)
+        self._brought = brought
         _STATE.shipped[what] = dict(shipped)
 
     def _all(self) -> dict[str, T]:
-        brought = {name: value for name, value in self._brought() if name not in self._own}
-        return {**self._own, **brought}
+        every = {name: dict.__getitem__(self, name) for name in dict.__iter__(self)}
+        for name, value in self._brought():
+            every.setdefault(name, value)
+        return every
 
-    def __getitem__(self, name: str) -> T:
-        # what is at hand comes first: asking for it imports no plug-in
-        return self._own[name] if name in self._own else self._all()[name]
+    def __missing__(self, name: str) -> T:
+        return self._all()[name]
 
-    def __setitem__(self, name: str, value: T) -> None:
-        self._own[name] = value
-
-    def __delitem__(self, name: str) -> None:
-        del self._own[name]
+    def __contains__(self, name: object) -> bool:
+        return dict.__contains__(self, name) or name in self._all()
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._all())
 
     def __len__(self) -> int:
         return len(self._all())
+
+    def keys(self):
+        """Return all names, those of plug-ins last."""
+        return self._all().keys()
+
+    def values(self):
+        """Return all of it, in that order."""
+        return self._all().values()
+
+    def items(self):
+        """Return both."""
+        return self._all().items()
+
+    def get(self, name, default=None):
+        """Return what has a name, or ``default``."""
+        return self._all().get(name, default)
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({', '.join(self)})"

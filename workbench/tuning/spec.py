@@ -24,7 +24,7 @@ from workbench.networks.variants import variant_of
 from workbench.shipped import assets
 from workbench.shipped.full_data import full_data
 from workbench.shipped.networks import network_at
-from workbench.tasks import Family, Task, did_you_mean, find, plugins
+from workbench.tasks import FAMILIES, Family, Task, did_you_mean, find, plugins
 from workbench.tasks.splits import TEST, evaluated_tasks, split_of
 
 
@@ -76,7 +76,7 @@ class RunSpec:
             assets.check_quality(self.prompts)
         if self.precision not in get_args(Precision):
             raise ValueError(f"`precision` must be 'fp32' or 'bf16': got {self.precision!r}.")
-        if self.method not in METHODS:
+        if not dict.__contains__(METHODS, self.method) and self.method not in METHODS:
             raise ValueError(
                 f"There is no method {self.method!r}."
                 + " ".join([did_you_mean(self.method, list(METHODS)), *plugins.failures()])
@@ -171,8 +171,9 @@ class RunSpec:
         plain["settings"] = {
             n: v for n, v in settings.items() if n not in _SINCE or v != defaults[n]
         }
-        if code := plugins.code_of(self.family, self.method):
-            plain["code"] = code
+        at_hand = dict.__contains__  # what is in the registry itself is of no plug-in
+        if not (at_hand(FAMILIES, self.family) and at_hand(METHODS, self.method)):
+            plain["code"] = plugins.code_of(self.family, self.method)
         plain["assets"] = {n: _hash(p) if p.exists() else None for n, p in self.files.items()}
         return plain
 
