@@ -29,7 +29,7 @@ GROUPS = {
     "See what there is": {
         "tasks": "tasks.tasks",
         "methods": "methods.methods",
-        "runs": "evaluate.runs",
+        "runs": "runs.runs",
         "doctor": "upkeep.doctor",
         "check": "check.check",
         "app": "app.app",

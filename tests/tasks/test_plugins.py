@@ -99,6 +99,17 @@ def test_its_code_is_part_of_a_runs_identity(plugged, shipped):
     assert mine.id != before[1]
 
 
+def test_its_untuned_prompt_depends_on_the_family_alone(plugged, shipped):
+    from workbench.tuning.identity import untuned
+
+    plugged(METHOD, "method.py")
+    plugged(FAMILY, "family.py")
+    for family, task in (("toy", 5), ("mine", 1)):
+        spec = RunSpec(family, task, method="my-soft-prompt")
+        assert untuned(spec.canonical) == spec.untuned.canonical
+        assert ("code" in spec.untuned.canonical) is (family == "mine")
+
+
 def test_a_run_of_ones_own_method_is_kept_and_read(plugged, shipped, tmp_path):
     from workbench.runs.store import RunStore
     from workbench.tuning.loop import run

@@ -92,7 +92,7 @@ def test_one_command_from_recordings_to_networks(plugged, tmp_path, monkeypatch,
     result = json.loads(capsys.readouterr().out.splitlines()[-1])
     made = {row["step"]: row["status"] for row in result["steps"]}
     assert made == {
-        "collect": 0, "demos": 0, "pretrain": 0, "diffuser": 0, "informed": 0, "record": None,
+        "collect": 0, "demos": 0, "pretrain": 0, "diffuser": 0, "informed": 0,
     }  # fmt: skip
     assert assets.has_models("pendulum")
     home = tmp_path / "own-assets"

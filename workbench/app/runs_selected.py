@@ -8,10 +8,11 @@ import streamlit as st
 
 from workbench.app import jobs, sweeps
 from workbench.app.charts import chart, offer_figures, offer_table
-from workbench.app.known_runs import RECORDED, YOURS, spec_of
+from workbench.app.known_runs import RECORDED, YOURS
 from workbench.app.links import can_explore, explore_params
 from workbench.app.page import plain
 from workbench.runs.library import Label, Library, command, snippet, zipped
+from workbench.runs.run_table import spec_of
 from workbench.runs.store import RunStore
 from workbench.runs.watched_sweep import duration
 from workbench.tuning.loop import TuneStep
@@ -40,7 +41,7 @@ def show_picked(
     st.fragment(_progress, run_every=sweeps.EVERY if active else None)(active)
     if not len(rows):
         return
-    specs = [spec_of(row) for row in rows.to_dict("records")]
+    specs = [spec_of(text) for text in rows["spec"]]
     mine = rows.loc[rows["where"] == YOURS, "run"].tolist()
     _actions(rows, specs, mine, library, explore_page, active)
     if mine:

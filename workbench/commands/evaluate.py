@@ -28,7 +28,7 @@ from workbench.commands.settings import NONE_GIVEN, Settings, given
 from workbench.methods import METHODS
 from workbench.networks.prompt_dt import Precision
 from workbench.paper.held_out import held_out, keep_held_out, kept_held_out, published_words
-from workbench.runs.compare import Comparison, compare, stored_runs, summary_by_quality
+from workbench.runs.compare import Comparison, compare
 from workbench.runs.store import RunStore
 from workbench.shipped import assets
 from workbench.tasks import FAMILIES, find
@@ -156,15 +156,3 @@ def tune(
         "peak_memory_mb": peak_memory(),
     }
     print_result(result, as_json)
-
-
-def runs(
-    store: Annotated[Path, arg(help="Folder where runs are kept.")] = Path("runs"),
-    by_quality: Annotated[bool, arg(help="One row per quality: means over runs.")] = False,
-    as_json: Json = False,
-) -> None:
-    """List the stored tunings: last return beside the untuned prompt's, in the same episodes."""
-    table = pd.DataFrame(stored_runs(RunStore(store)))
-    if by_quality and len(table):
-        table = summary_by_quality(table)
-    print_result(records(table), as_json)

@@ -144,8 +144,9 @@ def steps_of(family: Family, entries: Mapping[str, dict]) -> tuple[Verb, ...]:
         home = assets.home_of(family.name)
         return any(name in entries or (home / name).exists() for name in names)
 
-    own = () if plugins.of_family(family.name) is None else OF_A_PLUGIN
-    return tuple(v for v in VERBS if v in own or v not in OPTIONAL or ships(v))
+    if plugins.of_family(family.name) is not None:  # no run of it ships
+        return tuple(v for v in VERBS if v in OF_A_PLUGIN or v not in (*OPTIONAL, "record"))
+    return tuple(verb for verb in VERBS if verb not in OPTIONAL or ships(verb))
 
 
 def usual_words(family: str, verb: Verb) -> Words:
