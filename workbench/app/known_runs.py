@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -30,12 +30,14 @@ class Known:
         keys: What each of them ran; see ``run_table.key``.
         runs: The same runs by what they ran, each once: a shipped one goes before the reader's.
         key: For caches: it changes when there is another run.
+        damaged: Why each other run of the reader's own store cannot be shown, by id.
     """
 
     table: pd.DataFrame
     keys: pd.Series
     runs: Runs
     key: tuple
+    damaged: Mapping[str, str]
 
 
 def known_runs() -> Known:
@@ -54,15 +56,17 @@ def _known(tables: tuple, versions: tuple, _shipped: Index, _own: Index) -> Know
     parts = [_table(path, changed).assign(where=IN_TABLES) for path, changed in tables]
     if parts:  # tables share runs
         parts = [pd.concat(parts, ignore_index=True).drop_duplicates("run")]
+    damaged: dict[str, str] = {}
     for stored, where in ((_shipped, RECORDED), (_own, YOURS)):
         # what cannot be shown is no run here: making it again repairs it
-        table, _ = table_of(stored.runs[::-1])
+        table, unknown = table_of(stored.runs[::-1])
+        damaged = {**stored.damaged, **unknown}  # of the last, which is the reader's own
         parts.append(table.assign(where=where))
     # an empty part has no types of its own
     table = pd.concat([p for p in parts if len(p)] or parts[-1:], ignore_index=True)
     what = keys(table)
     first = ~what.duplicated()
-    return Known(table, what, Runs(table[first], what[first]), (tables, *versions))
+    return Known(table, what, Runs(table[first], what[first]), (tables, *versions), damaged)
 
 
 @st.cache_resource(max_entries=16, show_spinner=False)

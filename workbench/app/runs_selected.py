@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import streamlit as st
 
-from workbench.app import jobs, sweeps
+from workbench.app import jobs, sharing, sweeps
 from workbench.app.charts import chart, offer_figures, offer_table
 from workbench.app.known_runs import RECORDED, YOURS
 from workbench.app.links import can_explore, explore_params
@@ -85,7 +85,7 @@ def _actions(rows, specs: list[RunSpec], mine: list[str], library, explore_page,
         f"Run {'it' if n == 1 else f'all {n}'} again",
         icon=":material/replay:",
         width="stretch",
-        disabled=active,
+        disabled=active or (sharing.shared() and bool(mine)),
         key="again",
         help=f"Makes the same run{'s' * (n > 1)} once more, {duration(expected)}. Runs of your own "
         "go to the bin first, so that nothing is lost.",
@@ -97,7 +97,7 @@ def _actions(rows, specs: list[RunSpec], mine: list[str], library, explore_page,
         f"Delete {len(mine)}" if mine else "Delete",
         icon=":material/delete:",
         width="stretch",
-        disabled=not mine or active,
+        disabled=not mine or active or sharing.shared(),
         key="delete",
         help="Puts runs of your own into the bin, from which they can be taken back. What ships "
         "stays.",

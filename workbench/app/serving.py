@@ -18,6 +18,7 @@ from streamlit import get_option
 from streamlit.file_util import get_static_dir
 from streamlit.logger import get_logger
 
+from workbench.app.sharing import Gate
 from workbench.viewing.scene import graphics
 
 SCRIPT = Path(__file__).with_name("navigation.py")
@@ -101,7 +102,7 @@ async def _to_the_first_page(request: Request) -> RedirectResponse:
     return RedirectResponse(f"{up}{query}")
 
 
-MIDDLEWARE = [Middleware(FromMemory)]
+MIDDLEWARE = [Middleware(Gate), Middleware(FromMemory)]
 ROUTES = [
     Route(path, _to_the_first_page)
     for name in ("/explore", "/explore/")
