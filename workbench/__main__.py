@@ -163,8 +163,9 @@ def _run(word: str) -> None:
         # One thread is faster than two for models this small, and leaves a core free.
         torch.set_num_threads(environment.threads())
         importlib.import_module("workbench.networks.fast.memory").keep_freed_memory()
-    for failure in importlib.import_module("workbench.tasks.plugins").failures():
-        print(f"warning: {failure}", file=sys.stderr)
+    if os.environ.get("WORKBENCH_PLUGINS") or "workbench.tasks.plugins" in sys.modules:
+        for failure in importlib.import_module("workbench.tasks.plugins").failures():
+            print(f"warning: {failure}", file=sys.stderr)
     environment.begun()
     tyro.extras.subcommand_cli_from_dict(verbs, prog="python -m workbench")
 

@@ -89,10 +89,7 @@ def spec_of(text: str) -> RunSpec:
     Raises:
         ValueError: if it is of a method, a task or a network that this workbench does not know.
     """
-    plain = json.loads(text)
-    for hashes in ("assets", "code"):
-        plain.pop(hashes, None)
-    return RunSpec(**plain)
+    return RunSpec.stored(json.loads(text))
 
 
 def _place(spec: RunSpec) -> tuple[str, str, str]:
