@@ -16,6 +16,7 @@ import ast
 import functools
 import importlib
 import io
+import os
 import signal
 import sys
 from collections.abc import Callable
