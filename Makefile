@@ -10,7 +10,7 @@ comma := ,
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed-$(subst $(comma),-,$(EXTRAS))
 
-.PHONY: install app lab docs test bench lint
+.PHONY: install app lab docs test campaign audit bench lint
 install: $(STAMP)
 
 $(VENV)/bin/python:
@@ -44,6 +44,17 @@ test: install
 	$(BIN)/python -m ruff format --check .
 	$(BIN)/python -m mypy
 	$(BIN)/python -m pytest
+
+# Malformed inputs and killed writers, in the numbers of docs/trust.md; ends with its table.
+campaign: install
+	WORKBENCH_CAMPAIGN=1 $(BIN)/python -m pytest tests/test_campaign.py tests/test_faults.py tests/runs/test_crash.py
+
+# Known weaknesses of the pinned packages, and a bill of materials, build/sbom.cdx.json (CycloneDX).
+# It asks PyPI: behind a mirror that does not know weaknesses it fails, and says of which packages.
+audit: install
+	$(BIN)/python -m pip install --quiet --upgrade --target build/audit pip-audit
+	PYTHONPATH=build/audit $(BIN)/python -m pip_audit --strict --no-deps --disable-pip \
+		--requirement constraints.txt --format cyclonedx-json --output build/sbom.cdx.json
 
 # Speed beside other packages, which live in .venv-bench and take torch and the rest from $(VENV).
 # make bench ARGS="--only cheetah ant" runs a part; ARGS="--help" names the parts.

@@ -97,7 +97,7 @@ def opened(init_script=""):
     assert wrong == [], wrong
 
 
-def _wait_for(url, server, seconds=20):
+def _wait_for(url, server, seconds=120):  # a machine may be busy with other things
     for _ in range(5 * seconds):
         assert server.poll() is None, "the server ended"
         with contextlib.suppress(OSError), urllib.request.urlopen(url, timeout=1):

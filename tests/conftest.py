@@ -13,6 +13,7 @@ import pytest
 import torch
 from gymnasium.spaces import Box
 
+from tests.campaign import COUNTED, FULL
 from workbench.data.behaviour import BehaviourPolicy
 from workbench.data.qualities import QUALITIES
 from workbench.data.trajectory import Trajectories, Trajectory
@@ -120,6 +121,20 @@ def fenced(monkeypatch):
     family = dataclasses.replace(TOY, name="fenced", build=build)
     monkeypatch.setitem(FAMILIES, "fenced", family)
     return family
+
+
+@pytest.fixture
+def tally():
+    """Count what the campaign tried; only a test that passes gets so far."""
+    return lambda what, n: COUNTED.update({what: n})
+
+
+def pytest_terminal_summary(terminalreporter):
+    """Print the table of `docs/trust.md` after the campaign."""
+    if FULL and COUNTED:
+        terminalreporter.write_line("\n| tried | times |\n|---|---|")
+        for what, n in COUNTED.items():
+            terminalreporter.write_line(f"| {what} | {n} |")
 
 
 @pytest.fixture

@@ -8,13 +8,16 @@ import pytest
 import torch
 
 from tests.benchmarks import __main__ as command
-from tests.benchmarks import figure, growth
+from tests.benchmarks import figure, growth, store_growth
 from tests.benchmarks.published import PublishedModel, evaluate_published
 from tests.benchmarks.timing import Result, Spread, interleaved, ratio
 from tests.conftest import record
 from workbench.data.rollout import evaluate
 from workbench.data.trajectory import Trajectories
 from workbench.networks.prompt_dt import PromptedPolicy
+from workbench.runs.index import index_of
+from workbench.runs.run_table import table_of
+from workbench.runs.tunings import tunings
 
 
 def plain_encoder(model):
@@ -101,7 +104,9 @@ def test_results_are_kept_part_by_part_with_their_figures(tmp_path, monkeypatch,
 
     point = growth.Point("batch", "update", 8, 1.5, "ms")
     monkeypatch.setattr(command, "parts", lambda repeats: {"one": part, "two": part})
+    grown = growth.Point("runs in a store", "listed", 100, 0.5, "s")
     monkeypatch.setattr(growth, "PARTS", (lambda: iter([point]),))
+    monkeypatch.setattr(store_growth, "PARTS", (lambda: iter([grown]),))
     threads = torch.get_num_threads()
 
     def run(*words):
@@ -113,10 +118,35 @@ def test_results_are_kept_part_by_part_with_their_figures(tmp_path, monkeypatch,
     first = run()
     assert [first["parts"][n][0]["median"] for n in ("one", "two")] == [1, 2]
     assert first["growth"][0]["value"] == 1.5
+    assert first["store"][0]["value"] == 0.5
     second = run("--only", "two", "--json")
     assert [second["parts"][n][0]["median"] for n in ("one", "two")] == [1, 3]
     assert json.loads(capsys.readouterr().out) == second
     assert {p.name for p in tmp_path.iterdir()} == {"bench.json", "bench.png", "growth.png"}
+
+
+def test_committed_files_are_left_alone_unless_asked(tmp_path, monkeypatch):
+    monkeypatch.setattr(command, "parts", lambda repeats: {"one": lambda: iter(())})
+    monkeypatch.setattr(command, "DOCS", tmp_path / "docs")
+    monkeypatch.setattr(command, "BUILD", tmp_path / "build" / "bench")
+    threads = torch.get_num_threads()
+    for words, written in (((), "build"), (("--keep",), "docs")):
+        monkeypatch.setattr("sys.argv", ["bench", "--only", "one", *words])
+        command.main()
+        torch.set_num_threads(threads)
+        assert [p.name for p in tmp_path.iterdir() if p.name == written] == [written]
+        assert (tmp_path / "docs").exists() is (written == "docs")
+
+
+def test_a_made_store_is_listed_as_a_real_one(tmp_path):
+    folders = [store_growth.make(tmp_path, seed) for seed in range(20)]
+    found = index_of(tmp_path)
+    assert not found.damaged
+    assert set(found.runs["run"]) == {folder.name for folder in folders}
+    table = tunings(found)
+    assert len(table) == 18
+    assert table["untuned"].notna().all()
+    assert len(table_of(found.runs)[0]) == 20, "every spec is one"
 
 
 def test_a_figure_can_be_drawn_before_anything_is_measured(tmp_path):

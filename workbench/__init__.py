@@ -22,7 +22,9 @@ _PUBLIC = {
 }
 _MODULE_OF = {name: module for module, names in _PUBLIC.items() for name in names}
 __all__ = sorted(_MODULE_OF)
-__doc__ += "\n".join(f"* ``{module}``: {', '.join(names)}" for module, names in _PUBLIC.items())
+__doc__ = (__doc__ or "") + "\n".join(  # python -OO leaves docstrings out
+    f"* ``{module}``: {', '.join(names)}" for module, names in _PUBLIC.items()
+)
 
 
 def __getattr__(name: str):

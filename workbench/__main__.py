@@ -5,19 +5,31 @@ A verb's module is imported when the verb is asked for: torch and the simulator 
 
 from __future__ import annotations
 
+if __name__ == "__main__":  # before all else is loaded: Ctrl-C ends without a traceback
+    import signal
+
+    from workbench.commands.environment import stop_at_once
+
+    signal.signal(signal.SIGINT, stop_at_once)
+
 import ast
 import functools
 import importlib
-import os
+import io
+import signal
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import NoReturn
+
+from workbench.commands import environment
+from workbench.viewing.scene import graphics
 
 GROUPS = {
     "See what there is": {
         "tasks": "tasks.tasks",
         "methods": "methods.methods",
-        "runs": "evaluate.runs",
+        "runs": "runs.runs",
         "doctor": "upkeep.doctor",
         "app": "app.app",
     },
@@ -98,36 +110,59 @@ def loaded(verb: str) -> Callable[..., None]:
     return getattr(importlib.import_module(f"workbench.commands.{module}"), name)
 
 
+def program() -> None:
+    """Be the whole process: ``main``, and Ctrl-C without a traceback before and after it."""
+    signal.signal(signal.SIGINT, environment.stop_at_once)
+    try:
+        main()
+    finally:
+        signal.signal(signal.SIGINT, environment.stop_at_once)
+
+
 def main() -> None:
     """Run one verb; what goes wrong is one line on stderr and an exit status, see ``ABOUT``."""
-    if sys.argv[1:] in ([], ["-h"], ["--help"]):
-        print(overview(), file=sys.stdout if sys.argv[1:] else sys.stderr)
-        raise SystemExit(0 if sys.argv[1:] else 2)
-    if int(os.environ.get("WORLD_SIZE", "1")) > 1 and sys.argv[1] != "pretrain":
-        print("error: torchrun is for `pretrain` alone: leave it out.", file=sys.stderr)
-        raise SystemExit(2)
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # what it cannot encode is no reason to fail
+            stream.reconfigure(errors="replace")
+    sys.argv[1:] = map(environment.at_home, sys.argv[1:])
     try:
+        if sys.argv[1:] in ([], ["-h"], ["--help"]):
+            print(overview(), file=sys.stdout if sys.argv[1:] else sys.stderr)
+            raise SystemExit(0 if sys.argv[1:] else 2)
+        if environment.under_torchrun() and sys.argv[1] != "pretrain":
+            raise ValueError("torchrun is for `pretrain` alone: leave it out.")
         _run(sys.argv[1])
+        sys.stdout.flush()
+    except BrokenPipeError:  # whoever read it has seen enough, as `head` has
+        environment.drop_output()
+        raise SystemExit(0) from None
     except _INPUT as error:
-        print(f"error: {error}", file=sys.stderr)
-        raise SystemExit(2) from error
+        _end(f"error: {error}", 2, error)
     except OSError as error:
-        print(f"failed: {error}", file=sys.stderr)
-        raise SystemExit(1) from error
+        _end(f"failed: {error}", 1, error)
     except KeyboardInterrupt as error:
-        print("stopped; what was finished is kept", file=sys.stderr)
-        raise SystemExit(130) from error
+        _end(environment.STOPPED, 130, error)
+
+
+def _end(line: str, status: int, error: BaseException) -> NoReturn:
+    try:
+        print(line, file=sys.stderr, flush=True)
+    except OSError:
+        environment.drop_output()
+    raise SystemExit(status) from error
 
 
 def _run(word: str) -> None:
     """Load one verb and let it read its flags; of a word that is no verb, say so with them all."""
     import tyro
 
+    graphics.leave_drawing_to_children()
     verbs = {verb: loaded(verb) for verb in ([word] if word in VERBS else VERBS)}
     if torch := sys.modules.get("torch"):
         # One thread is faster than two for models this small, and leaves a core free.
-        torch.set_num_threads(int(os.environ.get("WORKBENCH_THREADS", "1")))
+        torch.set_num_threads(environment.threads())
         importlib.import_module("workbench.networks.fast.memory").keep_freed_memory()
+    environment.begun()
     tyro.extras.subcommand_cli_from_dict(verbs, prog="python -m workbench")
 
 
@@ -143,4 +178,4 @@ _INPUT = (
 
 
 if __name__ == "__main__":
-    main()
+    program()

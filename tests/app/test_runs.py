@@ -1,5 +1,6 @@
 """The page of runs, by Streamlit's AppTest over the toy family: find, name, delete, run again."""
 
+import os
 import time
 
 import pytest
@@ -55,6 +56,21 @@ def listed(page):
 
 def by_method(store, method):
     return next(i for i in store.ids() if store.spec(i).method == method)
+
+
+@pytest.mark.parametrize(
+    ("name", "content"), [("result.json", ""), ("result.json", "{"), ("spec.json", "")]
+)
+def test_a_damaged_run_is_named_and_hides_no_other(page, alone, name, content):  # noqa: F811
+    broken, *others = alone.ids()
+    (alone.root / broken / name).write_text(content)
+    os.utime(alone.root / broken / "result.json")  # a run is read anew when its result is another
+    page.run()
+    assert not page.exception
+    assert sorted(listed(page)) == sorted(others)
+    (warning,) = [w.value for w in page.warning if "cannot be read" in w.value]
+    assert broken in warning.replace("\\", "")
+    assert "1 run of your own" in warning
 
 
 def test_every_run_is_listed_with_its_settings(page, alone):  # noqa: F811

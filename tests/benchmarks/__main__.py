@@ -1,4 +1,4 @@
-"""``make bench``: run everything interleaved, print it, keep it in ``docs/bench.json``."""
+"""``make bench``: run everything interleaved and print it; ``--keep`` enters it into ``docs/``."""
 
 from __future__ import annotations
 
@@ -13,12 +13,13 @@ from pathlib import Path
 
 import torch
 
-from tests.benchmarks import cases, figure, growth
+from tests.benchmarks import cases, figure, growth, store_growth
 from tests.benchmarks.timing import Result
 from workbench.networks.fast.memory import keep_freed_memory
 from workbench.runs.sweep import machine
 
-DOCS = Path(__file__).resolve().parents[2] / "docs"
+ROOT = Path(__file__).resolve().parents[2]
+DOCS, BUILD = ROOT / "docs", ROOT / "build" / "bench"
 
 
 def parts(repeats: int) -> dict[str, Callable[[], Iterator[Result]]]:
@@ -61,24 +62,27 @@ def keep(measured: dict, path: Path) -> None:
     path.write_text(json.dumps(measured, indent=1, ensure_ascii=False) + "\n")
     results = [result for part in measured["parts"].values() for result in part]
     figure.draw_ratios(results, path.with_name("bench.png"))
-    figure.draw_growth(measured["growth"], path.with_name("growth.png"))
+    points = [*measured["growth"], *measured.get("store", ())]
+    figure.draw_growth(points, path.with_name("growth.png"))
 
 
 def main() -> None:
     """Measure, print, and keep."""
-    known = (*parts(1), "growth")
+    growing = {"growth": growth.PARTS, "store": store_growth.PARTS}
+    known = (*parts(1), *growing)
     parser = argparse.ArgumentParser(prog="make bench", description=__doc__)
     parser.add_argument("--json", action="store_true", help="print one JSON value on stdout")
     parser.add_argument("--repeats", type=int, default=5, help="rounds that count (default: 5)")
     parser.add_argument("--only", nargs="+", choices=known, default=known, help="parts to run")
-    parser.add_argument("--out", type=Path, default=DOCS, help="folder of bench.json and figures")
+    parser.add_argument("--keep", action="store_true", help="write into docs/, which is committed")
+    parser.add_argument("--out", type=Path, help="folder of bench.json and figures: build/bench")
     asked = parser.parse_args()
     if asked.repeats < 1:
         parser.error(f"--repeats must be a whole number from 1 up: got {asked.repeats}.")
     warnings.filterwarnings("ignore")
     torch.set_num_threads(1)
     keep_freed_memory()  # as the command line does
-    path = asked.out / "bench.json"
+    path = (asked.out or (DOCS if asked.keep else BUILD)) / "bench.json"
     kept = json.loads(path.read_text()) if path.exists() else {"parts": {}, "growth": []}
     kept |= {"machine": machine(), "repeats": asked.repeats}
     print(f"{machine()}; median [range] over {asked.repeats} interleaved repeats", file=sys.stderr)
@@ -89,12 +93,14 @@ def main() -> None:
                 kept["parts"][name].append(plain(result))
                 print(line(kept["parts"][name][-1]), file=sys.stderr, flush=True)
             keep(kept, path)
-    if "growth" in asked.only:
-        kept["growth"] = []
-        for measure in growth.PARTS:
+    for name, measures in growing.items():
+        if name not in asked.only:
+            continue
+        kept[name] = []
+        for measure in measures:
             for point in measure():
-                kept["growth"].append(dataclasses.asdict(point))
-                text = f"{point.axis:<20} {point.size:>4} {point.line:<16} {point.value:>10.4g}"
+                kept[name].append(dataclasses.asdict(point))
+                text = f"{point.axis:<20} {point.size:>6} {point.line:<30} {point.value:>10.4g}"
                 print(text, point.unit, file=sys.stderr, flush=True)
         keep(kept, path)
     if asked.json:

@@ -50,6 +50,10 @@ def draw_growth(points: list[Mapping], path: Path) -> None:
             axes.set_xscale("log", base=2)
             axes.set_yscale("log")
             axes.set_ylim(100, None)
+        elif name == "runs in a store":
+            axes.set_xscale("log")
+            axes.set_yscale("log")
+            axes.set_ylim(1e-3, None)
         axes.legend(frameon=False, fontsize=8)
         axes.spines[["top", "right"]].set_visible(False)
     for axes in list(panels.flat)[len(names) :]:

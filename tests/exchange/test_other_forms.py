@@ -87,6 +87,12 @@ def test_backslashes_in_a_zip_are_folders(toy, demos, folder):
     assert [s.fit.task for s in report.sets] == [toy.task(5)]
 
 
+def test_names_that_are_no_text_are_not_told_as_bytes(folder):
+    with zipfile.ZipFile(folder / "a.zip", "w") as file:
+        file.writestr("x\x01\x02/../main_data.hdf5", b"")
+    assert "'x·/" in refused(folder / "a.zip", "a place outside itself")
+
+
 def test_empty_episodes_are_left_out_and_named(toy, demos, folder):
     path = as_pickle(folder / "a.pkl", demos)
     rows = pickle.loads(path.read_bytes())

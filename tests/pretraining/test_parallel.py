@@ -63,6 +63,7 @@ def test_two_processes_take_the_steps_of_one_with_the_double_batch(tmp_path):
 
 def test_other_verbs_refuse_several_processes(monkeypatch, capsys):
     monkeypatch.setenv("WORLD_SIZE", "2")
+    monkeypatch.setenv("TORCHELASTIC_RUN_ID", "none")
     monkeypatch.setattr(sys, "argv", ["workbench", "tasks"])
     with pytest.raises(SystemExit, match="2"):
         command.main()

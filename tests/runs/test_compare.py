@@ -16,12 +16,11 @@ from workbench.runs.compare import (
     compare,
     paired,
     prompt_distance,
-    stored_runs,
-    summary_by_quality,
     watch,
     without_preview,
 )
 from workbench.runs.store import RunStore
+from workbench.runs.tunings import tunings
 from workbench.shipped import full_data
 from workbench.tuning.loop import TuneStep, run
 from workbench.tuning.spec import RunSpec
@@ -148,15 +147,6 @@ def test_one_episode_says_nothing_about_the_spread(toy):
     assert half == np.inf
 
 
-def test_stored_runs_are_one_row_a_tuning_with_the_means_of_its_evaluations(items, spec, store):
-    (row,) = stored_runs(store)
-    assert (row["run"], row["quality"], row["seed"]) == (spec.id, "medium", 0)
-    for name, step in (("untuned", items[1]), ("start", items[2]), ("tuned", items[-1])):
-        assert row[name] == pytest.approx(step[1].evaluation.returns.mean(), abs=1e-3)
-    conflicts = [step.gradients.conflict for _, step in items[3:]]
-    assert row["conflict_share"] == pytest.approx(np.mean(conflicts))
-
-
 @pytest.mark.parametrize("name", [n for n in METHODS if n != "prompt-dt"])
 def test_any_method_is_compared(shipped, store, name, tmp_path, monkeypatch):
     monkeypatch.setattr(full_data, "FOLDER", tmp_path / "full")
@@ -172,9 +162,9 @@ def test_any_method_is_compared(shipped, store, name, tmp_path, monkeypatch):
     assert stored.difference(stored.steps[-1]) == pytest.approx(
         live.difference(live.steps[-1]), abs=1e-3
     )
-    (row,) = stored_runs(store)
+    (row,) = tunings(store.index()).to_dict("records")
     assert (row["run"], row["method"]) == (spec.id, name)
-    assert (row["lam"] is None) is (not hasattr(METHODS[name](), "lam"))
+    assert pd.isna(row["lam"]) is (not hasattr(METHODS[name](), "lam"))
     assert (row["conflict_share"] is None) == (items[-1][1].gradients is None)
 
 
@@ -183,37 +173,12 @@ def test_methods_share_their_untuned_run(shipped, store):
     for name in ("soft-prompt", "adapter"):
         list(compare(RunSpec("toy", 5, method=name, **fields), store))
     assert len(store.ids()) == 3
-    assert {row["method"] for row in stored_runs(store)} == {"soft-prompt", "adapter"}
+    assert set(tunings(store.index())["method"]) == {"soft-prompt", "adapter"}
 
 
 def test_the_untuned_prompt_itself_is_not_compared(shipped, store):
     with pytest.raises(ValueError, match="nothing to compare"):
         next(compare(RunSpec("toy", 5, method="prompt-dt"), store))
-
-
-def test_a_stopped_run_is_not_listed(spec, store):
-    stream = compare(spec, store)
-    for _ in range(4):
-        next(stream)
-    stream.close()
-    assert stored_runs(store) == []
-
-
-def test_the_summary_averages_differences_over_runs():
-    runs = pd.DataFrame(
-        {
-            "quality": ["a", "a", "b"],
-            "untuned": [-10.0, -30.0, -5.0],
-            "start": [-50.0, -70.0, -5.0],
-            "tuned": [-8.0, -20.0, -9.0],
-            "conflict_share": [0.5, 0.3, 0.1],
-        }
-    )
-    a, b = summary_by_quality(runs).to_dict("records")
-    assert (a["quality"], a["runs"], a["difference"]) == ("a", 2, 6.0)
-    # Student's t with one degree of freedom: 12.706 standard errors of (2, 10).
-    assert a["half_width"] == pytest.approx(12.706 * 4.0, rel=1e-3)
-    assert b["half_width"] == float("inf")
 
 
 def test_watching_begins_with_a_preview_and_records_the_run(spec, store):

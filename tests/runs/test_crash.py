@@ -18,7 +18,8 @@ from workbench.data.trajectory import Trajectories
 from workbench.methods import Snapshot
 from workbench.networks.diffusion import DenoisingTrace
 from workbench.networks.prompt_dt import PromptedPolicy
-from workbench.runs.store import FORMAT, RunStore
+from workbench.runs.run_folder import FORMAT
+from workbench.runs.store import RunStore
 from workbench.tuning.loop import TuneStep
 from workbench.tuning.spec import RunSpec
 

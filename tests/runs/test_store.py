@@ -10,7 +10,8 @@ import torch
 
 from workbench.data.rollout import evaluate
 from workbench.methods import METHODS
-from workbench.runs.store import FORMAT, RunStore, nested
+from workbench.runs.run_folder import FORMAT, nested
+from workbench.runs.store import RunStore
 from workbench.shipped import full_data
 from workbench.shipped.assets import ROOT
 from workbench.tuning.loop import run

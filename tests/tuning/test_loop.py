@@ -3,6 +3,8 @@
 import dataclasses
 import importlib
 import json
+import math
+import re
 import sys
 
 import numpy as np
@@ -14,7 +16,7 @@ from workbench.data.trajectory_files import save_trajectories
 from workbench.methods import METHODS
 from workbench.shipped import assets
 from workbench.shipped.networks import load_diffuser, load_model
-from workbench.tuning.loop import run, tune
+from workbench.tuning.loop import _explained, run, tune
 from workbench.tuning.spec import RunSpec, acting_model
 
 SPEC = {"updates": 3, "eval_every": 2, "episodes": 2, "settings": {"batch_size": 4}}
@@ -192,3 +194,27 @@ def test_a_model_that_is_not_frozen_is_refused(toy, model, demos):
     model.train().requires_grad_(True)
     with pytest.raises(ValueError, match="frozen"):
         next(tune(method, model, demos, toy.task(5), updates=1, seed=0, eval_every=1, episodes=1))
+
+
+@pytest.mark.parametrize("lr", [1000.0, 1e38, math.inf])
+@pytest.mark.parametrize("method", ["prompt-diffuser", "soft-prompt", "adapter", "prompt-dt-ft"])
+def test_a_tuning_that_diverges_says_where_and_what_to_do(shipped, method, lr):
+    """Or ends with finite returns: what a step too large does is the method's."""
+    spec = RunSpec(
+        "toy", 5, method=method, settings={"lr": lr}, updates=4, eval_every=2, episodes=2
+    )
+    said = ""
+    try:
+        *_, last = run(spec)
+        assert np.isfinite(last.evaluation.returns).all()
+    except ValueError as error:
+        said = str(error)
+    assert said or lr < math.inf
+    assert not said or re.match(r"The tuning diverged at update [1-4]: .*Lower `lr`, which", said)
+
+
+def test_an_error_that_is_no_overflow_stays_what_it_is():
+    with pytest.raises(RuntimeError, match="out of memory"), _explained(None, 3):
+        raise RuntimeError("out of memory")
+    with pytest.raises(ValueError, match="not finite"), _explained(None, 0):
+        raise ValueError("the demonstrations are not finite")

@@ -16,8 +16,9 @@ from workbench.runs.store import RunStore
 from workbench.shipped import assets
 from workbench.shipped.networks import load_model, load_network
 from workbench.tasks import find
+from workbench.tuning.identity import id_of
 from workbench.tuning.loop import run
-from workbench.tuning.spec import RunSpec, id_of
+from workbench.tuning.spec import RunSpec
 
 PACKAGE = Path(workbench.__file__).parent
 SHORT = {"updates": 2, "eval_every": 0, "episodes": 1, "settings": {"batch_size": 4}}

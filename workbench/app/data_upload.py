@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 import streamlit as st
 
+from workbench.app import sharing
 from workbench.app.data_sets import compare_sets, sets_of, show_returns
 from workbench.app.links import task_params
 from workbench.app.page import plain
@@ -191,6 +192,9 @@ def _values(report: Report) -> None:
 
 def _keep(report: Report, file_id: str, explore) -> None:
     """Let the reader keep the file, then say how to go on."""
+    if sharing.shared():
+        st.caption("This server is shared: the file stays in your session and is not kept.")
+        return
     st.subheader("Keep it")
     left, middle, right = st.columns([3, 2, 2], vertical_alignment="bottom")
     name = left.text_input(
@@ -273,7 +277,7 @@ def manage(task: Task, explore) -> None:
             help="Opens the first page with this task and this data chosen.",
         ):
             st.switch_page(explore, query_params=task_params(task, quality))
-        if away.button(
+        if not sharing.shared() and away.button(
             "Delete",
             icon=":material/delete:",
             width="stretch",
@@ -286,7 +290,7 @@ def manage(task: Task, explore) -> None:
 
 def _offer_undo(task: Task) -> None:
     gone = [q for q in own_sets.deleted(task) if q not in own_sets.qualities(task)]
-    if not gone:
+    if not gone or sharing.shared():
         return
     words, back = st.columns([5, 1], vertical_alignment="center")
     words.info(f"Deleted: {plain(', '.join(gone))}.", icon=":material/delete:")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import streamlit as st
 
 from workbench.app.columns import Column
-from workbench.app.jobs import MAX_JOBS, QUEUE
+from workbench.app.jobs import MAX_JOBS, QUEUE, mine
 from workbench.runs.compare import watch
 from workbench.runs.store import RunStore
 from workbench.viewing.figures.gradients import has_plane
@@ -65,7 +65,10 @@ def lacks_measures(column: Column) -> bool:
 
 def _submit(column: Column, label: str, store: RunStore) -> None:
     spec, keep = column.spec, column.spec.id not in store or lacks_measures(column)
-    QUEUE.submit(spec.id, label, lambda: watch(spec, store, keep=keep))
+    try:
+        QUEUE.submit(spec.id, label, lambda: watch(spec, store, keep=keep), **mine())
+    except ValueError as error:  # said after the rerun, which would take it away
+        st.toast(str(error), icon=":material/hourglass:", duration="long")
 
 
 def show_state(column: Column) -> None:

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import threading
+from typing import Any
 
 import streamlit as st
 import torch
+from streamlit.runtime.scriptrunner import get_script_run_ctx
 
+from workbench.app import sharing
 from workbench.runs.jobs import JobQueue
 from workbench.runs.store import RunStore
 from workbench.shipped import assets
@@ -19,6 +22,14 @@ OWN = RunStore("runs")
 """The reader's own runs."""
 SHIPPED = RunStore(assets.ROOT / "runs")
 """Runs that ship whole."""
+
+
+def mine() -> dict[str, Any]:
+    """Return whose a job is and how many its owner may have; nobody's where nothing is shared."""
+    context = get_script_run_ctx()
+    if not sharing.shared() or context is None:
+        return {}
+    return {"owner": context.session_id, "each": sharing.JOBS_EACH}
 
 
 @st.cache_resource(show_spinner=False)

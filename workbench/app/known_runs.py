@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,8 +12,8 @@ import streamlit as st
 from workbench.app import jobs
 from workbench.app.links import can_explore, explore_url
 from workbench.paper.measured import Runs
-from workbench.runs.run_table import COLUMNS, keys, load_results, results_path, rows
-from workbench.runs.store import RunStore
+from workbench.runs.index import Index
+from workbench.runs.run_table import keys, load_results, results_path, spec_of, table_of
 from workbench.tuning.spec import RunSpec
 from workbench.viewing.scene.appearance import goal_words
 
@@ -31,73 +30,48 @@ class Known:
         keys: What each of them ran; see ``run_table.key``.
         runs: The same runs by what they ran, each once: a shipped one goes before the reader's.
         key: For caches: it changes when there is another run.
+        damaged: Why each other run of the reader's own store cannot be shown, by id.
     """
 
     table: pd.DataFrame
     keys: pd.Series
     runs: Runs
     key: tuple
+    damaged: Mapping[str, str]
 
 
 def known_runs() -> Known:
     """Return every run that there is now."""
     tables = tuple(_stamp(path) for path in sorted(results_path("*").parent.glob("*.parquet")))
-    return _known(tables, _complete(jobs.SHIPPED), _complete(jobs.OWN))
+    shipped, own = jobs.SHIPPED.index(), jobs.OWN.index()
+    return _known(tables, (shipped.version, own.version), shipped, own)
 
 
 def _stamp(path: Path) -> tuple[str, int]:
     return str(path), path.stat().st_mtime_ns
 
 
-def _complete(store: RunStore) -> tuple[str, tuple[tuple[str, int], ...]]:
-    """Return a store's folder, and its complete runs with the time that each was completed."""
-    found = []
-    for path in store.root.glob("*/result.json"):
-        try:
-            found.append((path.parent.name, path.stat().st_mtime_ns))
-        except FileNotFoundError:  # deleted just now
-            continue
-    return str(store.root.resolve()), tuple(sorted(found, key=lambda item: item[1]))
-
-
 @st.cache_resource(max_entries=4, show_spinner=False)
-def _known(tables: tuple, shipped: tuple, own: tuple) -> Known:
+def _known(tables: tuple, versions: tuple, _shipped: Index, _own: Index) -> Known:
     parts = [_table(path, changed).assign(where=IN_TABLES) for path, changed in tables]
     if parts:  # tables share runs
         parts = [pd.concat(parts, ignore_index=True).drop_duplicates("run")]
-    parts += [_stored(*shipped).assign(where=RECORDED), _stored(*own).assign(where=YOURS)]
+    damaged: dict[str, str] = {}
+    for stored, where in ((_shipped, RECORDED), (_own, YOURS)):
+        # what cannot be shown is no run here: making it again repairs it
+        table, unknown = table_of(stored.runs[::-1])
+        damaged = {**stored.damaged, **unknown}  # of the last, which is the reader's own
+        parts.append(table.assign(where=where))
     # an empty part has no types of its own
     table = pd.concat([p for p in parts if len(p)] or parts[-1:], ignore_index=True)
     what = keys(table)
     first = ~what.duplicated()
-    return Known(table, what, Runs(table[first], what[first]), (tables, shipped, own))
+    return Known(table, what, Runs(table[first], what[first]), (tables, *versions), damaged)
 
 
 @st.cache_resource(max_entries=16, show_spinner=False)
 def _table(path: str, changed: int) -> pd.DataFrame:
     return load_results(Path(path))
-
-
-def _stored(root: str, complete: Iterable[tuple[str, int]]) -> pd.DataFrame:
-    """Return one row per run, with the time of its end; damaged runs are left out."""
-    made = [_row(root, run_id, changed) for run_id, changed in complete]
-    return pd.DataFrame([row for row in made if row], columns=[*COLUMNS, "when"])
-
-
-@st.cache_resource(max_entries=4_000, show_spinner=False)
-def _row(root: str, run_id: str, changed: int) -> dict | None:
-    try:
-        (row,) = rows(RunStore(root), [run_id]).to_dict("records")
-    except (ValueError, OSError, KeyError, StopIteration):
-        return None  # a damaged run is no run: making it again repairs it
-    return {**row, "when": pd.Timestamp(changed, unit="ns", tz="UTC")}
-
-
-def spec_of(row: pd.Series | dict) -> RunSpec:
-    """Return what a row of ``Known.table`` ran."""
-    plain = json.loads(row["spec"])
-    plain.pop("assets", None)
-    return RunSpec(**plain)
 
 
 def show_runs(
@@ -138,7 +112,7 @@ def _ordered(found: pd.DataFrame) -> list[dict]:
 
 
 def _line(row: dict, beside: Callable[[RunSpec], RunSpec | None]) -> dict:
-    spec = spec_of(row)
+    spec = spec_of(row["spec"])
     other = beside(spec)
     sides = (spec,) if other is None else (other, spec)
     return {

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import pandas as pd
 import streamlit as st
 
-from workbench.app import jobs
+from workbench.app import jobs, sharing
 from workbench.app.known_runs import IN_TABLES, RECORDED, YOURS, Known, known_runs
 from workbench.app.links import Offers, broken_choices, show_broken
-from workbench.app.page import guarded, styled
+from workbench.app.page import guarded, plain, styled
 from workbench.app.runs_selected import show_picked
 from workbench.data.qualities import QUALITIES
 from workbench.paper import ablation
@@ -54,6 +54,7 @@ def page(explore_page) -> None:
     show_broken("runs", broken, tuple(str(st.session_state.get(key)) for key in _FILTERS))
     found = _of_cell(found, known)
     _show_bin(library)
+    _show_damaged(known.damaged)
     picked = _show_table(found)
     show_picked(known.table.loc[picked.index], picked, library, labels, explore_page)
 
@@ -234,7 +235,7 @@ def _cell(place: Sequence[str]):
 def _show_bin(library: Library) -> None:
     """Offer to take a deletion back, as long as there is one."""
     gone = library.deleted()
-    if not gone:
+    if not gone or sharing.shared():
         return
     last = [i for i in st.session_state.get("deleted", ()) if i in gone] or gone
     left, middle, right = st.columns([4, 1, 1], vertical_alignment="center")
@@ -295,6 +296,19 @@ def _holds(found: pd.DataFrame, name: str) -> bool:
     if name == "tags":
         return bool(found["tags"].map(len).any())
     return name != "when" or bool(found["when"].notna().any())
+
+
+def _show_damaged(damaged: Mapping[str, str]) -> None:
+    """Name the runs that cannot be read: they hide no other, and are made again by their spec."""
+    if not damaged:
+        return
+    n = len(damaged)
+    lines = "".join(f"\n- {plain(why[:300])}" for why in list(damaged.values())[:5])
+    st.warning(
+        f"**{n} run{'s' * (n > 1)} of your own cannot be read**, and {'are' if n > 1 else 'is'} "
+        f"not in the list. Running the same again repairs it.{lines}",
+        icon=":material/heart_broken:",
+    )
 
 
 def _show_table(found: pd.DataFrame) -> pd.DataFrame:

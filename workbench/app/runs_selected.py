@@ -6,13 +6,14 @@ import numpy as np
 import pandas as pd
 import streamlit as st
 
-from workbench.app import jobs, sweeps
+from workbench.app import jobs, sharing, sweeps
 from workbench.app.charts import chart, offer_figures, offer_table
-from workbench.app.known_runs import RECORDED, YOURS, spec_of
+from workbench.app.known_runs import RECORDED, YOURS
 from workbench.app.links import can_explore, explore_params
 from workbench.app.page import plain
 from workbench.app.runs_compared import show_compared
 from workbench.runs.library import Label, Library, command, snippet, zipped
+from workbench.runs.run_table import spec_of
 from workbench.runs.store import RunStore
 from workbench.runs.watched_sweep import duration
 from workbench.tuning.loop import TuneStep
@@ -41,7 +42,7 @@ def show_picked(
     st.fragment(_progress, run_every=sweeps.EVERY if active else None)(active)
     if not len(rows):
         return
-    specs = [spec_of(row) for row in rows.to_dict("records")]
+    specs = [spec_of(text) for text in rows["spec"]]
     mine = rows.loc[rows["where"] == YOURS, "run"].tolist()
     _actions(rows, specs, mine, library, explore_page, active)
     if mine:
@@ -88,7 +89,7 @@ def _actions(rows, specs: list[RunSpec], mine: list[str], library, explore_page,
         f"Run {'it' if n == 1 else f'all {n}'} again",
         icon=":material/replay:",
         width="stretch",
-        disabled=active,
+        disabled=active or (sharing.shared() and bool(mine)),
         key="again",
         help=f"Makes the same run{'s' * (n > 1)} once more, {duration(expected)}. Runs of your own "
         "go to the bin first, so that nothing is lost.",
@@ -100,7 +101,7 @@ def _actions(rows, specs: list[RunSpec], mine: list[str], library, explore_page,
         f"Delete {len(mine)}" if mine else "Delete",
         icon=":material/delete:",
         width="stretch",
-        disabled=not mine or active,
+        disabled=not mine or active or sharing.shared(),
         key="delete",
         help="Puts runs of your own into the bin, from which they can be taken back. What ships "
         "stays.",

@@ -14,8 +14,12 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
+from streamlit import get_option
 from streamlit.file_util import get_static_dir
 from streamlit.logger import get_logger
+
+from workbench.app.sharing import Gate
+from workbench.viewing.scene import graphics
 
 SCRIPT = Path(__file__).with_name("navigation.py")
 """What Streamlit runs for every visitor."""
@@ -40,6 +44,7 @@ def prepare() -> None:
     before = log.level
     log.setLevel("ERROR")
     try:
+        graphics.leave_drawing_to_children()
         import pandas  # noqa: F401  (or the first table would)
         import torch
 
@@ -69,9 +74,12 @@ class FromMemory:
     """
 
     def __init__(self, app: ASGIApp):
-        root = Path(get_static_dir())
+        root, base = Path(get_static_dir()), get_option("server.baseUrlPath").strip("/")
+        below = f"/{base}/" if base else "/"
         self._app = app
-        self._paths = {f"/{p.relative_to(root).as_posix()}": p for p in root.glob("static/**/*.*")}
+        self._paths = {
+            f"{below}{p.relative_to(root).as_posix()}": p for p in root.glob("static/**/*.*")
+        }
         self._answers: dict[str, Response] = {}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -94,6 +102,10 @@ async def _to_the_first_page(request: Request) -> RedirectResponse:
     return RedirectResponse(f"{up}{query}")
 
 
-MIDDLEWARE = [Middleware(FromMemory)]
-ROUTES = [Route(path, _to_the_first_page) for path in ("/explore", "/explore/")]
-"""Addresses beside Streamlit's own."""
+MIDDLEWARE = [Middleware(Gate), Middleware(FromMemory)]
+ROUTES = [
+    Route(path, _to_the_first_page)
+    for name in ("/explore", "/explore/")
+    for path in (name, f"/{{base:path}}{name}")
+]
+"""Addresses beside Streamlit's own; below whatever path it is served at."""

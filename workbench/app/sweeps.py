@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import streamlit as st
 
 from workbench.app import jobs
-from workbench.app.jobs import QUEUE
+from workbench.app.jobs import QUEUE, mine
 from workbench.app.known_runs import known_runs
 from workbench.runs.jobs import Entry
 from workbench.runs.sweep import Done, missing
@@ -83,7 +83,9 @@ def begin(name: str, label: str, specs: Sequence[RunSpec], expected: float) -> S
         return known
     store = WatchedStore(jobs.OWN.root)
     due = tuple(missing(specs, store))
-    entry = QUEUE.submit(f"sweep:{name}", label, lambda: watched(due, store), watched=False)
+    entry = QUEUE.submit(
+        f"sweep:{name}", label, lambda: watched(due, store), watched=False, **mine()
+    )
     _SWEEPS[name] = Sweep(label, due, store, entry, expected)
     return _SWEEPS[name]
 

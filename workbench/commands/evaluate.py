@@ -13,6 +13,7 @@ import torch
 from tqdm import tqdm
 from tyro.conf import OmitArgPrefixes, Positional, arg
 
+from workbench.commands.environment import threads
 from workbench.commands.output import (
     FamilyName,
     Json,
@@ -27,7 +28,7 @@ from workbench.commands.settings import NONE_GIVEN, Settings, given
 from workbench.methods import METHODS
 from workbench.networks.prompt_dt import Precision
 from workbench.paper.held_out import held_out, keep_held_out, kept_held_out, published_words
-from workbench.runs.compare import Comparison, compare, stored_runs, summary_by_quality
+from workbench.runs.compare import Comparison, compare
 from workbench.runs.store import RunStore
 from workbench.shipped import assets
 from workbench.tasks import FAMILIES, find
@@ -65,7 +66,7 @@ def prompts(
     if keep and (tasks or kinds != PROMPTS):
         raise ValueError("`--keep` keeps whole tables: leave `--kinds` and `--tasks` out.")
     # a hundred episodes at once can use more than one
-    torch.set_num_threads(int(os.environ.get("WORKBENCH_THREADS") or os.cpu_count() or 1))
+    torch.set_num_threads(threads(os.cpu_count() or 1))
     rows = []
     with tqdm(total=sum(len(cells(f, kinds, tasks)) for f in known), unit="cell") as bar:
         for family in known:
@@ -155,15 +156,3 @@ def tune(
         "peak_memory_mb": peak_memory(),
     }
     print_result(result, as_json)
-
-
-def runs(
-    store: Annotated[Path, arg(help="Folder where runs are kept.")] = Path("runs"),
-    by_quality: Annotated[bool, arg(help="One row per quality: means over runs.")] = False,
-    as_json: Json = False,
-) -> None:
-    """List the stored tunings: last return beside the untuned prompt's, in the same episodes."""
-    table = pd.DataFrame(stored_runs(RunStore(store)))
-    if by_quality and len(table):
-        table = summary_by_quality(table)
-    print_result(records(table), as_json)

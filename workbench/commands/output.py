@@ -16,6 +16,7 @@ import numpy as np
 import pandas as pd
 from tyro.conf import arg
 
+from workbench.commands.environment import under_torchrun
 from workbench.shipped import assets
 
 Json = Annotated[bool, arg(name="json", help="Print one JSON value on stdout, all else on stderr.")]
@@ -31,8 +32,8 @@ Seed = Annotated[int, arg(help="Seed of everything random.")]
 def command() -> str:
     """Return the command line that runs, as the manifest keeps it."""
     begin = ["python"]
-    if (size := os.environ.get("WORLD_SIZE", "1")) != "1":
-        begin = ["torchrun", "--nproc-per-node", size]
+    if under_torchrun():
+        begin = ["torchrun", "--nproc-per-node", os.environ["WORLD_SIZE"]]
     return shlex.join([*begin, "-m", "workbench", *sys.argv[1:]])
 
 

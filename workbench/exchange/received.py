@@ -7,6 +7,7 @@ its arrays, ``task_match`` finds its task, ``report`` holds what is said of it.
 from __future__ import annotations
 
 import dataclasses
+import re
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -54,11 +55,16 @@ def examine(
     try:
         recording = read_recording(path, name)
     except RefusedFile as refusal:
-        return Report(label, errors=(refusal.reason,), detail=refusal.detail)
+        return Report(label, errors=(_told(refusal),), detail=refusal.detail)
     try:
         return _examined(label, _without_empty(recording), family, task)
     except RefusedFile as refusal:
-        return Report(label, recording.form, (str(refusal),), recording.warnings)
+        return Report(label, recording.form, (_told(refusal),), recording.warnings)
+
+
+def _told(refusal: RefusedFile) -> str:
+    """Return a refusal's reason for people: a damaged file's names may be any bytes."""
+    return re.sub(r"(\\x[0-9a-f]{2}|\\u[0-9a-f]{4}|\\U[0-9a-f]{8})+", "·", refusal.reason)
 
 
 def receive(path: str | Path, family: str | None = None, task: int | None = None) -> Report:

@@ -103,7 +103,9 @@ def joined(device: Device = "cpu") -> Iterator[World]:
             "`device` must be one that is there: this torch finds no CUDA. Install a CUDA build "
             "(`make install TORCH_INDEX=…`), or pass `--device cpu`."
         )
-    size, local = int(os.environ.get("WORLD_SIZE", "1")), int(os.environ.get("LOCAL_RANK", "0"))
+    # a scheduler may set the size without there being anybody to meet
+    size = int(os.environ["WORLD_SIZE"]) if "MASTER_ADDR" in os.environ else 1
+    local = int(os.environ.get("LOCAL_RANK", "0"))
     place = _CPU
     if device != "cpu" and there:
         if local >= torch.cuda.device_count():

@@ -3,6 +3,7 @@
 One run's own course is in ``workbench.tuning``; what the paper says of it in ``workbench.paper``.
 Begin with ``store``, then ``compare``, a tuning beside the untuned prompt. ``grid``, ``sweep``
 and ``ray_cluster`` make many, ``watched_sweep`` and ``duration`` say how far and how long;
-``jobs`` runs them behind a page. ``run_table`` and ``library`` look at what is there; ``remote``
-and ``locks`` are for stores that several machines share.
+``jobs`` runs them behind a page. What is there: ``run_folder`` reads one, ``index`` all of them,
+for ``run_table`` and ``tunings``; ``library`` names and deletes. ``remote``, ``locks``: for stores
+that several machines share.
 """

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
-import pandas as pd
 
 from workbench.data.rollout import Evaluation, half_width
 from workbench.data.trajectory import Normalizer, Segment
@@ -150,52 +149,3 @@ class Comparison:
         assert self.untuned.evaluation is not None
         assert step.evaluation is not None
         return paired(self.untuned.evaluation, step.evaluation)
-
-
-def stored_runs(store: RunStore) -> list[dict[str, object]]:
-    """Return one row per complete tuning of a store whose untuned run is there too.
-
-    Each row has the spec's names and ``untuned``, ``start`` (update 0), ``tuned`` (last update):
-    mean returns over the same episodes; and ``conflict_share``, of updates. What a method does not
-    have, such as ``lam``, is None.
-    """
-    rows = []
-    for run_id in store.ids():
-        spec = store.spec(run_id)
-        if spec.method == "prompt-dt" or spec.untuned.id not in store:
-            continue
-        (untuned,), evaluations = store.returns(spec.untuned.id), store.returns(run_id)
-        told = [line["gradients"] for line in store.lines(run_id) if "gradients" in line]
-        rows.append(
-            {
-                "run": run_id,
-                "family": spec.family,
-                "task": spec.task,
-                "quality": spec.quality,
-                "method": spec.method,
-                "lam": spec.settings.get("lam"),
-                "projection": spec.settings.get("projection"),
-                "updates": spec.updates,
-                "seed": spec.seed,
-                "untuned": untuned.mean(),
-                "start": evaluations[0].mean(),
-                "tuned": evaluations[-1].mean(),
-                "conflict_share": np.mean([g["conflict"] for g in told]) if told else None,
-            }
-        )
-    return rows
-
-
-def summary_by_quality(runs: pd.DataFrame) -> pd.DataFrame:
-    """Average ``stored_runs`` over tasks and seeds, one row per quality.
-
-    ``difference`` is tuned minus untuned, ``half_width`` half its 95 % interval over runs.
-    """
-    runs = runs.assign(difference=runs.tuned - runs.untuned)
-    columns = ["untuned", "start", "tuned", "difference", "conflict_share"]
-    groups = runs.groupby("quality", sort=True)
-    table = groups[columns].mean()
-    table["half_width"] = groups["difference"].apply(lambda d: half_width(d.to_numpy()))
-    table["tuned_sd"] = groups["tuned"].std()
-    table.insert(0, "runs", groups.size())
-    return table.reset_index()

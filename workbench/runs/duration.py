@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -10,8 +9,8 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from workbench.runs.run_table import rows, shipped
-from workbench.runs.store import MADE, RunStore
+from workbench.runs.run_table import shipped, table_of
+from workbench.runs.store import RunStore
 from workbench.tuning.spec import RunSpec
 
 _CLOSE: tuple[list[str], ...] = (
@@ -42,12 +41,8 @@ class Expected:
 
 def known_runs(store: RunStore) -> pd.DataFrame:
     """Return what is known of finished runs: those that ship, and those of ``store``."""
-    tables = [shipped()]
-    for run_id in store.ids():
-        if (store.root / run_id / MADE).exists():  # else nobody took its time
-            with contextlib.suppress(ValueError):  # one that cannot be read tells nothing
-                tables.append(rows(store, [run_id]))
-    tables = [table for table in tables if len(table)]
+    own, _ = table_of(store.index().runs)
+    tables = [table for table in (shipped(), own.drop(columns="when")) if len(table)]
     if not tables:
         return pd.DataFrame()
     table = pd.concat(tables, ignore_index=True).drop_duplicates("run")

@@ -84,6 +84,7 @@ class Entry(Generic[T]):
         seen: When somebody last looked at it, in the queue's seconds.
         patience: Seconds without anybody looking until it is stopped; None for ever.
         abandoned: Whether it was stopped because nobody looked.
+        owner: Whose it is; None for nobody's in particular.
     """
 
     def __init__(
@@ -93,7 +94,9 @@ class Entry(Generic[T]):
         make: Callable[[], Iterator[T]],
         patience: float | None,
         before: Job | None,
+        owner: Hashable = None,
     ):
+        self.owner = owner
         self.key, self.label, self.patience = key, label, patience
         self.job: Job[T] | None = None
         self.seen = 0.0
@@ -152,6 +155,8 @@ class JobQueue:
         make: Callable[[], Iterator[T]],
         *,
         watched: bool = True,
+        owner: Hashable = None,
+        each: int | None = None,
     ) -> Entry[T]:
         """Let a job run as soon as there is room, or return the one that this key has already.
 
@@ -160,15 +165,26 @@ class JobQueue:
             label: What a reader calls it.
             make: Builds the stream, in the job's own thread.
             watched: Whether it is stopped when nobody looks at it.
+            owner: Whose it is: owners take turns.
+            each: Jobs that an owner may have waiting or running, if there is a limit.
+
+        Raises:
+            ValueError: if the owner has as many already.
         """
         with self._lock:
             old = self._entries.get(key)
             if old is not None and old.active:
                 old.seen = self._clock()
                 return old
+            theirs = sum(e.active for e in self._entries.values() if e.owner == owner)
+            if each is not None and owner is not None and theirs >= each:
+                raise ValueError(
+                    f"You have {theirs} jobs waiting or running, as many as each may have here. "
+                    "Stop one, or wait until one ends."
+                )
             self._entries.pop(key, None)
             patience = self.patience if watched else None
-            entry = Entry(key, label, make, patience, old.job if old is not None else None)
+            entry = Entry(key, label, make, patience, old.job if old else None, owner)
             entry.seen = self._clock()
             self._entries[key] = entry
             self.tend()
@@ -201,9 +217,19 @@ class JobQueue:
 
     @property
     def waiting(self) -> list[Entry[Any]]:
-        """The jobs that wait, the next one first."""
+        """The jobs that wait, the next one first: owners take turns, each in its own order."""
         with self._lock:
-            return [e for e in self._entries.values() if e.job is None]
+            ahead: dict[Hashable, int] = {}
+            for entry in self.running:
+                if entry.owner is not None:
+                    ahead[entry.owner] = ahead.get(entry.owner, 0) + 1
+            turns = []
+            for entry in self._entries.values():
+                if entry.job is None:
+                    turns.append((ahead.get(entry.owner, 0), entry))
+                    if entry.owner is not None:
+                        ahead[entry.owner] = ahead.get(entry.owner, 0) + 1
+            return [entry for _, entry in sorted(turns, key=lambda turn: turn[0])]
 
     def place(self, key: Hashable) -> int:
         """Return 1 for the job that is next, 2 for the one after it; 0 if it does not wait."""

@@ -11,6 +11,7 @@ import shutil
 from pathlib import Path
 
 from workbench.data.atomic_files import PARTIAL, whole_folder
+from workbench.runs.index import Index
 from workbench.runs.store import RunStore
 
 CACHE = Path("build/remote")
@@ -61,6 +62,15 @@ class RemoteStore(RunStore):
         if len({type(time) for time in times}) > 1 or not all(times):
             return names
         return [name for _, name in sorted(zip(times, names, strict=True), reverse=True)]
+
+    def index(self) -> Index:
+        """Return what all complete runs say; those that are not here yet are fetched."""
+        ids = self.ids()
+        for run_id in ids:
+            self.folder(run_id)
+        found = super().index()
+        damaged = {run_id: why for run_id, why in found.damaged.items() if run_id in ids}
+        return Index(found.runs[found.runs["run"].isin(ids)], damaged)
 
     def __contains__(self, run_id: str) -> bool:
         self.files.invalidate_cache()  # another machine may have delivered it since

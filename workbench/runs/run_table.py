@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +13,7 @@ import pandas as pd
 
 from workbench.data.atomic_files import whole_file
 from workbench.methods import METHODS
-from workbench.runs.store import MADE, RunStore
+from workbench.runs.store import RunStore
 from workbench.shipped import assets
 from workbench.shipped.networks import load_model
 from workbench.tuning.spec import RunSpec
@@ -41,48 +41,69 @@ def rows(store: RunStore, ids: Iterable[str]) -> pd.DataFrame:
     Raises:
         ValueError: if the store lacks one of them.
     """
-    return pd.DataFrame([_row(store, run_id) for run_id in ids], columns=list(COLUMNS))
+    found, ids = store.index(), list(ids)
+    for run_id in ids:
+        if run_id in found.damaged:
+            raise ValueError(found.damaged[run_id])
+        if run_id not in found.runs.index:
+            store.result(run_id)  # says what is wrong with it
+    table, unknown = table_of(found.runs.loc[ids])
+    if unknown:
+        raise ValueError(next(iter(unknown.values())))
+    return table.drop(columns="when")
 
 
-def _row(store: RunStore, run_id: str) -> dict[str, Any]:
-    spec, result, folder = store.spec(run_id), store.result(run_id), store.folder(run_id)
-    canonical = json.loads((folder / "spec.json").read_text())
-    made = json.loads((folder / MADE).read_text()) if (folder / MADE).exists() else {}
-    lines = store.lines(run_id)
-    series = {n: np.array([line[n] for line in lines if n in line]) for n in _METRICS}
-    told = [line["gradients"] for line in lines if "gradients" in line]
-    returns = next(line["returns"] for line in reversed(lines) if "returns" in line)
-    return {
-        "run": run_id,
-        **{name: getattr(spec, name) for name in FIELDS},
-        "settings": json.dumps(canonical["settings"], sort_keys=True),
-        "label": METHODS[spec.method].label,
-        "returns": [float(r) for r in returns],
-        "return_mean": float(np.mean(returns)),
-        "n_trainable": result.get("n_trainable", np.nan),
-        "n_model": load_model(spec.family, spec.split, spec.variant).n_parameters,
-        "update_seconds": float(result.get("update_seconds", np.nan)),
-        "seconds": made.get("seconds", np.nan),
-        "conflict_share": _mean([g["conflict"] for g in told]),
-        "cosine_mean": _mean([g["cosine"] for g in told]),
-        "loss_dm_last": _mean(series["loss_dm"][_last_tenth(series["loss_dm"])]),
-        "loss_dt_last": _mean(series["loss_dt"][_last_tenth(series["loss_dt"])]),
-        "env_steps": float(series["env_steps"][-1]) if len(series["env_steps"]) else np.nan,
-        "spec": json.dumps(canonical, sort_keys=True),
-        "machine": made.get("machine", "unknown"),
-        "commit": made.get("commit", "unknown"),
-    }
+def table_of(runs: pd.DataFrame) -> tuple[pd.DataFrame, dict[str, str]]:
+    """Return one row per run of an index, with ``COLUMNS``, and why others are left out.
+
+    Args:
+        runs: Rows of ``Index.runs``.
+
+    Returns:
+        The rows, with ``when`` besides: the time that each run was completed; and, by id, why a
+        run is of something that this workbench does not know.
+    """
+    specs: list[RunSpec] = []
+    unknown: dict[str, str] = {}
+    for run_id, text in zip(runs["run"], runs["spec"], strict=True):
+        try:
+            specs.append(spec_of(text))
+        except (ValueError, TypeError) as error:
+            unknown[run_id] = f"Run {run_id!r} cannot be shown here: {error}"
+    runs = runs[~runs["run"].isin(unknown)]
+    sizes = {place: _n_model(*place) for place in {_place(spec) for spec in specs}}
+    table = runs.assign(
+        **{n: [getattr(spec, n) for spec in specs] for n in FIELDS if n != "settings"},
+        settings=[json.dumps(json.loads(t)["settings"], sort_keys=True) for t in runs["spec"]],
+        returns=[json.loads(text) for text in runs["returns"]],
+        label=[METHODS[spec.method].label for spec in specs],
+        n_model=[sizes[_place(spec)] for spec in specs],
+        when=pd.to_datetime(runs["changed"], unit="ns", utc=True),
+    )
+    return table.reindex(columns=[*COLUMNS, "when"]).reset_index(drop=True), unknown
 
 
-_METRICS = ("loss_dm", "loss_dt", "env_steps")
+def spec_of(text: str) -> RunSpec:
+    """Return what a row ran, from its ``spec``.
+
+    Raises:
+        ValueError: if it is of a method, a task or a network that this workbench does not know.
+    """
+    plain = json.loads(text)
+    plain.pop("assets", None)
+    return RunSpec(**plain)
 
 
-def _mean(values: Sequence[float] | np.ndarray) -> float:
-    return float(np.mean(values)) if len(values) else np.nan
+def _place(spec: RunSpec) -> tuple[str, str, str]:
+    return spec.family, spec.split, spec.variant
 
 
-def _last_tenth(values: np.ndarray) -> slice:
-    return slice(-max(1, len(values) // 10), None)
+def _n_model(family: str, split: str, variant: str) -> float:
+    """Return the parameters of a Prompt-DT; nan where it is not here, as beside a copied store."""
+    try:
+        return load_model(family, split, variant).n_parameters
+    except ValueError:
+        return np.nan
 
 
 def key(canonical: Mapping[str, Any]) -> str:

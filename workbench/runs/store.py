@@ -22,17 +22,16 @@ from workbench.methods import GradientReport, Snapshot
 from workbench.methods.projection import Agreement, Plane
 from workbench.networks.diffusion import DenoisingTrace
 from workbench.networks.prompt_dt import PromptDT, PromptedPolicy
+from workbench.runs import run_folder
+from workbench.runs.index import Index, add, index_of
 from workbench.runs.locks import held
+from workbench.runs.run_folder import FORMAT, MADE
+from workbench.tuning.identity import id_of
 from workbench.tuning.loop import TuneStep
-from workbench.tuning.spec import RunSpec, id_of
+from workbench.tuning.spec import RunSpec
 
-FORMAT = 3
-"""Of what is written. Lower ones are read, 1 had no number; a higher one is refused."""
-MADE = "made.json"
-"""Beside a run that a sweep made: where, by which code and how fast."""
 _PATIENCE = 5.0  # seconds that another writer of the same run has to end
 _TRACE = ("x", "x0_hat", "y")
-_PLANE = tuple(field.name for field in dataclasses.fields(Plane))
 _PROMPT = ("returns_to_go", "observations", "actions", "rewards", "timesteps", "mask")
 _EPISODE = ("observations", "actions", "rewards", "states")
 
@@ -102,6 +101,11 @@ class RunStore:
         for path in [*folder.rglob("*"), folder, self.root]:
             sync(path)  # a power cut must not leave a result without what it sums up
         write_json(folder / "result.json", result, sort_keys=True)
+        add(folder)
+
+    def index(self) -> Index:
+        """Return what all complete runs say, and which of them cannot be read."""
+        return index_of(self.root)
 
     def folder(self, run_id: str) -> Path:
         """Return where the files of a run can be read."""
@@ -127,17 +131,7 @@ class RunStore:
         Raises:
             ValueError: if it is not there, cannot be read, or is of a later workbench.
         """
-        try:
-            result = json.loads((self.folder(run_id) / "result.json").read_text())
-            written = int(result.get("format", 1))
-        except (OSError, ValueError, TypeError, AttributeError) as error:
-            raise ValueError(f"Run {run_id!r} in {self.root} is not complete: {error}.") from error
-        if written > FORMAT:
-            raise ValueError(
-                f"Run {run_id!r} in {self.root} has format {written}, this workbench reads up to "
-                f"{FORMAT}: update it (`git pull`, `make install`) to read the run."
-            )
-        return result
+        return run_folder.result(self.folder(run_id))
 
     def spec(self, run_id: str) -> RunSpec:
         """Return the spec of a run.
@@ -149,11 +143,11 @@ class RunStore:
         path = self.folder(run_id) / "spec.json"
         if run_id in self:
             self.result(run_id)  # says so if the format is a later one
+        plain = run_folder.spec(path.parent)
+        plain.pop("assets", None)
         try:
-            plain = json.loads(path.read_text())
-            plain.pop("assets", None)
             return RunSpec(**plain)
-        except (OSError, json.JSONDecodeError, TypeError, AttributeError) as error:
+        except TypeError as error:
             raise ValueError(
                 f"There is no readable run {run_id!r} in {self.root}: {error}."
             ) from error
@@ -170,14 +164,7 @@ class RunStore:
         Raises:
             ValueError: if they cannot be read.
         """
-        try:
-            text = (self.folder(run_id) / "steps.jsonl").read_text()
-            whole, _, torn = text.rpartition("\n")
-            if torn and run_id in self:
-                whole = text
-            return [nested(json.loads(line)) for line in whole.splitlines()]
-        except (OSError, ValueError) as error:
-            raise ValueError(f"Run {run_id!r} in {self.root} is damaged: {error!r}.") from error
+        return run_folder.lines(self.folder(run_id))
 
     def load(self, run_id: str, model: PromptDT) -> list[TuneStep]:
         """Return the steps of a run, evaluated ones with policy, first chain and first episode.
@@ -227,25 +214,6 @@ def _line(step: TuneStep) -> dict:
         line["returns"] = [round(float(r), 4) for r in step.evaluation.returns]
         line["seeds"] = list(step.evaluation.seeds)
     return line
-
-
-def nested(line: dict) -> dict:
-    """Return a line of ``steps.jsonl`` in today's form: what is told of gradients in one place.
-
-    Up to format 2 their numbers stood among the metrics: ``cosine``, ``norm_dm``, and so on, and
-    ``cosine/<parameter>`` of each parameter tensor.
-    """
-    if "cosine" not in line:
-        return line
-    line = dict(line)
-    gradients = {"cosine": line.pop("cosine"), "conflict": bool(line.pop("conflict"))}
-    gradients["removed"] = line.pop("removed")
-    plane = {name: line.pop(name) for name in _PLANE if name in line}
-    tensors: dict[str, dict[str, float]] = {}
-    for name in [name for name in line if "/" in name]:
-        number, _, parameter = name.partition("/")
-        tensors.setdefault(parameter, {})[number] = line.pop(name)
-    return {**line, "gradients": {**gradients, "plane": plane or None, "tensors": tensors}}
 
 
 def _report(plain: Mapping[str, Any] | None) -> GradientReport | None:

@@ -20,7 +20,8 @@ import torch
 from workbench.data.atomic_files import write_json
 from workbench.networks.fast.memory import keep_freed_memory
 from workbench.runs.locks import held
-from workbench.runs.store import MADE, RunStore
+from workbench.runs.run_folder import MADE
+from workbench.runs.store import RunStore
 from workbench.shipped import assets
 from workbench.tuning.loop import run
 from workbench.tuning.spec import RunSpec

@@ -2,7 +2,7 @@
 
 Nothing here knows how a method works, or where a run is kept: see ``workbench.methods`` and
 ``workbench.runs``.
-Begin with ``spec``, everything that determines a result, by name; then ``loop``, which runs it
-as a stream of steps. ``presets`` are specifications with a name, ``prompt_kinds`` measures what
-right, wrong and no prompts do.
+Begin with ``spec``, everything that determines a result, by name (``identity``: its hash); then
+``loop``, which runs it as a stream of steps. ``presets`` are specifications with a name,
+``prompt_kinds`` measures what right, wrong and no prompts do.
 """

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
+import math
+import re
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -90,7 +93,9 @@ def tune(
     seeds = range(EVALUATION_SEED, EVALUATION_SEED + episodes)
     for update in range(updates + 1):
         began = time.perf_counter()
-        done = learner.update() if update else Update()
+        with _explained(method, update):
+            done = learner.update() if update else Update()
+            _must_be_finite(done.metrics)
         step = TuneStep(
             update,
             done.metrics,
@@ -99,12 +104,34 @@ def tune(
             gradients=done.gradients,
         )
         if update == updates or (eval_every and update % eval_every == 0):
-            snapshot = learner.snapshot()
-            evaluation = evaluate(snapshot.policy, task, seeds)
+            with _explained(method, update):
+                snapshot = learner.snapshot()
+                evaluation = evaluate(snapshot.policy, task, seeds)
             step = replace(step, snapshot=snapshot, evaluation=evaluation, trace=snapshot.trace)
         elif eval_every and update % TRACE_EVERY == 0:
             step = replace(step, trace=_first(learner.snapshot().trace))
         yield step
+
+
+@contextlib.contextmanager
+def _explained(method: Method, update: int) -> Iterator[None]:
+    """Say of a tuning whose numbers overflow that it diverged: nothing is wrong with its data.
+
+    Raises:
+        ValueError: with the update and the remedy.
+    """
+    try:
+        yield
+    except (ValueError, RuntimeError, ArithmeticError) as error:
+        overflow = isinstance(error, ArithmeticError | torch.linalg.LinAlgError)
+        told = re.search("finite|overflow|[Nn]a[Nn]|unstable", f"{error}")
+        if not update or not (overflow or told):
+            raise
+        lr = getattr(method, "lr", None)
+        raise ValueError(
+            f"The tuning diverged at update {update}: its numbers overflow. "
+            f"Lower `lr`{'' if lr is None else f', which is {lr:g},'} and tune again."
+        ) from error
 
 
 def _first(trace: DenoisingTrace | None) -> DenoisingTrace | None:
@@ -112,6 +139,12 @@ def _first(trace: DenoisingTrace | None) -> DenoisingTrace | None:
     if trace is None:
         return None
     return DenoisingTrace(trace.x[:, :1], trace.x0_hat[:, :1], trace.y[:1])
+
+
+def _must_be_finite(metrics: Mapping[str, float]) -> None:
+    for name, value in metrics.items():
+        if name.startswith("loss") and not math.isfinite(value):
+            raise ArithmeticError(f"`{name}` is {value}")
 
 
 def run(spec: RunSpec) -> Iterator[TuneStep]:

@@ -7,8 +7,6 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-import hashlib
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -26,6 +24,7 @@ from workbench.shipped.full_data import full_data
 from workbench.shipped.networks import network_at
 from workbench.tasks import Family, Task, did_you_mean, find
 from workbench.tasks.splits import TEST, evaluated_tasks, split_of
+from workbench.tuning.identity import id_of
 
 
 @dataclass(frozen=True)
@@ -231,12 +230,6 @@ class Resolved:
         """Begin the adaptation; the spec's seed determines it."""
         rng = torch.Generator().manual_seed(self.spec.seed)
         return self.method.start(self.model, self.demos, rng, prompts=self.prompts)
-
-
-def id_of(canonical: Mapping[str, Any]) -> str:
-    """Return the id of a run: a hash of ``RunSpec.canonical``."""
-    text = json.dumps(canonical, sort_keys=True)
-    return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
 def acting_model(spec: RunSpec) -> PromptDT:

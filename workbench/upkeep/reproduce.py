@@ -20,7 +20,7 @@ from typing import Any
 
 from workbench.data.atomic_files import write_json
 from workbench.data.qualities import QUALITIES
-from workbench.runs.store import nested
+from workbench.runs.run_folder import nested
 from workbench.shipped import assets
 from workbench.tasks import Family, find
 from workbench.tuning.presets import SHIPPED_SPECS

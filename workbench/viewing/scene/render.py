@@ -22,7 +22,7 @@ import mujoco
 import numpy as np
 
 from workbench.tasks import Task, find
-from workbench.viewing.scene import geometry
+from workbench.viewing.scene import geometry, graphics
 from workbench.viewing.scene.appearance import view_of
 
 # A renderer may import and still draw nothing: only a picture that is not uniform shows it works.
@@ -105,7 +105,7 @@ def video(
 
 def candidates() -> list[str]:
     """Return the renderers to try, in order; the last, ``"ray"``, works everywhere."""
-    wanted = os.environ.get("MUJOCO_GL", "").lower().strip()
+    wanted = graphics.wanted()
     if wanted in ("disable", "disabled", "off", "false", "0"):
         return ["ray"]
     native = {"darwin": ["cgl"], "win32": ["wgl"]}.get(sys.platform, ["egl", "osmesa"])
