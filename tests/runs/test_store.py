@@ -10,6 +10,7 @@ import torch
 
 from workbench.data.rollout import evaluate
 from workbench.methods import METHODS
+from workbench.networks.fast.processor import has_bf16
 from workbench.runs.run_folder import FORMAT, nested
 from workbench.runs.store import RunStore
 from workbench.shipped import full_data
@@ -195,6 +196,7 @@ def test_the_result_sums_up_every_evaluation(store, spec, recorded):
     want = [{"update": s.update, **s.evaluation.summary()} for s in recorded if s.evaluation]
     assert result.pop("update_seconds") > 0
     assert result.pop("n_trainable") == recorded[-1].n_trainable > 0
+    assert result.pop("computed_in") == ("bf16" if has_bf16() else "fp32")
     assert result == {"format": FORMAT, "id": spec.id, "evaluations": want}
 
 

@@ -161,3 +161,19 @@ def test_a_spec_made_from_another_looks_up_its_own_names(shipped, toy):
     other = dataclasses.replace(spec, task=2)
     assert spec.files["demos"] != other.files["demos"]
     assert other.resolved_task == toy.task(2)
+
+
+def test_auto_is_what_runs_have_called_bf16(shipped):
+    """So ids are what they were, and what is read back is what was asked."""
+    auto, half = RunSpec("toy", 5), RunSpec("toy", 5, precision="bf16")
+    assert auto.precision == "auto"
+    assert auto.canonical["precision"] == "bf16"
+    assert auto.id == half.id != RunSpec("toy", 5, precision="fp32").id
+    back = RunSpec.stored(half.canonical)
+    assert (back.precision, back.id) == ("auto", auto.id)
+    assert "precision" not in auto.command
+    full = RunSpec("toy", 5, precision="fp32")
+    assert RunSpec.stored(full.canonical).precision == "fp32"
+    assert auto.resolved().model.precision == half.resolved().model.precision == "bf16"
+    with pytest.raises(ValueError, match="'auto', 'fp32' or 'bf16'"):
+        RunSpec("toy", 5, precision="fp16")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import time
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import numpy as np
 import pandas as pd
@@ -26,7 +26,6 @@ from workbench.commands.output import (
 )
 from workbench.commands.settings import NONE_GIVEN, Settings, given
 from workbench.methods import METHODS
-from workbench.networks.prompt_dt import Precision
 from workbench.paper.held_out import held_out, keep_held_out, kept_held_out, published_words
 from workbench.runs.compare import Comparison, compare
 from workbench.runs.store import RunStore
@@ -110,7 +109,10 @@ def tune(
     eval_every: Annotated[int, arg(help="Updates between two evaluations.")] = 50,
     episodes: Annotated[int, arg(help="Episodes per evaluation.")] = 20,
     split: Split = TEST,
-    precision: Annotated[Precision, arg(help="What tuning computes in.")] = "bf16",
+    precision: Annotated[
+        Literal["auto", "fp32", "bf16"],
+        arg(help="What tuning computes in; auto: bf16 where the processor is fast at it."),
+    ] = "auto",
     seed: Seed = 0,
     store: Annotated[Path, arg(help="Folder where runs are kept.")] = Path("runs"),
     as_json: Json = False,

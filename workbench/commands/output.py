@@ -17,7 +17,6 @@ import pandas as pd
 from tyro.conf import arg
 
 from workbench.commands.environment import under_torchrun
-from workbench.shipped import assets
 
 Json = Annotated[bool, arg(name="json", help="Print one JSON value on stdout, all else on stderr.")]
 FamilyName = Annotated[str, arg(help="Task family, such as cheetah-vel.")]
@@ -47,6 +46,8 @@ def report_made(
     path: Path, parameters: int, losses, began: float, seed: int, as_json: bool
 ) -> None:
     """Report a checkpoint, and enter it into the manifest when it is one that ships."""
+    from workbench.shipped import assets  # with the simulator, which most verbs do without
+
     figures = {
         "parameters": parameters,
         "loss_last_tenth": round(float(np.mean(losses[-max(1, len(losses) // 10) :])), 5),
@@ -60,6 +61,8 @@ def report_made(
 
 def entries_of(paths: Iterable[Path]) -> list[dict]:
     """Return what the manifest measured of shipped files."""
+    from workbench.shipped import assets
+
     entries = assets.manifest()
     names = [path.relative_to(assets.ROOT).as_posix() for path in paths]
     return [{"file": name, **entries[name]["measured"]} for name in names]

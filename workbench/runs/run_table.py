@@ -89,9 +89,7 @@ def spec_of(text: str) -> RunSpec:
     Raises:
         ValueError: if it is of a method, a task or a network that this workbench does not know.
     """
-    plain = json.loads(text)
-    plain.pop("assets", None)
-    return RunSpec(**plain)
+    return RunSpec.stored(json.loads(text))
 
 
 def _place(spec: RunSpec) -> tuple[str, str, str]:

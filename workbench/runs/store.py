@@ -21,7 +21,8 @@ from workbench.data.trajectory import Segment, Trajectory
 from workbench.methods import GradientReport, Snapshot
 from workbench.methods.projection import Agreement, Plane
 from workbench.networks.diffusion import DenoisingTrace
-from workbench.networks.prompt_dt import PromptDT, PromptedPolicy
+from workbench.networks.fast.processor import has_bf16
+from workbench.networks.prompt_dt import Precision, PromptDT, PromptedPolicy
 from workbench.runs import run_folder
 from workbench.runs.index import Index, add, index_of
 from workbench.runs.locks import held
@@ -79,9 +80,11 @@ class RunStore:
                 )
             _empty(folder)
             write_json(folder / "spec.json", canonical, sort_keys=True)
-            yield from self._written(run_id, steps)
+            yield from self._written(run_id, spec.asked_precision, steps)
 
-    def _written(self, run_id: str, steps: Iterable[TuneStep]) -> Iterator[TuneStep]:
+    def _written(
+        self, run_id: str, precision: Precision, steps: Iterable[TuneStep]
+    ) -> Iterator[TuneStep]:
         """Write the steps of a run into its empty folder, then its result."""
         folder, evaluations, seconds = self.root / run_id, [], 0.0
         with open(folder / "steps.jsonl", "w") as file:
@@ -98,6 +101,7 @@ class RunStore:
                 yield step
         result = {"format": FORMAT, "id": run_id, "evaluations": evaluations}
         result |= {"n_trainable": step.n_trainable, "update_seconds": round(seconds, 3)}
+        result["computed_in"] = "bf16" if precision == "bf16" and has_bf16() else "fp32"
         for path in [*folder.rglob("*"), folder, self.root]:
             sync(path)  # a power cut must not leave a result without what it sums up
         write_json(folder / "result.json", result, sort_keys=True)
@@ -144,9 +148,8 @@ class RunStore:
         if run_id in self:
             self.result(run_id)  # says so if the format is a later one
         plain = run_folder.spec(path.parent)
-        plain.pop("assets", None)
         try:
-            return RunSpec(**plain)
+            return RunSpec.stored(plain)
         except TypeError as error:
             raise ValueError(
                 f"There is no readable run {run_id!r} in {self.root}: {error}."

@@ -10,7 +10,7 @@ import functools
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, cast, get_args
+from typing import Any, Literal, cast, get_args
 
 import torch
 
@@ -44,7 +44,8 @@ class RunSpec:
         prompts: Quality of the trajectories that the initial prompt is cut from, where it is not
             that of the few-shot trajectories (table 2 of arXiv 2411.01168).
         split: Which tasks nothing was pretrained on; see ``splits``.
-        precision: What tuning computes in; see ``PromptDT.computing``.
+        precision: What tuning computes in: ``"auto"`` is bfloat16 where the processor is fast at it
+            and float32 elsewhere. See ``PromptDT.computing``.
         variant: Of the networks, where they are not those that ship; see ``variants``.
     """
 
@@ -59,7 +60,7 @@ class RunSpec:
     episodes: int = 20
     prompts: str = ""
     split: str = TEST
-    precision: Precision = "bf16"
+    precision: Literal["auto", "fp32", "bf16"] = "auto"
     variant: str = ""
 
     def __post_init__(self):
@@ -73,8 +74,10 @@ class RunSpec:
         assets.check_quality(self.quality)
         if self.prompts:
             assets.check_quality(self.prompts)
-        if self.precision not in get_args(Precision):
-            raise ValueError(f"`precision` must be 'fp32' or 'bf16': got {self.precision!r}.")
+        if self.precision not in ("auto", *get_args(Precision)):
+            raise ValueError(
+                f"`precision` must be 'auto', 'fp32' or 'bf16': got {self.precision!r}."
+            )
         if self.method not in METHODS:
             raise ValueError(
                 f"There is no method {self.method!r}.{did_you_mean(self.method, list(METHODS))}"
@@ -93,6 +96,19 @@ class RunSpec:
             if not isinstance(value, int | float if kind is float else kind):
                 raise ValueError(f"`{name}` must be of type {kind.__name__}: got {value!r}.")
         self.build()
+
+    @classmethod
+    def stored(cls, canonical: Mapping[str, Any]) -> RunSpec:
+        """Return the spec that a ``canonical`` was made of.
+
+        Raises:
+            ValueError: if it is of something that is not here.
+            TypeError: if it is none.
+        """
+        plain = {name: value for name, value in canonical.items() if name != "assets"}
+        if plain.get("precision") == "bf16":
+            plain["precision"] = "auto"  # the same, and what nobody has to say
+        return cls(**plain)
 
     def __getstate__(self) -> dict[str, Any]:
         # what was looked up stays behind: on another machine the files are elsewhere
@@ -137,7 +153,7 @@ class RunSpec:
         (family, task), files, kind = self._found, self.files, METHODS[self.method]
         method = self.build(**{name: network_at(files[name], self.variant) for name in kind.needs})
         frozen = cast(PromptDT, network_at(files["model"], self.variant))
-        model = frozen.computing(self.precision)
+        model = frozen.computing(self.asked_precision)
         prompts = None
         if self.prompts:
             prompts = assets.demos_at(files["prompts"], task, self.prompts, self.split)
@@ -160,7 +176,8 @@ class RunSpec:
     @property
     def canonical(self) -> dict[str, Any]:
         """The spec as plain JSON, with every setting, and the hashes of the files it reads."""
-        plain = dataclasses.asdict(self)
+        # runs have called it bf16 since there is a choice: their ids stay
+        plain = {**dataclasses.asdict(self), "precision": self.asked_precision}
         if not self.variant:
             del plain["variant"]  # so that ids are what they were before there was one
         method = self.build()
@@ -171,6 +188,11 @@ class RunSpec:
         }
         plain["assets"] = {n: _hash(p) if p.exists() else None for n, p in self.files.items()}
         return plain
+
+    @property
+    def asked_precision(self) -> Precision:
+        """What a model is asked to compute in; bfloat16 gives way where it would be slow."""
+        return "bf16" if self.precision == "auto" else self.precision
 
     @property
     def id(self) -> str:

@@ -58,7 +58,7 @@ from workbench.tuning.spec import RunSpec
 
 assert not has_bf16()
 spec = RunSpec("cheetah-vel", 2)
-assert spec.precision == "bf16"
+assert (spec.precision, spec.asked_precision) == ("auto", "bf16")
 model, demos = load_model(spec.family), assets.demos(find(spec.family).task(2), "medium")
 best = {}
 learners = {
@@ -77,11 +77,68 @@ print(best["bf16"] / best["fp32"])
 """
 
 
-def test_without_instructions_an_update_by_default_takes_no_longer_than_in_float32():
+@pytest.mark.parametrize("isa", ["AVX2", "AVX512_CORE"])
+def test_without_instructions_an_update_by_default_takes_no_longer_than_in_float32(isa):
     """Emulated by oneDNN, bfloat16 took twenty times as long."""
-    environment = {**os.environ, "ONEDNN_MAX_CPU_ISA": "AVX2"}
+    assert float(emulated(isa, UPDATES)) < 1.2
+
+
+ACTING = """
+import time, torch
+torch.set_num_threads(1)
+from tests.benchmarks.cases import prompted, seeds
+from workbench.data.rollout import evaluate
+from workbench.networks.fast.checked import plain_only
+from workbench.networks.fast.processor import has_bf16
+from workbench.tasks import find
+
+assert not has_bf16()
+task = find("cheetah-vel").tasks("test")[0]
+ways = {"plain": {}, "exact": {}, "bf16": {"precision": "bf16"}}
+best, first = {}, {}
+for _ in range(3):
+    for name, how in ways.items():
+        began = time.thread_time()
+        with plain_only() if name == "plain" else torch.inference_mode():
+            acting = prompted(task, **how).start(seeds(12))
+            observations = torch.randn(30, 12, 20, generator=torch.Generator().manual_seed(0))
+            actions = []
+            for row in observations[..., : acting.rows.observations.shape[-1]].numpy():
+                actions.append(torch.from_numpy(acting.act(row)))
+                acting.receive(row[:, 0])
+        spent = time.thread_time() - began
+        best[name], first[name] = min(best.get(name, spent), spent), torch.stack(actions)
+for name in ("exact", "bf16"):
+    error = (first[name] - first["plain"]).abs().max()
+    assert error < 1e-5, (name, error)
+print(max(best["exact"], best["bf16"]) / best["plain"])
+"""
+
+
+@pytest.mark.parametrize("isa", ["AVX2", "AVX512_CORE"])
+def test_without_instructions_acting_is_the_same_and_no_slower(isa):
+    assert float(emulated(isa, ACTING)) < 1.2
+
+
+def emulated(isa, code):
+    """Run a program as on a processor without later instructions, and return what it prints."""
+    environment = {**os.environ, "ONEDNN_MAX_CPU_ISA": isa, "ATEN_CPU_CAPABILITY": "avx2"}
     done = subprocess.run(
-        [sys.executable, "-c", UPDATES], env=environment, capture_output=True, text=True
+        [sys.executable, "-c", code], env=environment, capture_output=True, text=True
     )
     assert done.returncode == 0, done.stderr
-    assert float(done.stdout) < 1.2
+    return done.stdout
+
+
+@pytest.mark.parametrize(("half", "fast"), [(1.0, True), (2.0, True), (9.0, False)])
+def test_instructions_that_are_slow_do_not_count(monkeypatch, half, fast):
+    seconds = {torch.bfloat16: half, torch.float32: 2.0}
+    monkeypatch.setattr(processor, "bf16_instructions", lambda: ("avx512_bf16",))
+    monkeypatch.setattr(processor, "product_seconds", seconds.get)
+    assert has_bf16.__wrapped__() is fast
+    monkeypatch.setattr(processor, "bf16_instructions", lambda: ())
+    assert not has_bf16.__wrapped__()
+
+
+def test_a_product_takes_time():
+    assert 0 <= processor.product_seconds(torch.float32) < 1

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import os
+import time
 from pathlib import Path
 from typing import Any
 
@@ -21,9 +22,28 @@ def has_onednn() -> bool:
     return onednn is not None and torch.backends.mkldnn.is_available()
 
 
+@functools.cache
 def has_bf16() -> bool:
-    """Return whether bfloat16 is faster than float32 here; no, where that is unknown."""
-    return bool(bf16_instructions())
+    """Return whether bfloat16 is fast here; no, where that is unknown.
+
+    The processor must have instructions for it, and a product, timed once a process, must not take
+    longer than in float32: by half as much again, so that no noise of a clock decides.
+    """
+    return bool(bf16_instructions()) and product_seconds(torch.bfloat16) < 1.5 * product_seconds(
+        torch.float32
+    )
+
+
+def product_seconds(dtype: torch.dtype) -> float:
+    """Return the CPU time of a product of a usual size, the best of some; under 10 ms in all."""
+    x, y = torch.ones(512, 128, dtype=dtype), torch.ones(128, 512, dtype=dtype)
+    best = float("inf")
+    with torch.inference_mode():
+        for _ in range(8):
+            began = time.thread_time()
+            x @ y
+            best = min(best, time.thread_time() - began)
+    return best
 
 
 @functools.cache
