@@ -8,7 +8,18 @@ import functools
 import streamlit as st
 import torch
 
-from workbench.app import ablate, compare, data, explore, runs
+from workbench.app import (
+    ablate,
+    compare,
+    data,
+    explore,
+    explore_present,
+    glossary,
+    manners,
+    report,
+    runs,
+)
+from workbench.app.jobs import show_at_work
 from workbench.app.page import ICON, plain
 from workbench.tasks import plugins
 
@@ -30,6 +41,12 @@ pages = [
     st.Page(functools.partial(compare.page, runs_page), title="Compare", url_path="compare"),
     runs_page,
     st.Page(functools.partial(data.page, explore_page), title="Data", url_path="data"),
+    st.Page(report.page, title="Report", url_path="report"),
+    st.Page(glossary.page, title="Glossary", url_path="glossary"),
 ]
 # At the top, so that the sidebar stays for controls.
-st.navigation(pages, position="top").run()
+chosen = st.navigation(pages, position="top")
+show_at_work()
+chosen.run()
+if not explore_present.presenting():
+    manners.sit()
