@@ -122,7 +122,7 @@ def test_ours_keep_every_rule(name):
         (Switching, "no mode is left behind", "left gradients switched"),
         (Few, "every policy has the agreed prompts", "must have 5 prompts"),
         (Upward, "the loss falls", "No loss falls"),
-        (Nothing, "the loss falls", "is no number"),
+        (Nothing, "the loss falls", "diverged"),
     ],
 )
 def test_one_that_is_not_is_refused_for_its_fault(learner, rule, said):
