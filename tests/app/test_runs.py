@@ -126,6 +126,18 @@ def test_a_run_is_named_tagged_and_found_by_it(page, alone):  # noqa: F811
     assert len(listed(page)) == 3
 
 
+def test_several_ticked_runs_are_compared(page, alone):  # noqa: F811
+    page.ticked = sorted(alone.ids())
+    page.run()
+    assert not page.exception
+    assert not page.error
+    assert f"{len(alone.ids())} runs beside each other" in [s.value for s in page.subheader]
+    table = page.dataframe[-1].value
+    assert {"method", "return"} <= set(table)
+    assert "task" not in table, "what is the same in all is left out"
+    assert page.selectbox(key="compared-by").value == "method"
+
+
 def test_deleting_is_undone(page, alone):  # noqa: F811
     ids = sorted(alone.ids())
     page.ticked = ids[:2]
@@ -151,7 +163,7 @@ def test_one_run_is_drawn_with_what_makes_it_again(page, alone):  # noqa: F811
     assert len(page.get("plotly_chart")) == 3
     assert page.code[0].value.startswith("python -m workbench tune toy 5 --quality expert")
     assert "RunSpec(" in page.code[1].value
-    assert len(page.get("download_button")) == 3
+    assert len(page.get("download_button")) == 4, "zip, CSV, LaTeX, figures"
     widgets = [w for kind in (page.button, page.text_input, page.multiselect) for w in kind]
     assert all(w.help for w in [*widgets, *page.selectbox, *page.button_group])
 

@@ -59,7 +59,8 @@ def test_every_spec_field_reaches_the_run(shipped):
 def test_the_untuned_run_uses_the_same_episodes_and_demonstrations(shipped):
     spec = RunSpec("toy", 5, "random", seed=3, **SPEC)
     untuned = spec.untuned
-    assert (untuned.method, untuned.updates, untuned.settings) == ("prompt-dt", 0, {})
+    cut = {"prompt_positions": "published"}
+    assert (untuned.method, untuned.updates, untuned.settings) == ("prompt-dt", 0, cut)
     for name in ("family", "task", "quality", "seed", "episodes"):
         assert getattr(untuned, name) == getattr(spec, name)
     (step,) = run(untuned)

@@ -10,19 +10,18 @@ import pandas as pd
 import streamlit as st
 
 from workbench.app import ablate_lengths, ablate_pretraining, sweeps
+from workbench.app.ablate_answers import show_answers
+from workbench.app.ablate_grid import choose_grid, grid_offers, usual_grid
 from workbench.app.charts import chart, offer_figures, offer_table
-from workbench.app.families import choose_family, first, with_models
+from workbench.app.families import first
 from workbench.app.known_runs import YOURS, Known, known_runs, show_runs
-from workbench.app.links import Offers, broken_choices, runs_params, show_broken
+from workbench.app.links import broken_choices, runs_params, show_broken
 from workbench.app.page import guarded, paint_first, styled
-from workbench.data.qualities import QUALITIES
 from workbench.paper import ablation
 from workbench.paper.ablation import Grid
 from workbench.runs.run_table import key
 from workbench.runs.watched_sweep import duration
-from workbench.tasks import Family
 from workbench.tasks.splits import evaluated_tasks
-from workbench.tuning.presets import LAMBDAS
 from workbench.tuning.spec import RunSpec
 from workbench.viewing.figures.ablation import (
     PROJECTIONS,
@@ -43,8 +42,8 @@ def page(runs_page) -> None:
     Args:
         runs_page: The page of runs, as Streamlit navigates.
     """
-    broken = broken_choices(_offers())
-    grid = _choose_grid()
+    broken = broken_choices(grid_offers())
+    grid = choose_grid()
     styled()
     st.header("How much λ, and does the projection help?")
     st.markdown(
@@ -60,101 +59,11 @@ def page(runs_page) -> None:
 
 def prepare() -> None:
     """Fold the grid that the page shows before anybody chooses."""
-    usual, known = _usual(first()), known_runs()
+    usual, known = usual_grid(first()), known_runs()
     tasks = tuple(task.index for task in evaluated_tasks(first()))
     grid = Grid(usual.family, usual.lambdas, usual.projections, ("medium",), tasks=tasks)
     _lacking(grid, known.key, known)
     _assembled(grid, known.key, known)
-
-
-def _offers() -> Offers:
-    """Return the values that an address of the page may have."""
-    labels = with_models()
-    family = labels.get(st.query_params.get("ablate-robot", ""), first())
-    lams = [f"{lam:g}" for lam in LAMBDAS]
-    return {
-        "ablate-robot": ("robot", labels),
-        "ablate-data": ("data", QUALITIES),
-        f"{family.name}-lams": ("λ", lams),
-        f"{family.name}-projections": ("projection", PROJECTIONS),
-        "ablate-projection": ("projection", PROJECTIONS.values()),
-        "ablate-lam": ("λ", lams),
-        "ablate-seeds": ("seeds", [str(n + 1) for n in range(len(ablation.SEEDS))]),
-        f"{family.name}-n-tasks": (
-            "test tasks",
-            [str(n + 1) for n in range(len(evaluated_tasks(family)))],
-        ),
-    }
-
-
-def _usual(family: Family) -> Grid:
-    return next((g for g in ablation.WHOLE if g.family == family.name), Grid(family.name))
-
-
-def _choose_grid() -> Grid:
-    """Draw the sidebar and return the grid that it asks for."""
-    bar = st.sidebar
-    bar.header("The grid")
-    family = choose_family("ablate-robot")
-    usual = _usual(family)
-    quality = bar.segmented_control(
-        "Data",
-        QUALITIES,
-        default="medium",
-        required=True,
-        key="ablate-data",
-        bind="query-params",
-        help="Who recorded the few-shot runs that every cell is tuned on.",
-    )
-    lams = bar.pills(
-        "Weights λ of the downstream loss",
-        LAMBDAS,
-        selection_mode="multi",
-        default=usual.lambdas,
-        format_func=lambda value: f"{value:g}",
-        key=f"{family.name}-lams",
-        bind="query-params",
-        help="The columns of the map. 0: only look like the data. The paper uses 1.",
-    )
-    if not lams:
-        bar.caption("No weight is chosen: the usual ones are drawn.")
-    projections = bar.pills(
-        "Projections",
-        tuple(PROJECTIONS),
-        selection_mode="multi",
-        default=usual.projections,
-        key=f"{family.name}-projections",
-        bind="query-params",
-        help="The rows of the map. *none*: the two gradients are added. *vector*, *tensor*, "
-        "*subspace*: three readings of what the paper projects away (Eq. 8-9).",
-    )
-    if not projections:
-        bar.caption("No projection is chosen: the usual ones are drawn.")
-    tasks = [task.index for task in evaluated_tasks(family)]
-    n_tasks = bar.select_slider(
-        "Test tasks",
-        list(range(1, len(tasks) + 1)),
-        value=len(tasks),
-        key=f"{family.name}-n-tasks",
-        bind="query-params",
-        help="How many test tasks each cell counts, the first ones. Fewer take less time.",
-    )
-    seeds = bar.select_slider(
-        "Seeds",
-        list(range(1, len(ablation.SEEDS) + 1)),
-        value=len(ablation.SEEDS),
-        key="ablate-seeds",
-        bind="query-params",
-        help="How many seeds each cell counts. One seed gives no interval.",
-    )
-    return Grid(
-        family.name,
-        tuple(sorted(lams)) or usual.lambdas,
-        tuple(p for p in PROJECTIONS if p in projections) or usual.projections,
-        (quality,),
-        ablation.SEEDS[:seeds],
-        tuple(tasks[:n_tasks]),
-    )
 
 
 def _offer_sweep(grid: Grid, specs: list[RunSpec]) -> bool:
@@ -205,6 +114,7 @@ def _live(grid: Grid, runs_page, was_active: bool) -> None:
             "or other data on the left, or run what is missing.",
             icon=":material/grid_off:",
         )
+    show_answers(grid, table, lambda other: _assembled(other, known.key, known))
     _map_and_cell(grid, table, known, runs_page)
     paint_first("ablate", 2.5)
     _curves(table)
@@ -217,6 +127,24 @@ def _assembled(grid: Grid, made: tuple, _known: Known) -> pd.DataFrame:
     return ablation.assemble(_known.runs, [grid])
 
 
+def _states(grid: Grid, known: Known) -> dict[tuple[str, float], str]:
+    """Return which cells wait or run in the sweep that goes on."""
+    going = sweeps.sweep_of(SWEEP)
+    if going is None or not going.active:
+        return {}
+    lacking = {spec.id for spec in _lacking(grid, known.key, known)}
+    wanted = {spec.id for spec in going.specs}
+    now = going.store.now[0].id if going.store.now else ""
+    states = {}
+    for quality, projection, lam in grid.cells():
+        cell = {spec.id for spec in grid.cell(quality, projection, lam)}
+        if now in cell:
+            states[projection, lam] = "running"
+        elif cell & lacking & wanted:
+            states[projection, lam] = "queued"
+    return states
+
+
 def _map_and_cell(grid: Grid, table: pd.DataFrame, known: Known, runs_page) -> None:
     """Draw the map, and beside it the cell that was clicked."""
     left, right = st.columns([2, 1], gap="large")
@@ -224,7 +152,7 @@ def _map_and_cell(grid: Grid, table: pd.DataFrame, known: Known, runs_page) -> N
         picked = _choose_cell(grid)
     with left:
         st.markdown("**Interquartile mean of returns** over tasks and seeds, with 95 % intervals")
-        figure = heat_map(table, picked)
+        figure = heat_map(table, picked, _states(grid, known))
         words = "Interquartile mean of returns, a row per projection, a column per weight λ."
         chart(figure, "ablate-map", words, "ablation-map", on_select=_take_click)
         there = known.runs.find(ablation.specs([grid]))["where"]
@@ -248,7 +176,7 @@ def _take_click() -> None:
 
 def _choose_cell(grid: Grid) -> tuple[str, float]:
     st.markdown("**One cell**")
-    left, right = st.columns(2)
+    left, right = st.columns([3, 2])
     projection = left.selectbox(
         "Projection",
         grid.projections,

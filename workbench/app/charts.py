@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import html
 from collections.abc import Callable, Mapping
 from typing import Any
 
 import pandas as pd
 import plotly.graph_objects as go
 import streamlit as st
+
+from workbench.paper.latex import booktabs
 
 
 def chart(
@@ -17,18 +20,18 @@ def chart(
     file: str,
     on_select: Callable[[], Any] | None = None,
 ) -> None:
-    """Draw a figure; the camera in its corner saves it as a PNG.
+    """Draw a figure; the camera in its corner saves it as an SVG.
 
     Args:
         figure: What to draw.
         key: Streamlit's identity of the element.
         alt: What it shows, for who cannot see it.
-        file: Name of the PNG, without ending.
+        file: Name of the SVG, without ending.
         on_select: Called when a mark is clicked.
     """
     config = {
         "displaylogo": False,
-        "toImageButtonOptions": {"format": "png", "scale": 2, "filename": file},
+        "toImageButtonOptions": {"format": "svg", "filename": file},
         "modeBarButtonsToRemove": ["select2d", "lasso2d", "autoScale2d"],
     }
     picks = {"on_select": on_select, "selection_mode": "points"} if on_select else {}
@@ -51,33 +54,61 @@ def offer_figures(figures: Mapping[str, go.Figure], file: str, key: str) -> None
         icon=":material/download:",
         on_click="ignore",
         key=key,
-        help="One file that any browser opens, also without a network. For a PNG, point at a "
-        "figure and press the camera in its corner.",
+        help="One file that any browser opens, also without a network; from there each figure is "
+        "saved as SVG or PNG, and all are printed as PDF. For an SVG at once, point at a figure "
+        "and press the camera in its corner.",
     )
 
 
-def as_html(figures: Mapping[str, go.Figure], title: str) -> str:
-    """Return figures as one page with Plotly inside.
+_HTML_STYLE = """<style>
+body { font: 15px/1.5 system-ui, sans-serif; max-width: 60rem; margin: 2rem auto; padding: 0 1rem }
+pre.words { white-space: pre-wrap; font: inherit }
+@media print { button { display: none } section { break-inside: avoid } }
+</style>"""
+_HTML_SCRIPT = """<script>
+document.querySelectorAll("section").forEach((section) => {
+  const figure = section.querySelector(".js-plotly-plot");
+  for (const button of section.querySelectorAll("button")) {
+    button.onclick = () => Plotly.downloadImage(figure,
+      { format: button.textContent.toLowerCase(), filename: section.dataset.name, scale: 2 });
+  }
+});
+</script>"""
+
+
+def as_html(figures: Mapping[str, go.Figure], title: str, words: str = "") -> str:
+    """Return figures as one page with Plotly inside; each is saved from it as SVG or PNG.
 
     Args:
         figures: Names and figures, in order.
         title: Of the page.
+        words: HTML that stands before them.
     """
     parts = [
-        figure.to_html(full_html=False, include_plotlyjs=number == 0)
-        for number, figure in enumerate(figures.values())
+        f'<section data-name="{html.escape(name)}">'
+        f"{figure.to_html(full_html=False, include_plotlyjs=number == 0)}"
+        "<button>SVG</button> <button>PNG</button></section>"
+        for number, (name, figure) in enumerate(figures.items())
     ]
-    head = f'<!doctype html><html lang="en"><head><meta charset="utf-8"><title>{title}</title>'
-    return f"{head}</head><body>{''.join(parts)}</body></html>"
+    said = html.escape(title)
+    head = f'<!doctype html><html lang="en"><head><meta charset="utf-8"><title>{said}</title>'
+    printed = '<p><button onclick="print()">Print, or save as PDF</button></p>'
+    return (
+        f"{head}{_HTML_STYLE}</head><body>{printed}{words}{''.join(parts)}{_HTML_SCRIPT}"
+        "</body></html>"
+    )
 
 
-def offer_table(table: pd.DataFrame, file: str, key: str) -> None:
-    """Draw a button that downloads a table as CSV.
+def offer_table(
+    table: pd.DataFrame, file: str, key: str, latex: Callable[[], str] | None = None
+) -> None:
+    """Draw buttons that download a table as CSV and as LaTeX.
 
     Args:
         table: What to write.
-        file: Name of the file, without ending.
+        file: Name of the files, without ending.
         key: Streamlit's identity of the button.
+        latex: Makes the LaTeX, where it is not simply the table itself.
     """
     st.download_button(
         "Numbers as CSV",
@@ -88,4 +119,14 @@ def offer_table(table: pd.DataFrame, file: str, key: str) -> None:
         on_click="ignore",
         key=key,
         help="All columns, one line per row of the table.",
+    )
+    st.download_button(
+        "Table as LaTeX",
+        lambda: (latex() if latex else booktabs(table, file, file)).encode(),
+        f"{file}.tex",
+        "text/plain",
+        icon=":material/download:",
+        on_click="ignore",
+        key=f"{key}-latex",
+        help="For booktabs; of the paper's tables mean ± sd, the best of each column in bold.",
     )

@@ -76,8 +76,8 @@ def page(runs_page) -> None:
     st.header("The paper's tables, measured here")
     st.markdown(
         "Every number of the paper beside the mean of our own runs, **higher is better**. Press a "
-        "column's name to sort by it; **click a number** to see the runs behind it. What follows "
-        "from them is under **Claims**, at the left."
+        "column's name to sort by it; **click a number** to see the runs behind it. ± is over "
+        "seeds, **bold** our best of a column. What follows is under **Claims**, at the left."
     )
     _overview(seen)
     place = _choose_cell(seen)
@@ -152,11 +152,12 @@ def _seen(name: str, made: tuple, _known: Known) -> Seen:
 def _overview(seen: Seen) -> None:
     """Draw the whole table: a row per row, two columns per column, ours and the published."""
     columns = [c for c in columns_of(seen.cells) if c in set(seen.table["column"])]
-    wide = pd.DataFrame({"": seen.rows})
-    config = {"": st.column_config.TextColumn(pinned=True, width=190)}
+    wide, texts = pd.DataFrame({"": seen.rows}), {}
+    config = {"": st.column_config.TextColumn(pinned=True, width=150)}
     for column in columns:
         part = seen.table[seen.table["column"] == column].set_index("row").reindex(seen.rows)
-        digits = 3 if column == ALL else 1
+        large = part["mean"].abs().max() >= 1000
+        digits = 3 if column == ALL else 0 if large else 1
         label = labelled(column)
         for what, name, title, words in (
             ("here", "mean", label, f"{label}: our mean over seeds and tasks; –: not run yet."),
@@ -165,11 +166,23 @@ def _overview(seen: Seen) -> None:
             if what == "paper" and part["published"].isna().all():
                 continue
             wide[f"{column}|{what}"] = part[name].to_numpy()
-            config[f"{column}|{what}"] = st.column_config.NumberColumn(
-                title, format=f"%.{digits}f", help=words, width=None if what == "here" else 75
+            config[f"{column}|{what}"] = st.column_config.Column(
+                title, help=words, width=98 if what == "here" else 60
             )
+            sd = part["sd"] if what == "here" else pd.Series(float("nan"), part.index)
+            texts[f"{column}|{what}"] = {
+                mean: _number(mean, digits) + (f" ± {_number(s, digits)}" if pd.notna(s) else "")
+                for mean, s in zip(part[name], sd, strict=True)
+                if pd.notna(mean)
+            }
+    families = sorted({spec.family for cell in seen.cells.values() for spec in cell})
+    if len(families) == 1:
+        st.caption(f"All of it is {labelled(families[0])}.")
+    styled_table = wide.style.format({n: _Texts(known) for n, known in texts.items()}, na_rep="–")
+    ours = [name for name in texts if name.endswith("|here")]
+    styled_table = styled_table.highlight_max(ours, props="font-weight: bold")
     st.dataframe(
-        wide,
+        styled_table,
         hide_index=True,
         height=38 + 35 * len(wide),
         column_config=config,
@@ -179,6 +192,21 @@ def _overview(seen: Seen) -> None:
         selection_mode="single-cell",
         alt="Mean return of every row and column, measured here and published.",
     )
+
+
+class _Texts:
+    """How the numbers of a column are written: with ± where a number has one.
+
+    Args:
+        known: Number → its text.
+    """
+
+    def __init__(self, known: dict[float, str]):
+        self._known = known
+
+    def __call__(self, value: float) -> str:
+        """Return the text of one number."""
+        return self._known.get(value, "–")
 
 
 def _take_click(seen: Seen, wide: pd.DataFrame) -> None:

@@ -118,7 +118,7 @@ def _overview(rows: pd.DataFrame) -> None:
             {"here": _overall(part["verdict"]), "claim": claim, **counts, "claimed in": source}
         )
     counted = {
-        words: st.column_config.NumberColumn(f"{sign} {words}", help=meaning, width=78)
+        words: st.column_config.NumberColumn(f"{sign} {words}", help=meaning, width=72)
         for sign, words, meaning in VERDICTS.values()
     }
     st.dataframe(
@@ -130,11 +130,12 @@ def _overview(rows: pd.DataFrame) -> None:
         selection_mode="single-cell",
         alt="Every claim, whether it holds, and in how many comparisons.",
         column_config={
-            "claim": st.column_config.TextColumn(width=420),
+            "claim": st.column_config.TextColumn(width=340),
             "here": st.column_config.TextColumn(help="All comparisons of it together.", width=110),
             **counted,
             "claimed in": st.column_config.TextColumn(
-                help="Where in arXiv 2411.01168; *ours*: a claim about a method of our own."
+                width=90,
+                help="Where in arXiv 2411.01168; *ours*: a claim about a method of our own.",
             ),
         },
     )

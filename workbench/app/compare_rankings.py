@@ -8,7 +8,9 @@ import streamlit as st
 from workbench.app.charts import chart, offer_figures, offer_table
 from workbench.app.families import labelled
 from workbench.app.known_runs import Known
+from workbench.app.report import Item, offer_item
 from workbench.paper import rankings
+from workbench.paper.latex import measured
 from workbench.paper.tables import Cells
 from workbench.viewing.figures.tables import improvements, intervals, levels_of, profiles
 
@@ -69,7 +71,14 @@ def show_rankings(name: str, cells: Cells, table: pd.DataFrame, known: Known) ->
     st.caption(note)
     with st.expander("Take the figure and the numbers along", icon=":material/download:"):
         offer_figures({view: figure}, file, "compare-html")
-        offer_table(table, f"table-{name}", "compare-csv")
+        caption = f"Table {name} measured: mean ± sd over seeds of the return per episode."
+        offer_table(
+            table, f"table-{name}", "compare-csv", lambda: measured(table, caption, f"pd-{name}")
+        )
+        offer_item(
+            Item(f"Table {name}, {labelled(column)}: {view}", caption, {view: figure}, table),
+            "compare-report",
+        )
 
 
 def _normalised(name: str, column: str, cells: Cells, known: Known, view: str):

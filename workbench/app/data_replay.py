@@ -19,7 +19,7 @@ from workbench.viewing.scene import geometry
 
 Stamps = tuple[tuple[str, int], ...]
 """Names of sets, each with the time that its file was written."""
-EPISODES = ("best", "median", "worst")
+EPISODES = ("best", "median", "worst", "by number")
 
 
 def prepare_demos(task: Task, names: list[str]) -> None:
@@ -46,7 +46,19 @@ def show_replays(task: Task, names: list[str]) -> None:
         bind="query-params",
         help="By return, within its set. All robots start at once and share one clock.",
     )
-    player(_packed(task, _stamps(task, names[:MAX_COLUMNS]), which), key="demos")
+    stamps = _stamps(task, names[:MAX_COLUMNS])
+    if which == EPISODES[-1]:
+        most = max(len(_demos(task, name, changed)) for name, changed in stamps)
+        which = st.number_input(
+            f"Episode of {most}",
+            1,
+            most,
+            key="episode-number",
+            bind="query-params",
+            width=200,
+            help="1 is the one that earned most in its set. A set with fewer shows its last one.",
+        )
+    player(_packed(task, stamps, which), key="demos")
     if len(names) > MAX_COLUMNS:
         st.caption(f"The first {MAX_COLUMNS} of {len(names)} sets are replayed.")
 
@@ -56,11 +68,13 @@ def _stamps(task: Task, names: list[str]) -> Stamps:
 
 
 @st.cache_resource(max_entries=16, show_spinner=False)
-def _packed(task: Task, stamps: Stamps, which: str) -> dict:
+def _packed(task: Task, stamps: Stamps, which: str | int) -> dict:
     columns = []
     for letter, (name, changed) in zip("ABCD", stamps, strict=False):
         demos = sorted(_demos(task, name, changed), key=lambda t: -t.episode_return)
-        episode = demos[{"best": 0, "median": len(demos) // 2, "worst": -1}[which]]
+        named = {"best": 0, "median": len(demos) // 2, "worst": len(demos) - 1}
+        number = which - 1 if isinstance(which, int) else named[which]
+        episode = demos[min(number, len(demos) - 1)]
         label = f"{name}: return {episode.episode_return:.1f}".replace("-", "−")
         columns.append(PlayerColumn(letter, label, look(name).colour, (episode_of(episode),)))
     return payload(

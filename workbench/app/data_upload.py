@@ -69,6 +69,12 @@ def bring(task: Task, explore) -> None:
         report = _report(upload.file_id, (task.family, task.index) if named else None, upload)
     _verdict(report)
     _what_fits(report)
+    if report.accepted and all(s.fit.task != task for s in report.sets):
+        st.info(
+            f"What is chosen at the left, *{goal_words(task)}*, plays no part here: the file is of "
+            "the task that is named above, and is kept for it.",
+            icon=":material/info:",
+        )
     if report.accepted:
         _returns(report, task, _kept(upload.file_id))
     _warnings(report)

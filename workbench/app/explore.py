@@ -6,9 +6,12 @@ draws one part of the page.
 
 from __future__ import annotations
 
+import pandas as pd
+import plotly.graph_objects as go
 import streamlit as st
 
-from workbench.app import jobs
+from workbench.app import explore_tour, jobs
+from workbench.app.charts import chart
 from workbench.app.columns import Column, column_of, payload_of, untuned_of
 from workbench.app.controls import (
     STARTS,
@@ -22,14 +25,19 @@ from workbench.app.controls import (
 from workbench.app.explore_by_hand import write_by_hand
 from workbench.app.explore_films import offer_videos
 from workbench.app.explore_gradients import show_gradients
+from workbench.app.explore_guess import guessed
+from workbench.app.explore_present import begin as begin_presenting
+from workbench.app.explore_present import present, presenting
 from workbench.app.explore_progress import show_state, start_and_stop
 from workbench.app.families import first
+from workbench.app.glossary import linked
 from workbench.app.jobs import show_queue, warm_up
 from workbench.app.links import broken_choices, show_broken
 from workbench.app.page import guarded, paint_first, styled
+from workbench.app.report import Item, offer_item
 from workbench.runs.compare import paired, prompt_distance
 from workbench.shipped.networks import load_model
-from workbench.tasks import find
+from workbench.tasks import Family, find
 from workbench.tuning.presets import OPENING_QUALITY, Side, first_task
 from workbench.viewing.figures.runs import COLUMNS, Line, curves
 from workbench.viewing.player.component import player, source
@@ -44,14 +52,15 @@ def page() -> None:
     setting = choose_setting()
     family = find(setting.task.family)
     styled()
-    st.header("Watch a prompt come out of noise")
-    st.markdown(
-        f"{family.hint} **Five recorded runs** and a short *prompt* are all it gets. **A** and "
-        "**B** differ in how that prompt is made, in nothing else."
-    )
-    sides = choose_sides(setting)
-    show_broken("explore", broken, (setting, sides))
+    if not presenting():
+        _head(family)
+    with st.container(key="controls"):
+        sides = choose_sides(setting)
+        show_broken("explore", broken, (setting, sides))
     columns = _columns(setting, sides)
+    if presenting():
+        present(columns, _words_of_both(columns))
+        return
     words = [
         f"{family.label}, {goal_words(setting.task)}: {' · '.join(words_of(side, setting))}"
         for side in sides
@@ -61,6 +70,38 @@ def page() -> None:
     st.session_state["was-active"] = active
     st.fragment(guarded(_live), run_every=1.0 if active else None)(setting, sides)
     warm_up(family.name)
+
+
+def _head(family: Family) -> None:
+    """Draw the title with the ways in, and what the page is about."""
+    with st.container(horizontal=True, vertical_alignment="center"):
+        st.header("Watch a prompt come out of noise", width="stretch")
+        st.toggle(
+            "Guess first",
+            key="guess-first",
+            bind="query-params",
+            help="Say which of A and B earns more before the page shows it.",
+        )
+        st.button(
+            "Tour",
+            icon=":material/tour:",
+            on_click=explore_tour.begin,
+            key="tour-begin",
+            help="Five steps through this page.",
+        )
+        st.button(
+            "Present",
+            icon=":material/slideshow:",
+            on_click=begin_presenting,
+            key="present-begin",
+            help="For a class: large, without controls, one idea on a screen.",
+        )
+    explore_tour.show()
+    st.markdown(
+        f"{family.hint} **Five recorded runs** and a short {linked('prompt')} are all it gets. "
+        f"**A** and **B** differ in how that prompt is made: {linked('untuned prompt', 'untuned')} "
+        f"is a slice of a recorded run, a {linked('diffuser')} makes one out of noise."
+    )
 
 
 def prepare() -> None:
@@ -92,8 +133,10 @@ def _live(setting: Setting, sides: tuple[Side, ...]) -> None:
         with place:
             show_state(column)
     show_queue()
+    if not guessed(columns):
+        return
     with st.container(key="sentence"):
-        _sentence(columns)
+        st.markdown(_words_of_both(columns))
     payload = payload_of(columns, load_model(setting.task.family))
     if payload is None:
         st.info("Neither column has anything to show. Choose another method or other data.")
@@ -101,9 +144,11 @@ def _live(setting: Setting, sides: tuple[Side, ...]) -> None:
     player(payload, key="player", link="look")
     write_by_hand(columns)
     st.subheader("What differs")
-    _numbers(columns, setting)
+    with st.container(key="numbers"):
+        _numbers(columns, setting)
     paint_first("explore", 2)
-    _curves(columns)
+    figure = _curves(columns)
+    _offer_item(columns, figure)
     show_gradients(columns)
     offer_videos(columns)
     with st.expander("Run this on the command line", icon=":material/terminal:"):
@@ -115,20 +160,19 @@ def _live(setting: Setting, sides: tuple[Side, ...]) -> None:
                 st.caption("Nothing is tuned: every `tune` of this task runs it for comparison.")
 
 
-def _sentence(columns: list[Column]) -> None:
-    """Say what A and B do and which of them earns more."""
+def _words_of_both(columns: list[Column]) -> str:
+    """Return what A and B do and which of them earns more; "" until both have run."""
     a, b = (column.newest for column in columns)
     if a is None or b is None:
-        return
+        return ""
     episodes = [step.evaluation.trajectories[0] for step in (a, b)]
     did = [f"**{c.name}** {outcome(e)}" for c, e in zip(columns, episodes, strict=True)]
     mean, half = paired(a.evaluation, b.evaluation)
     if mean == half == 0.0:
-        st.markdown(f"{did[0]}; **B** does the very same.")
-        return
+        return f"{did[0]}; **B** does the very same."
     earned = verdict("**A**", "**B**", mean, half)
     n = len(a.evaluation.returns)
-    st.markdown(f"{did[0]}, {did[1]}. Over {n} episodes {earned}.".replace("$", ""))
+    return f"{did[0]}, {did[1]}. Over {n} episodes {earned}."
 
 
 def _numbers(columns: list[Column], setting: Setting) -> None:
@@ -199,16 +243,36 @@ def _distance(columns: list[Column]) -> float | None:
     return prompt_distance(a, b, load_model(columns[0].spec.family).normalizer)
 
 
-def _curves(columns: list[Column]) -> None:
-    """Draw the return of both over updates."""
+def _offer_item(columns: list[Column], figure: go.Figure) -> None:
+    """Offer what the page shows to the report."""
+    if any(column.newest is None for column in columns):
+        return
+    task = columns[0].spec.resolved_task
+    rows = [
+        {"": column.name, "method": column.label, "data": column.spec.quality}
+        | column.newest.evaluation.summary()
+        for column in columns
+    ]
+    commands = [column.spec.command for column in columns if column.spec.updates]
+    offer_item(
+        Item(
+            f"{find(task.family).label}, {goal_words(task)}",
+            _words_of_both(columns),
+            {"returns": figure},
+            pd.DataFrame(rows),
+            tuple(commands),
+        ),
+        "explore-report",
+    )
+
+
+def _curves(columns: list[Column]) -> go.Figure:
+    """Draw the return of both over updates; return the figure."""
     lines = [
         Line(f"{column.name}: {column.label}", column.colour, column.steps) for column in columns
     ]
     updates = max(1, *(column.spec.updates for column in columns))
-    st.plotly_chart(
-        curves(lines, untuned_of(columns), updates),
-        key="returns",
-        alt="Return per episode over updates, of A and of B.",
-        config={"displaylogo": False},
-    )
+    figure = curves(lines, untuned_of(columns), updates)
+    chart(figure, "returns", "Return per episode over updates, of A and of B.", "returns")
     st.caption("Higher is better. Bars and bands are 95 % intervals over the episodes.")
+    return figure

@@ -24,12 +24,17 @@ from workbench.viewing.scene.outcome import outcome
 _REACH = 3.0  # standard deviations to either side of the training mean that the slider goes
 
 
-def write_by_hand(columns: list[Column]) -> None:
-    """Draw the offer to write a prompt, and once it is taken the numbers and what they lead to."""
+def write_by_hand(columns: list[Column], always: bool = False) -> None:
+    """Draw the offer to write a prompt, and once it is taken the numbers and what they lead to.
+
+    Args:
+        columns: A and B, whose prompts one may begin with.
+        always: Whether it is taken without being asked.
+    """
     bases = {c.name: c for c in columns if _prompt(c) is not None and c.newest is not None}
     if not bases:
         return
-    on = st.toggle(
+    on = always or st.toggle(
         "Write a prompt by hand",
         key="by-hand",
         bind="query-params",

@@ -45,6 +45,20 @@ def warm_up(family: str) -> threading.Thread:
     return thread
 
 
+def show_at_work() -> None:
+    """Say on every page, at the top of the sidebar, what this machine is at."""
+    active = bool(QUEUE.running or QUEUE.waiting)
+    with st.sidebar:
+        st.fragment(_at_work, run_every=2.0 if active else None)()
+
+
+def _at_work() -> None:
+    running, waiting = len(QUEUE.running), len(QUEUE.waiting)
+    if running or waiting:
+        words = [f"{running} running"] * bool(running) + [f"{waiting} waiting"] * bool(waiting)
+        st.badge(", ".join(words), icon=":material/progress_activity:", color="blue")
+
+
 def show_queue() -> None:
     """List what runs and waits on this machine, while anything waits."""
     if not QUEUE.waiting:

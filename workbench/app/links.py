@@ -112,7 +112,7 @@ def _slider(spec: RunSpec) -> int:
     The slider counts updates of a method that usually takes 100 or more; those of others are in
     proportion.
     """
-    usual = live_updates(spec.method) if spec.method in CHOSEN else 0
+    usual = live_updates(spec.method)
     return spec.updates * 100 // usual if usual else 0
 
 
@@ -128,7 +128,6 @@ def can_explore(spec: RunSpec) -> bool:
         spec.split == TEST
         and not spec.prompts
         and assets.other_task(spec.quality) is None
-        and spec.method in CHOSEN
         and (not CHOSEN[spec.method][1] or _slider(spec) in range(50, 501, 50))
         and settings.get("lam", 1.0) in LAMBDAS
         and settings == _usual(spec).canonical["settings"]

@@ -57,13 +57,13 @@ def plain(text: str) -> str:
 # What a page shows belongs above the fold: Streamlit leaves 6 rem above the first line. On a tablet
 # what needs room stands below, not beside, and the sidebar can be folded by touch.
 _STYLE = """<style>
-.stMainBlockContainer { padding: 3.4rem 2rem 3rem }
+.stMainBlockContainer { padding: 4rem 2rem 3rem }
 .stMain h2 { font-size: 1.6rem; padding: 0.2rem 0 }
 .st-key-sentence p { font-size: 1.15rem; line-height: 1.4 }
 /* one way to stop: the page's own button, which keeps what was done */
 [data-testid="stStatusWidget"] button { display: none }
 @media (max-width: 1200px) {
-  .stMainBlockContainer { padding: 3.4rem 1.2rem 3rem }
+  .stMainBlockContainer { padding: 4rem 1.2rem 3rem }
   [data-testid="stSidebarCollapseButton"] { visibility: visible !important }
   .stMain .stHorizontalBlock:has(.stPlotlyChart, .stDataFrame, .stMetric, .st-key-view,
     .st-key-ablate-run) { flex-wrap: wrap }

@@ -270,6 +270,34 @@ def _show_bin(library: Library) -> None:
         st.info(note)
 
 
+_COLUMNS = (
+    "name", "robot", "task", "data", "method", "settings", "return", "seed", "seconds", "updates",
+    "tags", "when", "where", "run",
+)  # fmt: skip
+
+
+def _choose_columns() -> list[str]:
+    """Let the reader choose what is listed of each run; what matters most stands first."""
+    return st.sidebar.multiselect(
+        "Columns",
+        _COLUMNS,
+        default=list(_COLUMNS),
+        key="runs-columns",
+        bind="query-params",
+        help="What the list shows of each run. A name, tags and a time are shown where there are "
+        "any.",
+    )
+
+
+def _holds(found: pd.DataFrame, name: str) -> bool:
+    """Return whether a column has anything to show."""
+    if name == "name":
+        return bool(found["name"].any())
+    if name == "tags":
+        return bool(found["tags"].map(len).any())
+    return name != "when" or bool(found["when"].notna().any())
+
+
 def _show_damaged(damaged: Mapping[str, str]) -> None:
     """Name the runs that cannot be read: they hide no other, and are made again by their spec."""
     if not damaged:
@@ -292,25 +320,30 @@ def _show_table(found: pd.DataFrame) -> pd.DataFrame:
             icon=":material/search_off:",
         )
         return found
-    columns = ["name", "robot", "task", "data", "method", "settings", "return", "updates", "seed"]
-    shown_columns = [*columns, "seconds", "tags", "when", "where", "run"]
-    if not found["name"].any():
-        shown_columns.remove("name")
-    if not found["tags"].map(len).any():
-        shown_columns.remove("tags")
-    if found["when"].isna().all():
-        shown_columns.remove("when")
+    shown_columns = [name for name in _choose_columns() if _holds(found, name)] or ["method"]
     config = {
         "name": st.column_config.TextColumn(help="Your own name for a run.", width=160),
         "return": st.column_config.NumberColumn(
             format="%.1f", help="Mean over the episodes of the last evaluation. Higher is better."
         ),
         "settings": st.column_config.TextColumn(
-            help="What differs from the method's own defaults.", width=180
+            help="What differs from the method's own defaults.", width=150
         ),
         "seconds": st.column_config.NumberColumn(
-            format="%.0f", help="Wall time, with loading and evaluation."
+            format="%.0f", help="Wall time, with loading and evaluation.", width=70
         ),
+        **{
+            name: st.column_config.Column(width=width)
+            for name, width in (
+                ("robot", 90),
+                ("task", 120),
+                ("data", 70),
+                ("method", 130),
+                ("updates", 70),
+                ("seed", 50),
+                ("where", 90),
+            )
+        },
         "tags": st.column_config.ListColumn(help="Your own words for a run."),
         "when": st.column_config.DatetimeColumn(format="distance", help="When it was completed."),
         "run": st.column_config.TextColumn("id", help="A hash of all that determines the result."),

@@ -11,6 +11,7 @@ from workbench.app.charts import chart, offer_figures, offer_table
 from workbench.app.known_runs import RECORDED, YOURS
 from workbench.app.links import can_explore, explore_params
 from workbench.app.page import plain
+from workbench.app.runs_compared import show_compared
 from workbench.runs.library import Label, Library, command, snippet, zipped
 from workbench.runs.run_table import spec_of
 from workbench.runs.store import RunStore
@@ -48,6 +49,9 @@ def show_picked(
         _name_and_tags(mine, library, labels)
     if len(rows) == 1:
         _one(rows.iloc[0], specs[0], labels)
+    else:
+        places = zip(rows["where"], rows["run"], specs, strict=True)
+        show_compared(rows, specs, [_steps(*place) for place in places])
 
 
 def _progress(was_active: bool) -> None:
@@ -171,7 +175,7 @@ def _one(row: pd.Series, spec: RunSpec, labels: dict[str, Label]) -> None:
     name = labels.get(row["run"], Label()).name or row["label"]
     st.subheader(plain(f"{name}, {row['quality']} data"))
     store = _store(row["where"])
-    steps = _read(str(store.root), row["run"], spec) if store is not None else None
+    steps = _steps(row["where"], row["run"], spec)
     drawn = _figures(spec, row, steps)
     for place, (title, figure) in zip(st.columns(len(drawn)), drawn.items(), strict=True):
         with place:
@@ -186,7 +190,13 @@ def _one(row: pd.Series, spec: RunSpec, labels: dict[str, Label]) -> None:
     right.code(snippet(spec), language="python", wrap_lines=True)
 
 
-@st.cache_resource(max_entries=8, show_spinner=False)
+def _steps(where: str, run_id: str, spec: RunSpec) -> list[TuneStep] | None:
+    """Return the steps of a run, or None where only its numbers ship."""
+    store = _store(where)
+    return _read(str(store.root), run_id, spec) if store is not None else None
+
+
+@st.cache_resource(max_entries=16, show_spinner=False)
 def _read(root: str, run_id: str, _spec: RunSpec) -> list[TuneStep] | None:
     try:
         return RunStore(root).load(run_id, acting_model(_spec))

@@ -8,7 +8,7 @@ from typing import Any
 
 from workbench.data.qualities import QUALITIES
 from workbench.methods import METHODS
-from workbench.tasks import FAMILIES, find
+from workbench.tasks import SHIPPED, find
 from workbench.tuning.spec import RunSpec
 
 LIVE_EPISODES = 10
@@ -45,31 +45,46 @@ learning rate fell. The ablations, and the tables' rows that wait for new networ
 FORMERLY = "prompt-diffuser/former"
 """Key of ``CHOSEN``: Prompt Diffuser with the settings ``FORMER``."""
 
-CHOSEN: dict[str, tuple[Mapping[str, Any], int]] = {
-    "prompt-dt": ({}, 0),
-    "prompt-dt/end": ({"prompt_positions": "published"}, 0),
-    "mt-orl": ({}, 0),
-    "soft-prompt": ({"lr": 3e-3}, 100),
-    "soft-prompt/end": ({"lr": 3e-3, "prompt_positions": "published"}, 100),
-    "adapter": ({"lr": 3e-4}, 100),
-    "hdt": ({"lr": 3e-4}, 100),
-    "prompt-dt-ft": ({}, 10),
-    "prompt-tuning-dt": ({"batch_size": 8, "mu": 0.1, "lr": 0.1}, 10),
-    "prompt-tuning-dt/end": (
-        {"batch_size": 8, "mu": 0.1, "lr": 0.1, "prompt_positions": "published"},
-        10,
-    ),
-    "prompt-tuning-dt/online": (
-        {"scorer": "online", "n_candidates": 8, "mu": 0.3, "lr": 0.3},
-        5,
-    ),
-    "prompt-diffuser": ({}, 400),
-    FORMERLY: (FORMER, 100),
-    "informed-diffuser": ({}, 0),
-    "prompt-vae": ({**FORMER, "temperature": 0.25}, 100),
-    "prompt-gan": ({**FORMER, "lr": 1e-3}, 100),
-    "prompt-dt-ft-full": ({}, 10),
-}
+
+class Chosen(dict[str, tuple[Mapping[str, Any], int]]):
+    """Settings and updates of methods; a method of a plug-in runs with its defaults.
+
+    It takes as many updates as its class says in ``updates``, else 100.
+    """
+
+    def __missing__(self, key: str) -> tuple[Mapping[str, Any], int]:
+        if key not in METHODS:
+            raise KeyError(key)
+        return {}, int(getattr(METHODS[key], "updates", 100))
+
+
+CHOSEN = Chosen(
+    {
+        "prompt-dt": ({}, 0),
+        "prompt-dt/end": ({"prompt_positions": "published"}, 0),
+        "mt-orl": ({}, 0),
+        "soft-prompt": ({"lr": 3e-3}, 100),
+        "soft-prompt/end": ({"lr": 3e-3, "prompt_positions": "published"}, 100),
+        "adapter": ({"lr": 3e-4}, 100),
+        "hdt": ({"lr": 3e-4}, 100),
+        "prompt-dt-ft": ({}, 10),
+        "prompt-tuning-dt": ({"batch_size": 8, "mu": 0.1, "lr": 0.1}, 10),
+        "prompt-tuning-dt/end": (
+            {"batch_size": 8, "mu": 0.1, "lr": 0.1, "prompt_positions": "published"},
+            10,
+        ),
+        "prompt-tuning-dt/online": (
+            {"scorer": "online", "n_candidates": 8, "mu": 0.3, "lr": 0.3},
+            5,
+        ),
+        "prompt-diffuser": ({}, 400),
+        FORMERLY: (FORMER, 100),
+        "informed-diffuser": ({}, 0),
+        "prompt-vae": ({**FORMER, "temperature": 0.25}, 100),
+        "prompt-gan": ({**FORMER, "lr": 1e-3}, 100),
+        "prompt-dt-ft-full": ({}, 10),
+    }
+)
 """What the tables run of each method: settings that differ from its defaults, and updates.
 
 A key is one of ``METHODS``, or that and ``/variant`` where the tables have two rows of a method.
@@ -187,5 +202,5 @@ def shipped_specs(family: str) -> tuple[RunSpec, ...]:
     return tuple(runs)
 
 
-SHIPPED_SPECS: dict[str, tuple[RunSpec, ...]] = {name: shipped_specs(name) for name in FAMILIES}
+SHIPPED_SPECS: dict[str, tuple[RunSpec, ...]] = {name: shipped_specs(name) for name in SHIPPED}
 """Runs that ship with their baselines, so that no page is ever empty."""

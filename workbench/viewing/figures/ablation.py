@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import pandas as pd
@@ -22,7 +22,11 @@ PROJECTIONS = {
 _WITHIN = 0.16  # of the distance between two λ: how far apart the marks of one λ lie
 
 
-def heat_map(table: pd.DataFrame, chosen: tuple[str, float] | None = None) -> go.Figure:
+def heat_map(
+    table: pd.DataFrame,
+    chosen: tuple[str, float] | None = None,
+    states: Mapping[tuple[str, float], str] | None = None,
+) -> go.Figure:
     """Draw the IQM of every cell, λ to the right and projections downwards, with its interval.
 
     Each cell carries an invisible mark whose ``customdata`` is (projection, λ), which a page can
@@ -31,6 +35,7 @@ def heat_map(table: pd.DataFrame, chosen: tuple[str, float] | None = None) -> go
     Args:
         table: Of ``ablation.assemble``, one family and quality.
         chosen: Projection and λ of a cell to frame.
+        states: Projection and λ → what happens in a cell now, such as ``"running"``.
     """
     lams, rows = _axes(table)
     grid = table.pivot(index="projection", columns="lam", values="iqm").reindex(rows, columns=lams)
@@ -53,11 +58,13 @@ def heat_map(table: pd.DataFrame, chosen: tuple[str, float] | None = None) -> go
     cells = {(r["projection"], r["lam"]): r for _, r in table.iterrows()}
     at = [(x, y) for y in range(len(rows)) for x in range(len(lams))]
     said = [_cell(cells.get((rows[y], lams[x]))) for x, y in at]
+    now = [(states or {}).get((rows[y], lams[x]), "") for x, y in at]
     figure.add_scatter(
         x=[x for x, _ in at],
         y=[y for _, y in at],
         customdata=[[rows[y], lams[x]] for x, y in at],
-        text=[text for text, _ in said],
+        text=[f"{text}<br><i>{word}</i>" if word else text for (text, _), word in
+              zip(said, now, strict=True)],
         hovertext=[f"{PROJECTIONS[rows[y]]}, λ = {lams[x]:g}<br>{said[i][1]}" for i, (x, y) in
                    enumerate(at)],
         mode="markers+text",
@@ -105,7 +112,7 @@ def _cell(r: pd.Series | None) -> tuple[str, str]:
         f"{100 * r['conflict_share']:.0f} % of updates conflict"
     )
     lines = interval.replace(", ", ",<br>")  # below each other: on a tablet a cell is narrow
-    small = f'<span style="font-size:11px">{lines}</span>'
+    small = f'<span style="font-size:12px">{lines}</span>'
     minus = str.maketrans("-", "−")
     return f"<b>{value.translate(minus)}</b><br>{small.replace('[-', '[−').replace('>-', '>−')}", (
         hover.translate(minus)

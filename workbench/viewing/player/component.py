@@ -29,8 +29,9 @@ from workbench.viewing.player.contents import (
 _HERE = Path(__file__).parent / "js"
 # fmt: off
 _PARTS = (
-    "math", "dom", "raster", "marks", "painter", "read", "chart", "replay", "heat", "curves", "map",
-    "chain", "episode", "strip",
+    "math", "dom", "raster", "marks", "painter", "film", "read", "chart", "orbit", "replay",
+    "heat",
+    "curves", "map", "chain", "episode", "strip",
 )
 # fmt: on
 
@@ -113,7 +114,12 @@ def payload(
 
 
 def player(
-    payload: Mapping[str, Any], *, key: str, height: int | None = None, link: str | None = None
+    payload: Mapping[str, Any],
+    *,
+    key: str,
+    height: int | None = None,
+    link: str | None = None,
+    view: str = "",
 ):
     """Mount the player in a Streamlit page.
 
@@ -123,12 +129,13 @@ def player(
         height: Pixels, or as much as the content needs.
         link: Name of the query parameter in which the reader's view (tabs, sliders, playhead) is
             kept, so that a link opens the same view; None keeps it nowhere.
+        view: Without ``link``: the view that it opens with, as such a link holds it.
     """
     import streamlit as st
 
     height = "content" if height is None else height
     if link is None:
-        return _component()(key=key, data=dict(payload), height=height)
+        return _component()(key=key, data={**payload, "view": view}, height=height)
 
     def keep() -> None:
         view = st.session_state[key].get("view")

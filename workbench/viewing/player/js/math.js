@@ -47,14 +47,22 @@ const FARTHEST = 26; // metres that a camera steps back at most
  * what is `apart` [x, y] metres from the centre is in the picture, either way, but not for ever.
  */
 export function camera(view) {
-  const [azimuth, elevation] = [view.azimuth, view.elevation].map((x) => (x * Math.PI) / 180);
-  const level = [Math.cos(azimuth), Math.sin(azimuth), 0];
-  const ahead = sum([Math.cos(elevation), level], [Math.sin(elevation), [0, 0, 1]]);
-  const right = unit(cross(level, [0, 0, 1]));
-  const upward = cross(right, ahead);
-  // The lamp hangs behind the viewer's left shoulder.
-  const light = unit(sum([-0.45, right], [-0.55, level], [0.7, [0, 0, 1]]));
+  const lens = { follows: view.track !== null };
+  /** Look from elsewhere: degrees around and up from where the scene stands, and how much nearer. */
+  function turn({ around, up, zoom }) {
+    const key = [around, up, zoom].join();
+    if (key === lens.key) return;
+    const azimuth = ((view.azimuth + around) * Math.PI) / 180;
+    const elevation = (clamp(view.elevation + up, -88, -1) * Math.PI) / 180;
+    const level = [Math.cos(azimuth), Math.sin(azimuth), 0];
+    const ahead = sum([Math.cos(elevation), level], [Math.sin(elevation), [0, 0, 1]]);
+    const right = unit(cross(level, [0, 0, 1]));
+    // The lamp hangs behind the viewer's left shoulder.
+    const light = unit(sum([-0.45, right], [-0.55, level], [0.7, [0, 0, 1]]));
+    Object.assign(lens, { key, zoom, elevation, level, ahead, right, light, upward: cross(right, ahead) });
+  }
   function seen(width, height, centre, apart = [0, 0]) {
+    const { level, ahead, right, upward, elevation, zoom } = lens;
     const focal = Math.min(
       height / 2 / Math.tan((view.fovy * Math.PI) / 360),
       ((width / 2) * view.distance) / view.beside,
@@ -65,7 +73,7 @@ export function camera(view) {
       (focal * (across + view.beside)) / (width / 2),
       view.distance + (focal * along * Math.abs(Math.sin(elevation))) / (height / 2),
     );
-    const distance = clamp(wanted, view.distance, Math.max(view.distance, FARTHEST));
+    const distance = clamp(wanted, view.distance, Math.max(view.distance, FARTHEST)) / zoom;
     const eye = sum([1, [centre[0], centre[1], view.at[2]]], [-distance, ahead]);
     const project = (point) => {
       const d = [point[0] - eye[0], point[1] - eye[1], point[2] - eye[2]];
@@ -75,5 +83,6 @@ export function camera(view) {
     };
     return { eye, focal, project, width, height, centre, distance };
   }
-  return { ahead, right, upward, level, light, seen, follows: view.track !== null };
+  turn({ around: 0, up: 0, zoom: 1 });
+  return Object.assign(lens, { seen, turn });
 }

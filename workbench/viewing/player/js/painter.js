@@ -30,6 +30,8 @@ function solid(type, [a, b, c]) {
   return { corners, faces };
 }
 
+const STRAIGHT = { around: 0, up: 0, zoom: 1 }; // as the family is looked at
+
 /** Follow the robot without shaking: its track, averaged over half a second each way. */
 export function smoothTrack(episode, moving, scene) {
   const { track, at } = scene.camera;
@@ -89,7 +91,7 @@ export function painter(scene, moving) {
   function paintBackdrop(ctx, view, look) {
     if (seen.follows) return paintFloor(ctx, view, seen, scene, look);
     const { width, height } = ctx.canvas;
-    const key = [width, height, look.sky, look.tiles].join();
+    const key = [width, height, look.sky, look.tiles, seen.key].join();
     if (backdrop.key !== key) {
       backdrop.key = key;
       backdrop.canvas = Object.assign(document.createElement("canvas"), { width, height });
@@ -118,6 +120,7 @@ export function painter(scene, moving) {
 
   return function paint(ctx, width, height, episodes, step, look) {
     const several = episodes.length > 1 || look.tinted;
+    seen.turn(look.orbit ?? STRAIGHT);
     const actors = episodes.map((episode) => {
       const row = Math.min(step, episode.steps - 1) / episode.every;
       return {

@@ -9,7 +9,8 @@
 //   map.js        its tab "Map"
 //   episode.js  the right panel, episodes: its tabs of charts
 //   replay.js     its pictures of robots, with caption and return
-//   painter.js      the scene in a picture: floor, robots, camera
+//   orbit.js        looking at them from elsewhere
+//     painter.js      the scene in a picture: floor, robots, camera
 //   raster.js       robots made of meshes: triangles with a depth buffer
 //   marks.js        the goal and the path so far
 //   chart.js    any chart of curves under the playhead, in both panels
@@ -31,6 +32,7 @@ import { clamp, number } from "./math.js";
 import { SCALE, colourScale, h, lookOf, setRange } from "./dom.js";
 import { chainPanel } from "./chain.js";
 import { episodePanel } from "./episode.js";
+import { straight, turnByKey } from "./orbit.js";
 import { momentOf, readColumn, readVariables } from "./read.js";
 import { methodStrip } from "./strip.js";
 
@@ -55,7 +57,7 @@ export function mount(element, data, report = null) {
   element.append(root);
   const calm = window.matchMedia("(prefers-reduced-motion: reduce)").matches;
   const clock = { t: 0, playing: false, tuning: null, rate: 1, total: 0, chain: 0 };
-  const shared = { guess: false, ghosts: false, tab: {}, update: 0, look: null, stage: null, redraw: () => schedule(), tip: showTip };
+  const shared = { guess: false, ghosts: false, tab: {}, update: 0, look: null, stage: null, orbit: straight(), full: false, redraw: () => schedule(), tip: showTip };
   let parts = [], controls = {}, current = "", id = null, n = 0, steps = 0, moments = [0];
   let request = 0, last = 0, painted = 0, cost = 8, visible = true, tip, held = false, waiting = null;
   let reported = data.view ?? "", reportSoon = 0;
@@ -201,6 +203,8 @@ export function mount(element, data, report = null) {
     const stretches = [];
     if (n) stretches.push([h("span", { textContent: "1 \u00b7 Denoise" }), true, clock.chain]);
     if (steps) stretches.push([h("span", { textContent: n ? "2 \u00b7 Act as the prompt tells" : "The episode" }), false, steps * shared.dt]);
+    const full = h("button", { type: "button", textContent: "Full screen", "data-pdw": "full", title: "The robots as large as the screen, and back" });
+    full.addEventListener("click", () => (shared.full ? document.exitFullscreen() : root.requestFullscreen()));
     for (const [node, , span] of stretches) node.style.flex = `${span} 1 0`;
     controls = { play, line, when, stretches };
     play.addEventListener("click", () => toggle());
@@ -209,7 +213,7 @@ export function mount(element, data, report = null) {
     rate.addEventListener("change", () => (clock.rate = +rate.value));
     return h("div", { className: "pdw-bar" }, play, again,
       h("div", { className: "pdw-timeline" }, line,
-        h("div", { className: "pdw-stretches" }, ...stretches.map(([node]) => node))), when, rate);
+        h("div", { className: "pdw-stretches" }, ...stretches.map(([node]) => node))), when, rate, full);
   }
 
   const toggle = () => play(!clock.playing);
@@ -269,9 +273,13 @@ export function mount(element, data, report = null) {
       if (inChain && by > 0 && frameOf(clock.t) === n) seek(steps ? clock.chain : clock.total);
       else if (inChain) shared.seekFrame(clamp(frameOf(clock.t) + by, 0, n));
       else seek(clock.t + by * shared.dt);
-    } else return;
+    } else if (tag === "INPUT" || tag === "SELECT" || event.ctrlKey || event.metaKey || !turnByKey(shared, event.key)) return;
     event.preventDefault();
     event.stopPropagation();
+  });
+  root.addEventListener("fullscreenchange", () => {
+    shared.full = root.matches(":fullscreen");
+    schedule();
   });
   const wake = () => {
     last = performance.now();

@@ -233,9 +233,7 @@ export function solidPainter(scene, geoms, seen, isFixed) {
   const palettes = geoms.map((geom) => paletteOf(geom.colour.slice(0, 3)));
   const all = [...solids.keys()].filter((index) => solids[index]);
   const [fixedGeoms, moving] = [all.filter(isFixed), all.filter((index) => !isFixed(index))];
-  const rows = [seen.right, seen.upward, seen.ahead];
-  // The lamp of the shadows hangs higher, so that a shadow lies below what casts it.
-  const lamp = sum([0.35, seen.light], [0.65, [0, 0, 1]]);
+  let rows, lamp; // of where the reader looks from now
   const fall = (vector, height) => sum([1, vector], [(height - vector[2]) / lamp[2], lamp]);
   const boards = new Map();
 
@@ -261,6 +259,9 @@ export function solidPainter(scene, geoms, seen, isFixed) {
   }
 
   return function paint(ctx, view, actors, look, float) {
+    rows = [seen.right, seen.upward, seen.ahead];
+    // The lamp of the shadows hangs higher, so that a shadow lies below what casts it.
+    lamp = sum([0.35, seen.light], [0.65, [0, 0, 1]]);
     const ratio = ctx.canvas.width / view.width;
     // Finer than the screen, for smooth edges; a little coarser while things move.
     const dots = ratio >= 1.5 ? ratio : look.sharp ? 2 * ratio : 1.5 * ratio;

@@ -3,6 +3,7 @@
 
 import { clamp, number } from "./math.js";
 import { badge, fit, h } from "./dom.js";
+import { orbits } from "./orbit.js";
 import { episodeOf } from "./read.js";
 
 /** What a column has earned so far, in words under its picture. */
@@ -50,11 +51,15 @@ function noteOn({ ctx, height }, text, look) {
   ctx.textBaseline = "alphabetic";
 }
 
+/** Pixels of a picture's height: in full screen all that the bar and the curves leave. */
+const heightOf = (shared, usual) => Math.round(shared.full ? Math.max(window.innerHeight - 330, 200) : usual);
+
 const WAITING = "starts when the prompt is finished";
 
 /** One episode: its robot, and what it has earned so far. */
 export function replayView(column, paint, shared) {
   const canvas = h("canvas", { role: "img" });
+  orbits(canvas, shared);
   const [caption, readout] = [captionOf(column, shared), readoutOf(column, shared)];
   const element = h("figure", { className: "pdw-replay" }, caption.element, canvas, readout.element);
 
@@ -63,11 +68,11 @@ export function replayView(column, paint, shared) {
     const sentence = readout.update(episode, now);
     caption.update(episode);
     const width = canvas.clientWidth;
-    const board = fit(canvas, Math.round(clamp(width * 0.68, 170, 310)));
+    const board = fit(canvas, heightOf(shared, clamp(width * 0.68, 170, 310)));
     if (!board) return;
     const { look } = shared;
     const seconds = now.waiting ? null : now.step * shared.dt;
-    paint(board.ctx, board.width, board.height, [episode], now.step, { ...look, seconds, sharp: final, tinted: shared.tinted });
+    paint(board.ctx, board.width, board.height, [episode], now.step, { ...look, seconds, sharp: final, tinted: shared.tinted, orbit: shared.orbit });
     const over = episode.stands || now.step >= episode.steps - 1e-6 ? episode.ending || "end of the episode" : "";
     if (now.waiting || over) noteOn(board, now.waiting && !episode.stands ? WAITING : over, look);
     if (final) canvas.setAttribute("aria-label", `Replay of ${sentence}`);
@@ -78,6 +83,7 @@ export function replayView(column, paint, shared) {
 /** All robots in one scene, each tinted with its column's colour. */
 export function sceneView(columns, paint, shared) {
   const canvas = h("canvas", { role: "img" });
+  orbits(canvas, shared);
   const acting = columns.filter((column) => column.episodes.length);
   const parts = acting.map((column) => [column, captionOf(column, shared), readoutOf(column, shared)]);
   const legend = parts.map(([, caption, readout]) => h("div", {}, caption.element, readout.element));
@@ -90,10 +96,10 @@ export function sceneView(columns, paint, shared) {
       caption.update(episodes[i]);
       return readout.update(episodes[i], now);
     });
-    const board = fit(canvas, Math.round(clamp(canvas.clientWidth * 0.5, 200, 340)));
+    const board = fit(canvas, heightOf(shared, clamp(canvas.clientWidth * 0.5, 200, 340)));
     if (!board) return;
     const seconds = now.waiting ? null : now.step * shared.dt;
-    paint(board.ctx, board.width, board.height, episodes, now.step, { ...shared.look, seconds, sharp: final });
+    paint(board.ctx, board.width, board.height, episodes, now.step, { ...shared.look, seconds, sharp: final, orbit: shared.orbit });
     if (now.waiting) noteOn(board, WAITING, shared.look);
     if (final) canvas.setAttribute("aria-label", `All robots in one scene. ${sentences.join(" ")}`);
   }

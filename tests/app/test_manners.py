@@ -1,0 +1,56 @@
+"""What only the browser can do: a tablet's sidebar, keys that turn, a view that turns."""
+
+import pytest
+
+from tests import browser
+from tests.app.test_main_path import ROOT
+
+
+@pytest.fixture
+def site(tmp_path):
+    """The app, served over an empty folder of runs; yields its address and a browser's page."""
+    lines = (ROOT / "app.py").read_text()
+    (tmp_path / "app.py").write_text(f"import sys\nsys.path.insert(0, {str(ROOT)!r})\n{lines}")
+    with browser.served(tmp_path / "app.py", tmp_path) as url, browser.opened() as page:
+        page.set_default_timeout(90_000)
+        page.emulate_media(reduced_motion="reduce")
+        yield url, page
+
+
+def test_a_tablet_sees_the_robots_first_and_a_class_turns_by_keys(site):
+    url, page = site
+    page.set_viewport_size({"width": 820, "height": 1180})
+    page.goto(url)
+    robot = page.locator(".pdw-replay canvas").first
+    robot.wait_for()
+    page.wait_for_selector("[data-testid=stSidebar][aria-expanded=false]", state="attached")
+    page.wait_for_timeout(1_000)
+    box = robot.bounding_box()
+    assert box["y"] + box["height"] < 1180, "a robot is on the first screen"
+
+    # Dragging turns the view of both robots; a double click brings it back.
+    def picture(number):
+        return page.locator(".pdw-replay canvas").nth(number).evaluate("c => c.toDataURL()")
+
+    before = [picture(0), picture(1)]
+    x, y = box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
+    page.mouse.move(x, y)
+    page.mouse.down()
+    page.mouse.move(x + 80, y + 10, steps=4)
+    page.mouse.up()
+    page.wait_for_timeout(400)
+    assert picture(0) != before[0]
+    assert picture(1) != before[1]
+    page.mouse.dblclick(x, y)
+    page.wait_for_timeout(400)
+    assert [picture(0), picture(1)] == before
+
+    # The mode for a class: keys turn its pages.
+    page.goto(f"{url}/?present=1")
+    page.get_by_text("1 of 6").wait_for()
+    page.wait_for_timeout(1_500)
+    page.keyboard.press("ArrowRight")
+    page.get_by_text("2 of 6").wait_for()
+    page.keyboard.press("PageUp")
+    page.get_by_text("1 of 6").wait_for()
+    assert not page.get_by_test_id("stSidebar").is_visible()
