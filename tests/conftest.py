@@ -24,7 +24,7 @@ from workbench.networks.informed_diffusion import InformedConfig
 from workbench.networks.prompt_dt import ModelConfig, PromptDT
 from workbench.networks.vae_gan import GENERATORS, GANConfig, VAEConfig
 from workbench.shipped import assets, networks
-from workbench.tasks import FAMILIES, Environment, Family, Variable
+from workbench.tasks import FAMILIES, Environment, Family, Variable, plugins
 from workbench.tuning import spec
 
 torch.set_num_threads(1)
@@ -121,6 +121,24 @@ def fenced(monkeypatch):
     family = dataclasses.replace(TOY, name="fenced", build=build)
     monkeypatch.setitem(FAMILIES, "fenced", family)
     return family
+
+
+@pytest.fixture
+def plugged(tmp_path, monkeypatch):
+    """Return plug(text, name): write a plug-in's file and let the registries find it."""
+    monkeypatch.setenv(plugins.HOME, str(tmp_path / "own-assets"))
+    monkeypatch.setenv(plugins.VARIABLE, "")
+    plugins._forget()
+
+    def plug(text, name="mine.py"):
+        path = tmp_path / name
+        path.write_text(text)
+        monkeypatch.setenv(plugins.VARIABLE, ",".join([*plugins.named(), str(path)]))
+        plugins._forget()
+        return path
+
+    yield plug
+    plugins._STATE.found = ()
 
 
 @pytest.fixture

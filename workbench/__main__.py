@@ -16,6 +16,7 @@ import ast
 import functools
 import importlib
 import io
+import os
 import signal
 import sys
 from collections.abc import Callable
@@ -31,6 +32,7 @@ GROUPS = {
         "methods": "methods.methods",
         "runs": "runs.runs",
         "doctor": "upkeep.doctor",
+        "check": "check.check",
         "app": "app.app",
     },
     "Adapt and evaluate": {
@@ -162,6 +164,9 @@ def _run(word: str) -> None:
         # One thread is faster than two for models this small, and leaves a core free.
         torch.set_num_threads(environment.threads())
         importlib.import_module("workbench.networks.fast.memory").keep_freed_memory()
+    if os.environ.get("WORKBENCH_PLUGINS") or "workbench.tasks.plugins" in sys.modules:
+        for failure in importlib.import_module("workbench.tasks.plugins").failures():
+            print(f"warning: {failure}", file=sys.stderr)
     environment.begun()
     tyro.extras.subcommand_cli_from_dict(verbs, prog="python -m workbench")
 

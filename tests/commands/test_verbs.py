@@ -38,6 +38,7 @@ WORDS = {
     "export": ("toy", 5, "--out", "mine-v0"),
     "app": ("--port", "PORT"),
     "doctor": (),
+    "check": ("toy", "soft-prompt"),
     "behaviour": ("toy", "--env-steps", 32, "--n-envs", 2, "--n-steps", 8, "--batch-size", 8,
                   "--n-epochs", 1, "--width", 6, "--snapshots", 3),
     "collect": ("toy", "--episodes", 2),

@@ -64,7 +64,7 @@ def _made(columns: list[Column], progress: Callable[[float], object]) -> dict[st
         def part(done: float, i: int = i) -> None:
             progress(0.9 * (i + done) / len(columns))
 
-        films.append(render.video(episode.task, episode.states, progress=part))
+        films.append(render.film_of(episode, progress=part))
     labels = [
         f"{c.name}  {c.label}" + (f", {c.newest.update} updates" if c.newest.update else "")
         for c in columns

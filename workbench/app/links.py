@@ -111,7 +111,7 @@ def _slider(spec: RunSpec) -> int:
 
     The slider counts updates of a method that usually takes 100; those of others are in proportion.
     """
-    usual = CHOSEN[spec.method][1] if spec.method in CHOSEN else 0
+    usual = CHOSEN[spec.method][1]
     return spec.updates * 100 // usual if usual else 0
 
 
@@ -127,7 +127,6 @@ def can_explore(spec: RunSpec) -> bool:
         spec.split == TEST
         and not spec.prompts
         and assets.other_task(spec.quality) is None
-        and spec.method in CHOSEN
         and (not CHOSEN[spec.method][1] or _slider(spec) in range(50, 501, 50))
         and settings.get("lam", 1.0) in LAMBDAS
         and settings == _usual(spec).canonical["settings"]

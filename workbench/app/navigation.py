@@ -20,7 +20,8 @@ from workbench.app import (
     runs,
 )
 from workbench.app.jobs import show_at_work
-from workbench.app.page import ICON
+from workbench.app.page import ICON, plain
+from workbench.tasks import plugins
 
 torch.set_num_threads(1)  # of this thread: each run of the script may be in another one
 
@@ -30,6 +31,8 @@ st.set_page_config(
     layout="wide",
     initial_sidebar_state="expanded",
 )
+for failure in plugins.failures():
+    st.warning(plain(failure), icon=":material/extension_off:")
 explore_page = st.Page(explore.page, title="Explore", url_path="explore", default=True)
 runs_page = st.Page(functools.partial(runs.page, explore_page), title="Runs", url_path="runs")
 pages = [

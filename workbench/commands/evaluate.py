@@ -123,7 +123,7 @@ def tune(
     an error.
     """
     if updates is None:
-        updates = 100 if method not in CHOSEN or CHOSEN[method][1] else 0
+        updates = 100 if method not in METHODS or CHOSEN[method][1] else 0
     spec = RunSpec(
         family,
         task,

@@ -44,14 +44,18 @@ from workbench.runs.compare import compare
 from workbench.runs.store import RunStore
 from workbench.shipped import assets
 from workbench.shipped.networks import load_model
-from workbench.tasks import find
+from workbench.tasks import find, plugins
 from workbench.tasks.splits import TEST
 from workbench.tuning.presets import SHIPPED_SPECS
-from workbench.upkeep import making
+from workbench.upkeep import making, own_data
 
 Out = Annotated[Path | None, arg(help="Checkpoint to write; the shipped one if left out.")]
 Variant = Annotated[
     str, arg(help="Of another size than what ships, kept below data/variants: n-5, k-2, …")
+]
+FromData = Annotated[
+    Path | None,
+    arg(help="Folder of your own trajectories, TASK.* or TASK-QUALITY.*; of a plug-in's family."),
 ]
 Work = Annotated[Path, arg(help="Folder of the checkpoint; deleted when the training is done.")]
 
@@ -81,12 +85,15 @@ def collect(
         int | None,
         arg(help="Trajectories per training task and quality; the family's if left out."),
     ] = None,
+    from_data: FromData = None,
     seed: Seed = 0,
     as_json: Json = False,
 ) -> None:
     """Regenerate the training data with the shipped behaviour policies; skips what exists."""
     known = find(family)
     steps = making.make_data(known, data, episodes, seed)
+    if from_data is not None:
+        steps = own_data.training_data(known, _of_plugin(from_data, family), data)
     total = len(known.tasks("train")) * len(making.QUALITIES)
     rows = [(q, mean) for _, q, mean in tqdm(steps, total=total, unit="file")]
     table = pd.DataFrame(rows, columns=["quality", "return_mean"]).groupby("quality", sort=False)
@@ -96,10 +103,17 @@ def collect(
 
 
 def demos(
-    family: Positional[FamilyName], split: Split = TEST, seed: Seed = 0, as_json: Json = False
+    family: Positional[FamilyName],
+    split: Split = TEST,
+    from_data: FromData = None,
+    seed: Seed = 0,
+    as_json: Json = False,
 ) -> None:
     """Make the few-shot sets: 5 trajectories per evaluated task and quality."""
     steps = making.make_demos(find(family), seed, command(), split)
+    if from_data is not None:
+        source = _of_plugin(from_data, family)
+        steps = own_data.few_shot_sets(find(family), source, command())
     rows = [{"task": t.index, "quality": q, "return_mean": round(m, 2)} for t, q, m in steps]
     print_result(rows, as_json)
 
@@ -251,6 +265,17 @@ def hyper(
     step = _train(kept, pretrain_hyper(pool, model, config, seed, kept.state), config.steps)
     path = out or assets.pretrained_path(family, "hyper", split)
     _finish(kept, step.hyper, path, config, seed, as_json)
+
+
+def _of_plugin(source: Path, family: str) -> Path:
+    """Return a folder of the user's own trajectories.
+
+    Raises:
+        ValueError: if the family ships: its data are simulated.
+    """
+    if plugins.of_family(family) is None:
+        raise ValueError("`--from-data` is for a family of a plug-in: what ships is simulated.")
+    return source.resolve()
 
 
 def _of_variant(sizes, variant: str, network: str):

@@ -54,7 +54,7 @@ def report_made(
         "seconds": round(time.perf_counter() - began, 1),
         "peak_memory_mb": peak_memory(),
     }
-    if path.resolve().is_relative_to(assets.ROOT):
+    if assets.holding(path.resolve()) is not None:
         assets.record(path.resolve(), command=command(), seed=seed, **figures)
     print_result({"file": os.path.relpath(path), **figures}, as_json)
 
@@ -63,9 +63,12 @@ def entries_of(paths: Iterable[Path]) -> list[dict]:
     """Return what the manifest measured of shipped files."""
     from workbench.shipped import assets
 
-    entries = assets.manifest()
-    names = [path.relative_to(assets.ROOT).as_posix() for path in paths]
-    return [{"file": name, **entries[name]["measured"]} for name in names]
+    found = []
+    for path in paths:
+        root = assets.holding(path) or assets.ROOT
+        name = path.relative_to(root).as_posix()
+        found.append({"file": name, **assets.manifest(root)[name]["measured"]})
+    return found
 
 
 def records(table: pd.DataFrame) -> list[dict]:

@@ -129,9 +129,8 @@ def render_(
         raise ValueError(f"There is no folder {path.parent}. Make it, or name another one.")
     (episode,) = step.evaluation.trajectories[:1]
     with tqdm(total=100, unit="%", delay=1) as bar:
-        drawn = render.video(
-            episode.task,
-            episode.states,
+        drawn = render.film_of(
+            episode,
             width=width,
             height=height,
             every=every,

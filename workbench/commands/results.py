@@ -20,7 +20,7 @@ from workbench.paper.measured import CAUTION, Runs, assemble
 from workbench.paper.tables import TableName, cells
 from workbench.runs.run_table import COLUMNS, load_results, results_path, shipped
 from workbench.shipped import assets
-from workbench.tasks import FAMILIES
+from workbench.tasks import FAMILIES, SHIPPED
 from workbench.tuning.presets import LAMBDAS
 
 ROOT = assets.ROOT.parent
@@ -121,14 +121,14 @@ def _trainable(r: pd.Series) -> str:
 def _table_1() -> str:
     table = _assembled("1")
     rows = list(dict.fromkeys(table.index.get_level_values("row")))
-    head = ["", "trainable", *(FAMILIES[f].label for f in FAMILIES)]
+    head = ["", "trainable", *(FAMILIES[f].label for f in SHIPPED)]
     return _markdown(
         head,
         [
             [
                 row,
                 _trainable(table.loc[row, "cheetah-vel"]),
-                *(_cell(r := table.loc[row, f]) + _published(r) for f in FAMILIES),
+                *(_cell(r := table.loc[row, f]) + _published(r) for f in SHIPPED),
             ]
             for row in rows
         ],
@@ -149,11 +149,11 @@ def _table_1_in_short() -> str:
     lines = [
         [
             row,
-            *(number(table.loc[(row, f), "iqm"], 1) + _beside(table.loc[row, f]) for f in FAMILIES),
+            *(number(table.loc[(row, f), "iqm"], 1) + _beside(table.loc[row, f]) for f in SHIPPED),
         ]
         for row in _HEADLINES
     ]
-    return _markdown(["", *(FAMILIES[f].label for f in FAMILIES)], lines)
+    return _markdown(["", *(FAMILIES[f].label for f in SHIPPED)], lines)
 
 
 def _beside(r: pd.Series) -> str:

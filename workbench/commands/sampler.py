@@ -14,7 +14,7 @@ from workbench.commands.output import Json, Seed, print_result
 from workbench.methods import METHODS
 from workbench.shipped import assets
 from workbench.shipped.networks import load_model, load_network
-from workbench.tasks import FAMILIES, find
+from workbench.tasks import SHIPPED, find
 from workbench.upkeep.sampler import examine_sampler
 
 DIFFUSERS = {"diffuser": "prompt-diffuser", "informed": "informed-diffuser"}
@@ -38,7 +38,7 @@ def sampler(
     columns that vary), the distance to the nearest recorded transition, and the error of the
     predicted noise (Eq. 6).
     """
-    names = [find(name).name for name in families] or list(FAMILIES)
+    names = [find(name).name for name in families] or list(SHIPPED)
     wanted = [
         (family, network)
         for family in names

@@ -10,6 +10,7 @@ import shlex
 import signal
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 
@@ -17,7 +18,8 @@ from tyro.conf import Positional, arg
 
 from workbench.commands.output import Data, Json, command, duration, print_result
 from workbench.shipped import assets
-from workbench.tasks import FAMILIES
+from workbench.tasks import SHIPPED, find
+from workbench.tasks.plugins import HOME
 from workbench.upkeep.doctor import examine
 from workbench.upkeep.recipes import Verb, Words
 from workbench.upkeep.reproduce import Outcome, Place, Reproduction, Step
@@ -68,6 +70,10 @@ def reproduce_assets(
     check: Annotated[
         bool, arg(help="Make all below WORK/build/check, compare, and leave assets/ alone.")
     ] = False,
+    from_data: Annotated[
+        Path | None,
+        arg(help="Folder of your own trajectories, TASK.* or TASK-QUALITY.*: none are simulated."),
+    ] = None,
     work: Annotated[
         Path, arg(help="Folder that commands run in: data/ and build/ are below it.")
     ] = Path("."),
@@ -75,11 +81,12 @@ def reproduce_assets(
 ) -> None:
     """Make the shipped assets again, each by the very command that the manifest records.
 
+    Of a family of your own: make its networks, below `workbench-assets` beside the plug-in.
     Steps that are there as recorded are skipped. Killed, it goes on where it was.
     """
     work = work.resolve() / "build" / "check" if check else work.resolve()
-    place = Place(work, work / "assets" if check else assets.ROOT)
-    job = Reproduction(families or tuple(FAMILIES), only, place, again=force)
+    place = _place(families or SHIPPED, work, check, from_data)
+    job = Reproduction(families or SHIPPED, only, place, again=force)
     plan = job.plan()
     if dry_run:
         if as_json:
@@ -110,6 +117,24 @@ def reproduce_assets(
         raise SystemExit(1)
 
 
+def _place(families: Sequence[str], work: Path, check: bool, from_data: Path | None) -> Place:
+    """Return where some families are made: what ships, or beside the plug-in of one's own.
+
+    Raises:
+        ValueError: if they belong into several folders, or shipped ones are to be made from data.
+    """
+    homes = {assets.home_of(find(name).name) for name in families}
+    if len(homes) > 1:
+        raise ValueError(
+            f"{', '.join(families)} are kept in several folders: name those of one at a time."
+        )
+    (home,) = homes
+    if from_data is not None and home == assets.ROOT:
+        raise ValueError("`--from-data` is for a family of a plug-in: what ships is simulated.")
+    data = None if from_data is None else from_data.resolve()
+    return Place(work, work / "assets" if check else home, home, data)
+
+
 def _number(n: int, what: str) -> str:
     return f"{n or 'no'} {what}{'' if n == 1 else 's'}"
 
@@ -124,7 +149,7 @@ def _run(place: Place, words: Words) -> int:
     environment = {
         **os.environ,
         "PYTHONPATH": os.pathsep.join(paths),
-        "WORKBENCH_ASSETS": str(place.root),
+        "WORKBENCH_ASSETS" if place.origin == assets.ROOT else HOME: str(place.root),
     }
     # A request to end must not leave the child behind.
     handler = signal.signal(signal.SIGTERM, signal.default_int_handler)

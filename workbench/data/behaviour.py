@@ -123,7 +123,9 @@ class _UniformActing:
         """Do nothing: the policy does not depend on rewards."""
 
 
-def collect(policy: BehaviourPolicy, task: Task, n: int, seed: int) -> tuple[Trajectory, ...]:
+def collect(
+    policy: BehaviourPolicy, task: Task, n: int, seed: int, filmed: int = 0
+) -> tuple[Trajectory, ...]:
     """Record ``n`` episodes of ``policy`` pursuing the goal of ``task``.
 
     Args:
@@ -131,9 +133,10 @@ def collect(policy: BehaviourPolicy, task: Task, n: int, seed: int) -> tuple[Tra
         task: The task.
         n: Episodes.
         seed: Distinct seeds give distinct episodes; none is an evaluation seed.
+        filmed: See ``evaluate``.
     """
     seeds = range(seed * 10_000 + 1, seed * 10_000 + 1 + n)
-    return evaluate(policy.given(task), task, seeds).trajectories
+    return evaluate(policy.given(task), task, seeds, filmed=filmed).trajectories
 
 
 @dataclass(frozen=True)

@@ -8,14 +8,16 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any, NamedTuple, Protocol
 
 import mujoco
 import numpy as np
 from scipy import special
 
+from workbench.data import films
+from workbench.data.films import Film
 from workbench.data.trajectory import Trajectory
 from workbench.tasks import Task, find, make
 
@@ -53,8 +55,9 @@ class Transition:
         observations: Before the action, (B, O) raw.
         actions: (B, A).
         rewards: (B,); 0 for an episode that has ended.
-        states: Simulator state before the action, (B, S).
+        states: Simulator state before the action, (B, S); S is 0 where it is not known.
         alive: Whether the episode was still running at t, (B,) bool.
+        pictures: What the filmed episodes showed before the action, by their place in the batch.
     """
 
     timestep: int
@@ -63,12 +66,16 @@ class Transition:
     rewards: np.ndarray
     states: np.ndarray
     alive: np.ndarray
+    pictures: Mapping[int, np.ndarray] = field(default_factory=dict)
 
 
-def rollout(policy: Policy, task: Task, seeds: Sequence[int]) -> Iterator[Transition]:
+def rollout(
+    policy: Policy, task: Task, seeds: Sequence[int], filmed: int = 0
+) -> Iterator[Transition]:
     """Run one episode per seed in lock-step until all have ended or reached the horizon.
 
-    The seed fixes the initial state, so the same seeds compare two policies in pairs.
+    The seed fixes the initial state, so the same seeds compare two policies in pairs. Of the first
+    ``filmed`` episodes pictures are taken, where states do not say what there is to see.
     """
     family = find(task.family)
     envs = [family.build(task.goal) for _ in seeds]
@@ -78,11 +85,16 @@ def rollout(policy: Policy, task: Task, seeds: Sequence[int]) -> Iterator[Transi
     for t in range(family.horizon):
         states = np.stack([env.state() for env in envs])
         actions = np.asarray(acting.act(observations), np.float32)
+        pictures = {}
+        if t % films.stride(family.horizon) == 0:
+            for i in np.flatnonzero(alive[:filmed]).tolist():
+                if (picture := envs[i].picture()) is not None:
+                    pictures[i] = films.shrunk(picture)
         following, rewards, ended = observations.copy(), np.zeros(len(envs)), np.zeros_like(alive)
         running = np.flatnonzero(alive)
         stepped = type(envs[0]).step_all([envs[i] for i in running], actions[running])
         following[running], rewards[running], ended[running] = stepped
-        yield Transition(t, observations, actions, rewards, states, alive)
+        yield Transition(t, observations, actions, rewards, states, alive, pictures)
         acting.receive(rewards)
         observations, alive = following, alive & ~ended
         if not alive.any():
@@ -144,10 +156,21 @@ def trajectories_of(transitions: Iterable[Transition], task: Task) -> tuple[Traj
         name: np.stack([getattr(step, name) for step in steps]).astype(np.float32)
         for name in ("observations", "actions", "rewards", "states")
     }
-    return tuple(
-        Trajectory(**{name: c[:n, i] for name, c in columns.items()}, task=task)
-        for i, n in enumerate(lengths)
-    )
+    states = columns.pop("states")
+    found = []
+    for i, n in enumerate(lengths):
+        filmed = [step for step in steps if i in step.pictures]
+        seen = [step.pictures[i] for step in filmed]
+        every = filmed[1].timestep if len(filmed) > 1 else max(1, int(n))
+        found.append(
+            Trajectory(
+                **{name: c[:n, i] for name, c in columns.items()},
+                states=states[:n, i] if states.shape[-1] else None,
+                task=task,
+                film=Film.of(seen, every) if seen else None,
+            )
+        )
+    return tuple(found)
 
 
 @dataclass(frozen=True, eq=False)
@@ -198,6 +221,7 @@ def evaluate(
     mode: str | None = None,
     precision: str | None = None,
     workers: int = 1,
+    filmed: int = 0,
 ) -> Evaluation:
     """Run one episode per seed and keep everything.
 
@@ -210,6 +234,8 @@ def evaluate(
         precision: Of a ``PromptedPolicy``: ``"fp32"`` or ``"bf16"``; by default the policy's own.
         workers: Processes that share the episodes, one thread each; 1 is this one. Episodes are
             the same but for rounding, which depends on how many act together.
+        filmed: Episodes, the first ones, of which pictures are taken where states do not say what
+            there is to see.
 
     Raises:
         ValueError: if ``workers`` is not positive, or the policy has no mode or precision.
@@ -221,9 +247,9 @@ def evaluate(
     seeds = tuple(int(seed) for seed in seeds)
     workers = min(workers, len(seeds))
     if workers > 1:
-        trajectories = _in_processes(policy, task, seeds, workers)
+        trajectories = _in_processes(policy, task, seeds, workers, filmed)
     else:
-        trajectories = trajectories_of(rollout(policy, task, seeds), task)
+        trajectories = trajectories_of(rollout(policy, task, seeds, filmed), task)
     returns = np.array([t.episode_return for t in trajectories])
     return Evaluation(task, seeds, returns, trajectories)
 
@@ -241,7 +267,7 @@ def _with_settings(policy: Any, **wanted: str | None) -> Policy:
 
 
 def _in_processes(
-    policy: Policy, task: Task, seeds: Sequence[int], workers: int
+    policy: Policy, task: Task, seeds: Sequence[int], workers: int, filmed: int
 ) -> tuple[Trajectory, ...]:
     """Give each worker neighbouring episodes, and join them in order."""
     from joblib import Parallel, delayed, parallel_config
@@ -256,6 +282,7 @@ def _in_processes(
                 policy.share(share),
                 task,
                 [seeds[i] for i in share],
+                sum(i < filmed for i in share),
             )
             for share in shares
         )
@@ -267,8 +294,10 @@ def _in_processes(
     return tuple(trajectory for part in parts for trajectory in part)
 
 
-def _episodes(policy: Policy, task: Task, seeds: Sequence[int]) -> tuple[Trajectory, ...]:
+def _episodes(
+    policy: Policy, task: Task, seeds: Sequence[int], filmed: int
+) -> tuple[Trajectory, ...]:
     import torch
 
     torch.set_num_threads(1)
-    return trajectories_of(rollout(policy, task, seeds), task)
+    return trajectories_of(rollout(policy, task, seeds, filmed), task)

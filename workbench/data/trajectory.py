@@ -14,6 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from workbench.data.films import Film
 from workbench.tasks import Task
 
 
@@ -27,6 +28,7 @@ class Trajectory:
         rewards: Reward of each action, (T,).
         states: Simulator state before each action, (T, S), or None; for rendering.
         task: The task it was recorded in.
+        film: What it looked like, where states do not say and it was filmed; else None.
     """
 
     observations: np.ndarray
@@ -34,6 +36,7 @@ class Trajectory:
     rewards: np.ndarray
     states: np.ndarray | None
     task: Task
+    film: Film | None = None
 
     def __post_init__(self):
         for name, ndim in (("observations", 2), ("actions", 2), ("rewards", 1)):

@@ -18,10 +18,12 @@ from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save_file
 
 from workbench.data.atomic_files import whole_file
+from workbench.data.films import Film
 from workbench.data.trajectory import Trajectory
 from workbench.tasks import find
 
 _COLUMNS = ("observations", "actions", "rewards", "states")
+_FILM = "film."
 
 
 def save_trajectories(path: Path, trajectories: Sequence[Trajectory], **metadata: object) -> None:
@@ -34,6 +36,8 @@ def save_trajectories(path: Path, trajectories: Sequence[Trajectory], **metadata
         c: np.concatenate([getattr(t, c) for t in trajectories]).astype(np.float32) for c in columns
     }
     packed = {c: _compressed(x) for c, x in tensors.items()}
+    films = {i: t.film.packed() for i, t in enumerate(trajectories) if t.film is not None}
+    packed |= {f"{_FILM}{i}": film for i, film in films.items()}
     shapes = {c: x.shape for c, x in tensors.items() if packed[c] is not x}
     header = {
         "format": 2 if shapes else 1,
@@ -105,6 +109,11 @@ def load_trajectories(path: Path) -> tuple[Trajectory, ...]:
             header = json.loads((file.metadata() or {}).get("workbench", "{}"))
             there = set(file.keys())
             tensors = {name: file.get_tensor(name) for name in _COLUMNS if name in there}
+            films = {
+                name.removeprefix(_FILM): Film.unpacked(file.get_tensor(name))
+                for name in there
+                if name.startswith(_FILM)
+            }
         shapes = header.get("shapes", {}) if isinstance(header, dict) else {}
         for name in tensors.keys() & set(shapes):
             tensors[name] = _decompressed(name, tensors[name], shapes[name])
@@ -126,6 +135,7 @@ def load_trajectories(path: Path) -> tuple[Trajectory, ...]:
     cuts = np.cumsum(lengths)[:-1]
     parts = {name: np.split(tensor, cuts) for name, tensor in tensors.items()}
     episodes: list[dict[str, Any]] = [
-        {c: parts[c][i] if c in parts else None for c in _COLUMNS} for i in range(len(lengths))
+        {**{c: parts[c][i] if c in parts else None for c in _COLUMNS}, "film": films.get(str(i))}
+        for i in range(len(lengths))
     ]
     return tuple(Trajectory(**columns, task=task) for columns in episodes)

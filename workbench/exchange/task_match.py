@@ -188,6 +188,8 @@ def _best_first(replays: Iterable[OneStepReplay]) -> list[Fit]:
 
 
 def _replayable(family: Family, episodes: Sequence[Episode]) -> bool:
+    if not family.formula:
+        return False  # each task may have a simulator and a reward of its own
     return family.state_of is not None or all("states" in e for e in episodes)
 
 

@@ -26,8 +26,10 @@ from workbench.methods.prompt_diffuser import PromptDiffusion
 from workbench.methods.prompt_tuning import PromptTuning
 from workbench.methods.soft_prompt import SoftPrompt
 from workbench.methods.untuned import NoPrompt, NoTuning
+from workbench.tasks import plugins
+from workbench.tasks.plugins import Registry
 
-METHODS: dict[str, type[Method]] = {
+_SHIPPED: dict[str, type[Method]] = {
     "prompt-dt": NoTuning,
     "mt-orl": NoPrompt,
     "soft-prompt": SoftPrompt,
@@ -41,7 +43,8 @@ METHODS: dict[str, type[Method]] = {
     "prompt-vae": PromptVAETuning,
     "prompt-gan": PromptGANTuning,
 }
-"""Every way of adapting, by name, in the order of the paper's tables."""
+METHODS: Registry[type[Method]] = Registry("method", _SHIPPED, plugins.methods)
+"""Every way of adapting, by name: in the order of the paper's tables, then those of plug-ins."""
 
 __all__ = [
     "METHODS",

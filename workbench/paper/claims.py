@@ -23,7 +23,7 @@ from workbench.paper.tables import (
     TableName,
     cells,
 )
-from workbench.tasks import FAMILIES
+from workbench.tasks import SHIPPED
 
 Kind = Literal["better", "near"]
 NEAR = 0.05
@@ -68,7 +68,7 @@ class Claim:
 
 
 def _by_family(table: TableName, first: str, second: str, kind: Kind = "better"):
-    return tuple(ClaimComparison(f, table, (first, f), (second, f), kind) for f in FAMILIES)
+    return tuple(ClaimComparison(f, table, (first, f), (second, f), kind) for f in SHIPPED)
 
 
 def _table_2(label: str, first: tuple[str, str, str], second: tuple[str, str, str], kind="better"):
@@ -84,7 +84,7 @@ _PD, _PTDT, _SOFT, _OURS = (
     "Prompt Diffuser, informed",
 )
 _SUM, _FAR = "plain sum", OUT_OF_DISTRIBUTION
-_GUIDED = (*FAMILIES, *(f"cheetah-vel, {quality} data" for quality in QUALITIES[1:]))
+_GUIDED = (*SHIPPED, *(f"cheetah-vel, {quality} data" for quality in QUALITIES[1:]))
 _PAPER, _PAPER_4, _WE = "section 5, table", "section 4", "ours"
 CLAIMS: tuple[Claim, ...] = (
     Claim(

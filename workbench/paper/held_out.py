@@ -81,9 +81,11 @@ def kept_held_out(families: Iterable[str]) -> pd.DataFrame:
     Raises:
         ValueError: if it keeps none of these families'.
     """
-    entries, tables = assets.manifest(), []
+    tables = []
     for family in families:
-        name = assets.model_path(family).relative_to(assets.ROOT).as_posix()
+        home = assets.home_of(family)
+        entries = assets.manifest(home)
+        name = assets.model_path(family).relative_to(home).as_posix()
         kept = pd.DataFrame(entries.get(name, {}).get("measured", {}).get("held_out", []))
         if len(kept):
             kept = kept.astype({"success": float, "of_expert": float})

@@ -163,9 +163,10 @@ def normalised(family: str, task: int, returns: np.ndarray) -> np.ndarray:
 
 def _bounds(family: str, task: int) -> tuple[float, float] | None:
     """Return what the random and the expert behaviour policy earn on a task, None if unknown."""
-    entries, bounds = assets.manifest(), []
+    home, bounds = assets.home_of(family), []
+    entries = assets.manifest(home)
     for quality in ("random", "expert"):
-        name = assets.policy_path(family, quality).relative_to(assets.ROOT).as_posix()
+        name = assets.policy_path(family, quality).relative_to(home).as_posix()
         known = entries.get(name, {}).get("measured", {}).get("return_by_test_task", {})
         if str(task) not in known:
             return None

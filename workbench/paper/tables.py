@@ -13,7 +13,7 @@ from typing import Any, Literal, get_args
 from workbench.data.qualities import QUALITIES
 from workbench.methods import METHODS
 from workbench.shipped import assets
-from workbench.tasks import FAMILIES, did_you_mean, find
+from workbench.tasks import FAMILIES, SHIPPED, did_you_mean, find, plugins
 from workbench.tasks.splits import evaluated_tasks
 from workbench.tuning.presets import CHOSEN, chosen
 from workbench.tuning.spec import RunSpec
@@ -113,6 +113,20 @@ def _table_1(families: Iterable[str], **fields: Any) -> Cells:
             for spec in _seeds(key, family, index, quality=quality, **fields)
         ]
         for row, (key, quality) in _ROWS.items()
+        for family in families
+    }
+
+
+def _of_plugins(families: Iterable[str], methods: Iterable[str], **fields: Any) -> Cells:
+    """Rows of table 1 for methods of the user's own, where they are asked for by name."""
+    return {
+        (f"{METHODS[method].label}, mine", family): [
+            spec
+            for index in _tasks(family)
+            for spec in _seeds(method, family, index, quality="expert", **fields)
+        ]
+        for method in methods
+        if plugins.of_method(method) is not None
         for family in families
     }
 
@@ -248,7 +262,7 @@ def cells(
         if name not in known:
             what = "task family" if known is FAMILIES else "method"
             raise ValueError(f"There is no {what} {name!r}.{did_you_mean(name, list(known))}")
-    families = tuple(families) or _FAMILIES.get(table, tuple(FAMILIES))
+    families = tuple(families) or _FAMILIES.get(table, SHIPPED)
     if table in _FAMILIES and len(families) > 1:
         raise ValueError(f"Table {table} is of one family: got {', '.join(families)}.")
     if not seeds:
@@ -259,6 +273,8 @@ def cells(
         found = _guidance(families, data, seeds=seeds)
     else:
         found = makers[table](families, seeds=seeds)
+    if table == "1":
+        found |= _of_plugins(families, methods, seeds=seeds)
     if methods:
         found = {
             place: kept

@@ -11,7 +11,7 @@ from typing import Any
 from workbench.methods import METHODS
 from workbench.tasks import did_you_mean, find
 from workbench.tasks.splits import TEST, evaluated_tasks
-from workbench.tuning.presets import CHOSEN, chosen
+from workbench.tuning.presets import chosen
 from workbench.tuning.spec import RunSpec, plain_settings
 
 FIELDS = tuple(f.name for f in dataclasses.fields(RunSpec) if f.name != "settings")
@@ -91,9 +91,6 @@ def _of_tasks(method: str, settings: Mapping[str, Any], values: dict[str, Any]) 
     if tasks == [None]:
         tasks = [task.index for task in evaluated_tasks(family, values.get("split", TEST))]
     own = {n: values.pop(n) for n in ("updates", "eval_every") if n in values}
-    if method not in CHOSEN:
-        return [RunSpec(family.name, t, method=method, settings=settings, **own, **values)
-                for t in tasks]  # fmt: skip
     runs = [chosen(method, family.name, t, settings=settings, **values) for t in tasks]
     return [dataclasses.replace(spec, **own) for spec in runs]
 

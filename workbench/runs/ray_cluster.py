@@ -10,6 +10,7 @@ from typing import Any
 
 from workbench.networks.fast.memory import keep_freed_memory
 from workbench.runs.sweep import RETRIES, Attempt, Done, Due
+from workbench.tasks import plugins
 
 _ERRORS = 40  # as in `logging`
 
@@ -18,7 +19,8 @@ class RayCluster:
     """An existing Ray cluster, or one that is started on this machine for the sweep alone.
 
     The workbench, at the same version and with the same assets, must be installed on every node,
-    and the store must be one that all nodes reach: a shared folder or a URL.
+    with the plug-ins that ``WORKBENCH_PLUGINS`` names, and the store must be one that all nodes
+    reach: a shared folder or a URL.
 
     Attributes:
         workers: Runs at the same time; each takes one CPU of the cluster.
@@ -43,8 +45,13 @@ class RayCluster:
         if workers is not None and workers < 1:
             raise ValueError(f"`workers` must be a whole number from 1 up: got {workers}.")
         own: dict[str, Any] = {}
+        if os.environ.get(plugins.VARIABLE):
+            # a node finds the same files (a shared folder) or the same packages
+            names = (plugins.VARIABLE, plugins.HOME)
+            given = {name: os.environ[name] for name in names if name in os.environ}
+            own["runtime_env"] = {"env_vars": given}
         if address is None:
-            own = {"num_cpus": workers, "include_dashboard": False}
+            own |= {"num_cpus": workers, "include_dashboard": False}
         try:
             ray.init(address=address or "local", log_to_driver=False, logging_level=_ERRORS, **own)
         except (ConnectionError, ValueError, RuntimeError, TimeoutError) as error:

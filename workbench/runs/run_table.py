@@ -105,8 +105,9 @@ def _n_model(family: str, split: str, variant: str) -> float:
 
 
 def key(canonical: Mapping[str, Any]) -> str:
-    """Return what a run asks for as text, without the hashes of the files that it reads."""
-    return json.dumps({n: v for n, v in canonical.items() if n != "assets"}, sort_keys=True)
+    """Return what a run asks for as text, without the hashes of what it reads."""
+    hashes = ("assets", "code")
+    return json.dumps({n: v for n, v in canonical.items() if n not in hashes}, sort_keys=True)
 
 
 def keys(table: pd.DataFrame) -> pd.Series:

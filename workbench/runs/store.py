@@ -16,6 +16,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
 from workbench.data.atomic_files import sync, write_json
+from workbench.data.films import Film
 from workbench.data.rollout import Evaluation
 from workbench.data.trajectory import Segment, Trajectory
 from workbench.methods import GradientReport, Snapshot
@@ -237,7 +238,10 @@ def _save_evaluated(path: Path, step: TuneStep) -> None:
     if trace is not None:
         tensors |= {f"trace.{n}": t for n, t in _drawn(trace).items()}
     first = step.evaluation.trajectories[0]
-    tensors |= {f"episode.{n}": torch.from_numpy(getattr(first, n)) for n in _EPISODE}
+    episode = {n: getattr(first, n) for n in _EPISODE if getattr(first, n) is not None}
+    if first.film is not None:
+        episode["film"] = first.film.packed()
+    tensors |= {f"episode.{n}": torch.from_numpy(column) for n, column in episode.items()}
     save_file({n: t.contiguous() for n, t in tensors.items()}, path)
 
 
@@ -266,8 +270,10 @@ def _step(line: dict, spec: RunSpec, folder: Path, model: PromptDT) -> TuneStep:
     trace = None
     if "trace.x" in tensors:
         trace = DenoisingTrace(**{n: tensors[f"trace.{n}"].float() for n in _TRACE})
-    episode = {n: tensors[f"episode.{n}"].numpy() for n in _EPISODE}
-    first = Trajectory(**episode, task=spec.resolved_task)
+    episode = {n: column.numpy() for n, column in _below(tensors, "episode.").items()}
+    film = Film.unpacked(episode.pop("film")) if "film" in episode else None
+    states = episode.pop("states", None)
+    first = Trajectory(**episode, states=states, film=film, task=spec.resolved_task)
     evaluation = Evaluation(first.task, tuple(seeds), np.array(returns), (first,))
     weights = _below(tensors, "weights.")
     policy = PromptedPolicy(model.with_weights(weights) if weights else model, prompt)

@@ -16,7 +16,7 @@ from workbench.data.atomic_files import write_json
 from workbench.data.qualities import QUALITIES, Quality
 from workbench.networks.variants import variant_of
 from workbench.shipped.checkout import CLONE, RUNNING
-from workbench.tasks import Task, find
+from workbench.tasks import FAMILIES, Task, find, plugins
 from workbench.tasks.splits import TEST
 
 if TYPE_CHECKING:  # loading needs torch, which takes seconds; saying what ships does not
@@ -50,21 +50,36 @@ OTHER = "other:"
 """Before the index of another task of the family, where a quality is asked for."""
 
 
+def home_of(family: str) -> Path:
+    """The folder of a family's files: what ships, or the user's own for one of a plug-in."""
+    if not family or dict.__contains__(FAMILIES, family):  # which is of no plug-in
+        return ROOT
+    plugin = plugins.of_family(family)
+    return ROOT if plugin is None else plugin.home
+
+
+def holding(path: Path) -> Path | None:
+    """The folder of assets that a file is below; None where it is below none."""
+    folders = [ROOT, *(plugin.home for plugin in plugins.plugins() if plugin.families)]
+    return next((folder for folder in folders if path.is_relative_to(folder)), None)
+
+
 def policy_path(family: str, quality: Quality) -> Path:
     """Where the behaviour policy of a quality ships."""
-    return ROOT / family / f"behaviour-{quality}.safetensors"
+    return home_of(family) / family / f"behaviour-{quality}.safetensors"
 
 
-def root_of(split: str = TEST) -> Path:
+def root_of(split: str = TEST, family: str = "") -> Path:
     """The folder of the files of a split: ``validation`` is made on demand and does not ship."""
+    home = home_of(family)
     if split == TEST:
-        return ROOT
-    return (ON_DEMAND if split == "validation" else ROOT) / split
+        return home
+    return (ON_DEMAND if split == "validation" else home) / split
 
 
 def pretrained_path(family: str, name: str, split: str = TEST, variant: str = "") -> Path:
     """Where a pretrained network is kept: ``prompt-dt``, ``diffuser``, ``mt-orl`` and so on."""
-    root = root_of(split)
+    root = root_of(split, family)
     if variant and variant_of(variant).changes(name):
         root = ON_DEMAND / "variants" / variant / ("" if split == TEST else split)
     return root / family / f"{name}.safetensors"
@@ -107,7 +122,9 @@ def demos_path(task: Task, quality: str, split: str = TEST) -> Path:
         return own_sets.path_of(task, own_sets.name_of(quality))
     if (index := other_task(quality)) is not None:
         task, quality = find(task.family).task(index), "expert"
-    return root_of(split) / task.family / "demos" / f"{task.index}-{quality}.safetensors"
+    return (
+        root_of(split, task.family) / task.family / "demos" / f"{task.index}-{quality}.safetensors"
+    )
 
 
 def behaviour(family: str, quality: Quality) -> BehaviourPolicy:
@@ -157,8 +174,13 @@ def demos_at(path: Path, task: Task, quality: str, split: str = TEST) -> tuple[T
 
 def has_models(family: str) -> bool:
     """Return whether a family's Prompt-DT, diffuser and few-shot sets ship."""
-    paths = model_path(family), diffuser_path(family), ROOT / family / "demos"
+    paths = model_path(family), diffuser_path(family), home_of(family) / family / "demos"
     return all(path.exists() for path in paths)
+
+
+def manifest_of(root: Path) -> Path:
+    """Where a folder of assets says what made its files."""
+    return MANIFEST if root == ROOT else root / MANIFEST.name
 
 
 def manifest(root: Path | None = None) -> dict[str, dict]:
@@ -167,7 +189,7 @@ def manifest(root: Path | None = None) -> dict[str, dict]:
     Raises:
         ValueError: if the file is no manifest.
     """
-    path = MANIFEST if root is None else root / MANIFEST.name
+    path = manifest_of(root or ROOT)
     if not path.exists():
         return {}
     try:
@@ -187,7 +209,8 @@ def record(path: Path, *, command: str, seed: int, **measured: object) -> None:
     Entries of files that no longer exist are dropped. Processes that record at the same time
     take turns, and a reader sees the manifest before or after, never half of it.
     """
-    name = path.relative_to(ROOT).as_posix()
+    root = holding(path) or ROOT
+    name = path.relative_to(root).as_posix()
     entry = {
         "command": command,
         "seed": seed,
@@ -196,9 +219,9 @@ def record(path: Path, *, command: str, seed: int, **measured: object) -> None:
         "sha256": sha256(path),
         "measured": measured,
     }
-    with _turn():
-        entries = {n: e for n, e in manifest().items() if (ROOT / n).exists()} | {name: entry}
-        _write(entries)
+    with _turn(root):
+        entries = {n: e for n, e in manifest(root).items() if (root / n).exists()} | {name: entry}
+        _write(root, entries)
 
 
 def measure(path: Path, **measured: object) -> None:
@@ -207,28 +230,29 @@ def measure(path: Path, **measured: object) -> None:
     Raises:
         ValueError: if the manifest has no such file, or the file has changed since.
     """
-    name = path.relative_to(ROOT).as_posix()
-    with _turn():
-        entries = manifest()
+    root = holding(path) or ROOT
+    name = path.relative_to(root).as_posix()
+    with _turn(root):
+        entries = manifest(root)
         if name not in entries or entries[name]["sha256"] != sha256(path):
             raise ValueError(
                 f"{name} is not the file of the manifest: make it again with its command."
             )
         entries[name]["measured"] |= measured
-        _write(entries)
+        _write(root, entries)
 
 
-def _write(entries: dict[str, dict]) -> None:
-    write_json(MANIFEST, dict(sorted(entries.items())))
+def _write(root: Path, entries: dict[str, dict]) -> None:
+    write_json(manifest_of(root), dict(sorted(entries.items())))
 
 
 @contextlib.contextmanager
-def _turn() -> Iterator[None]:
+def _turn(root: Path) -> Iterator[None]:
     """Wait for our turn to write; the folder itself is the lock, so no lock file is left."""
     try:
         import fcntl
 
-        folder = os.open(ROOT, os.O_RDONLY)
+        folder = os.open(root, os.O_RDONLY)
     except (ImportError, OSError):  # Windows, which locks otherwise: nobody to take turns with
         yield
         return

@@ -1,18 +1,22 @@
 """What a task and a task family are: plain data, with no simulator inside.
 
-A new family is one ``Family`` in a file of its own, named in ``FAMILIES`` (``tasks/__init__.py``).
+A new family is one ``Family`` in a file of its own, which ``WORKBENCH_PLUGINS`` names.
 """
 
 from __future__ import annotations
 
 import difflib
-from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping, Sequence
+import functools
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal, Self
+from typing import Any, Literal
 
 import gymnasium
 import numpy as np
+
+from workbench.tasks import gymnasium_task
+from workbench.tasks.environment import Environment
+from workbench.tasks.gymnasium_task import GymnasiumTask
 
 Split = Literal["train", "test"]
 
@@ -48,39 +52,8 @@ class Variable:
         return f"{self.name} [{self.unit}]"
 
 
-class Environment(gymnasium.Env, ABC):
-    """What a rollout needs of a simulator beyond gymnasium's ``Env``.
-
-    A *state* is everything that determines the future of the simulation and what rendering
-    needs: the joint positions (nq) first, the velocities (nv), then what else the family has,
-    (S,) in all. ``step`` puts into ``info["measured"]`` what the reward is a function of, (M,):
-    the variables of ``Family.measured``.
-    """
-
-    goal: tuple[float, ...]
-
-    @classmethod
-    def step_all(
-        cls, envs: Sequence[Self], actions: np.ndarray
-    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Step B environments of one goal, by actions (B, A).
-
-        Returns:
-            What ``step`` returns of each: observations (B, O), rewards (B,), ended (B,) bool.
-        """
-        steps = [env.step(action)[:3] for env, action in zip(envs, actions, strict=True)]
-        observations, rewards, ended = map(np.array, zip(*steps, strict=True))
-        return observations, rewards, ended
-
-    @abstractmethod
-    def state(self) -> np.ndarray:
-        """Return the current state, ``(S,)`` float64."""
-
-    @abstractmethod
-    def put(self, state: np.ndarray) -> None:
-        """Set the simulator to ``state``, ``(S,)``."""
-
-
+Named = str | tuple[str, str] | Variable
+"""A variable: its name, its name and unit, or the thing itself."""
 VELOCITY = (
     Variable("forward velocity", "m/s"),
     Variable("sideways velocity", "m/s"),
@@ -143,6 +116,10 @@ class Family:
         succeeded: Whether an episode's rewards (..., T) say that it reached its goal,
             ``-> (...)`` bool; None where the published task has no such notion.
         hint: One sentence for people who meet the family for the first time.
+        formula: Whether ``reward_terms`` recomputes a recorded reward under any goal. False where
+            the reward is the environment's own: recordings cannot be judged under other goals.
+        training: Flags of the verbs that make its networks, by verb, such as
+            ``{"behaviour": "--env-steps 1000000"}``; see ``reproduce-assets``.
     """
 
     name: str
@@ -168,6 +145,8 @@ class Family:
     script: Script | None = None
     succeeded: Callable[[np.ndarray], np.ndarray] | None = None
     hint: str = ""
+    formula: bool = True
+    training: Mapping[str, str] = field(default_factory=dict)
 
     def task(self, index: int) -> Task:
         """Return the task at ``index``.
@@ -188,9 +167,125 @@ class Family:
         indices = self.train_indices if split == "train" else self.test_indices
         return tuple(self.task(index) for index in indices)
 
+    @classmethod
+    def from_gymnasium(
+        cls,
+        environment: str | Callable[[tuple[float, ...]], gymnasium.Env],
+        *,
+        name: str,
+        goals: Iterable[float | Sequence[float]],
+        test: Sequence[int],
+        target_return: float,
+        return_scale: float,
+        set_goal: gymnasium_task.SetGoal | None = None,
+        label: str = "",
+        goal_label: str = "goal",
+        goal_unit: str = "",
+        horizon: int | None = None,
+        dt: float | None = None,
+        observations: Iterable[Named] | None = None,
+        actions: Iterable[Named] | None = None,
+        **fields: Any,
+    ) -> Family:
+        """Make a family of an environment that Gymnasium knows, or that a function makes.
+
+        Observations must be numbers (a ``Box``; ``Dict`` and ``Tuple`` of them are flattened by
+        Gymnasium's wrapper), actions a bounded ``Box``, which is scaled to [-1, 1]. The reward is
+        the environment's own. A MuJoCo environment is replayed by its poses; of another one the
+        pictures of ``render_mode="rgb_array"`` are recorded.
+
+        Args:
+            environment: A registered id, such as ``"Pendulum-v1"``, or ``goal -> gymnasium.Env``.
+            name: Of the family, in commands and files: a to z, 0 to 9 and -.
+            goals: One per task: a number, or several.
+            test: Indices of the tasks that are adapted to; the transformer learns from the others.
+            target_return: The return of a very good episode: what the transformer is asked for.
+            return_scale: About the size of returns: they are divided by it.
+            set_goal: How a goal enters, where ``environment`` is an id: the name of an attribute
+                of the unwrapped environment, several names for a goal of several numbers, or
+                ``(unwrapped environment, goal) -> None``. It is called before every reset, often
+                on the same environment: it sets values, and adds to none.
+            label: What readers call the family; by default its name.
+            goal_label: What the goal is, in words.
+            goal_unit: Its unit.
+            horizon: Steps of an episode; by default as registered.
+            dt: Seconds of a step; by default the environment's ``dt``, or that of its pictures.
+            observations: Names of the observed variables: words, or pairs of name and unit.
+            actions: Names of the actions, likewise.
+            **fields: Other fields of ``Family``, such as ``hint``, ``training``, ``goal_features``.
+
+        Raises:
+            ValueError: if the environment does not fit, with what to do.
+        """
+        several = tuple(
+            tuple(float(x) for x in (goal if isinstance(goal, Sequence) else (goal,)))
+            for goal in goals
+        )
+        outside = [i for i in test if not 0 <= i < len(several)]
+        if not test or outside or len(set(test)) == len(several):
+            raise ValueError(
+                f"`test` must be some of the tasks 0 to {len(several) - 1}, and leave some to learn"
+                f" from: got {list(test)}."
+            )
+        build = functools.partial(GymnasiumTask, environment=environment, set_goal=set_goal)
+        facts = gymnasium_task.facts_of(build(several[0]))
+        steps = horizon or facts.horizon
+        if steps is None:
+            raise ValueError("`horizon` must be given: the environment is registered without one.")
+        if facts.horizon is not None and steps > facts.horizon:
+            raise ValueError(
+                f"`horizon` must be at most {facts.horizon}, where the environment ends its "
+                f"episodes: got {steps}."
+            )
+        return cls(
+            name=name,
+            label=label or name,
+            goals=several,
+            goal_label=goal_label,
+            goal_unit=goal_unit,
+            train_indices=tuple(i for i in range(len(several)) if i not in test),
+            test_indices=tuple(test),
+            horizon=steps,
+            dt=dt or facts.dt,
+            target_return=target_return,
+            return_scale=return_scale,
+            observations=_variables(observations, facts.observations, "observations"),
+            actions=_variables(actions, facts.actions, "actions"),
+            build=functools.partial(build, horizon=steps),
+            reward_terms=gymnasium_task.own_reward,
+            position_of=_nowhere,
+            measured=(Variable("reward", "per step"),),
+            formula=False,
+            **fields,
+        )
+
     def rewards(self, measured: np.ndarray, actions: np.ndarray, goal: tuple[float, ...]):
         """Return the published reward ``(...)`` of what was measured and done."""
         return sum(self.reward_terms(measured, actions, goal).values())
+
+
+def _variables(given: Iterable[Named] | None, usual: list[str], what: str) -> tuple[Variable, ...]:
+    """Return variables as they were named, or by their usual names.
+
+    Raises:
+        ValueError: if there are not as many names as variables, or one twice.
+    """
+    named = usual if given is None else list(given)
+    found = []
+    for item in named:
+        if isinstance(item, str):
+            item = Variable(item, "raw")
+        found.append(item if isinstance(item, Variable) else Variable(*item))
+    if len(found) != len(usual):
+        raise ValueError(f"`{what}` must name {len(usual)} variables: got {len(found)}.")
+    if len({variable.name for variable in found}) < len(found):
+        raise ValueError(f"`{what}` must have names that differ: got {[v.name for v in found]}.")
+    return tuple(found)
+
+
+def _nowhere(states: np.ndarray) -> np.ndarray:
+    """Return no position, (..., 3): what moves in an environment of one's own is not known."""
+    return np.zeros((*np.shape(states)[:-1], 3))
 
 
 def did_you_mean(name: str, known: list[str]) -> str:

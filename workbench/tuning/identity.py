@@ -24,6 +24,9 @@ def untuned(canonical: Mapping[str, Any]) -> dict[str, Any]:
     plain["assets"] = {"model": files["model"], "demos": files.get("prompts", files["demos"])}
     if canonical.get("prompts"):
         plain |= {"quality": canonical["prompts"], "prompts": ""}
+    code = plain.pop("code", {})  # of plug-ins: the method does not matter any more
+    if "family" in code:
+        plain["code"] = {"family": code["family"]}
     if "variant" in canonical:
         from workbench.networks.variants import variant_of  # with all tasks, for few runs
 

@@ -106,7 +106,7 @@ def tune(
         if update == updates or (eval_every and update % eval_every == 0):
             with _explained(method, update):
                 snapshot = learner.snapshot()
-                evaluation = evaluate(snapshot.policy, task, seeds)
+                evaluation = evaluate(snapshot.policy, task, seeds, filmed=1)
             step = replace(step, snapshot=snapshot, evaluation=evaluation, trace=snapshot.trace)
         elif eval_every and update % TRACE_EVERY == 0:
             step = replace(step, trace=_first(learner.snapshot().trace))

@@ -8,7 +8,7 @@ from typing import Any
 
 from workbench.data.qualities import QUALITIES
 from workbench.methods import METHODS
-from workbench.tasks import FAMILIES, find
+from workbench.tasks import SHIPPED, find
 from workbench.tuning.spec import RunSpec
 
 LIVE_EPISODES = 10
@@ -31,25 +31,39 @@ def first_task(family: str) -> int:
     return _FIRST_TASK.get(family, find(family).test_indices[0])
 
 
-CHOSEN: dict[str, tuple[Mapping[str, Any], int]] = {
-    "prompt-dt": ({}, 0),
-    "mt-orl": ({}, 0),
-    "soft-prompt": ({"lr": 3e-3}, 100),
-    "adapter": ({"lr": 3e-4}, 100),
-    "hdt": ({"lr": 3e-4}, 100),
-    "prompt-dt-ft": ({}, 10),
-    "prompt-tuning-dt": ({"batch_size": 8, "mu": 0.1, "lr": 0.1}, 10),
-    "prompt-tuning-dt/online": (
-        {"scorer": "online", "n_candidates": 8, "mu": 0.3, "lr": 0.3},
-        5,
-    ),
-    "prompt-diffuser": ({}, 100),
-    "prompt-diffuser/best-of-8": ({"n_candidates": 8}, 100),
-    "informed-diffuser": ({}, 0),
-    "prompt-vae": ({"temperature": 0.25}, 100),
-    "prompt-gan": ({"lr": 1e-3}, 100),
-    "prompt-dt-ft-full": ({}, 10),
-}
+class Chosen(dict[str, tuple[Mapping[str, Any], int]]):
+    """Settings and updates of methods; a method of a plug-in runs with its defaults.
+
+    It takes as many updates as its class says in ``updates``, else 100.
+    """
+
+    def __missing__(self, key: str) -> tuple[Mapping[str, Any], int]:
+        if key not in METHODS:
+            raise KeyError(key)
+        return {}, int(getattr(METHODS[key], "updates", 100))
+
+
+CHOSEN = Chosen(
+    {
+        "prompt-dt": ({}, 0),
+        "mt-orl": ({}, 0),
+        "soft-prompt": ({"lr": 3e-3}, 100),
+        "adapter": ({"lr": 3e-4}, 100),
+        "hdt": ({"lr": 3e-4}, 100),
+        "prompt-dt-ft": ({}, 10),
+        "prompt-tuning-dt": ({"batch_size": 8, "mu": 0.1, "lr": 0.1}, 10),
+        "prompt-tuning-dt/online": (
+            {"scorer": "online", "n_candidates": 8, "mu": 0.3, "lr": 0.3},
+            5,
+        ),
+        "prompt-diffuser": ({}, 100),
+        "prompt-diffuser/best-of-8": ({"n_candidates": 8}, 100),
+        "informed-diffuser": ({}, 0),
+        "prompt-vae": ({"temperature": 0.25}, 100),
+        "prompt-gan": ({"lr": 1e-3}, 100),
+        "prompt-dt-ft-full": ({}, 10),
+    }
+)
 """What the tables run of each method: settings that differ from its defaults, and updates.
 
 A key is one of ``METHODS``, or that and ``/variant`` where the tables have two rows of a method.
@@ -160,5 +174,5 @@ def shipped_specs(family: str) -> tuple[RunSpec, ...]:
     return tuple(runs)
 
 
-SHIPPED_SPECS: dict[str, tuple[RunSpec, ...]] = {name: shipped_specs(name) for name in FAMILIES}
+SHIPPED_SPECS: dict[str, tuple[RunSpec, ...]] = {name: shipped_specs(name) for name in SHIPPED}
 """Runs that ship with their baselines, so that no page is ever empty."""

@@ -22,7 +22,7 @@ from workbench.networks.variants import variant_of
 from workbench.shipped import assets
 from workbench.shipped.full_data import full_data
 from workbench.shipped.networks import network_at
-from workbench.tasks import Family, Task, did_you_mean, find
+from workbench.tasks import FAMILIES, Family, Task, did_you_mean, find, plugins
 from workbench.tasks.splits import TEST, evaluated_tasks, split_of
 from workbench.tuning.identity import id_of
 
@@ -78,9 +78,10 @@ class RunSpec:
             raise ValueError(
                 f"`precision` must be 'auto', 'fp32' or 'bf16': got {self.precision!r}."
             )
-        if self.method not in METHODS:
+        if not dict.__contains__(METHODS, self.method) and self.method not in METHODS:
             raise ValueError(
-                f"There is no method {self.method!r}.{did_you_mean(self.method, list(METHODS))}"
+                f"There is no method {self.method!r}."
+                + " ".join([did_you_mean(self.method, list(METHODS)), *plugins.failures()])
             )
         for name, low in (("updates", 0), ("seed", 0), ("eval_every", 0), ("episodes", 1)):
             value = getattr(self, name)
@@ -105,7 +106,7 @@ class RunSpec:
             ValueError: if it is of something that is not here.
             TypeError: if it is none.
         """
-        plain = {name: value for name, value in canonical.items() if name != "assets"}
+        plain = {name: value for name, value in canonical.items() if name not in ("assets", "code")}
         if plain.get("precision") == "bf16":
             plain["precision"] = "auto"  # the same, and what nobody has to say
         return cls(**plain)
@@ -186,6 +187,9 @@ class RunSpec:
         plain["settings"] = {
             n: v for n, v in settings.items() if n not in _SINCE or v != defaults[n]
         }
+        at_hand = dict.__contains__  # what is in the registry itself is of no plug-in
+        if not (at_hand(FAMILIES, self.family) and at_hand(METHODS, self.method)):
+            plain["code"] = plugins.code_of(self.family, self.method)
         plain["assets"] = {n: _hash(p) if p.exists() else None for n, p in self.files.items()}
         return plain
 

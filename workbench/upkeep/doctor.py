@@ -24,7 +24,7 @@ from workbench.networks.prompt_dt import Mode, ModelConfig, Precision, PromptDT,
 from workbench.runs.store import RunStore
 from workbench.shipped import assets
 from workbench.shipped.checkout import CLONE
-from workbench.tasks import FAMILIES, Family
+from workbench.tasks import FAMILIES, Family, plugins
 from workbench.tuning.presets import SHIPPED_SPECS
 from workbench.upkeep.making import data_path
 from workbench.upkeep.recipes import NETWORKS, OPTIONAL, Verb, usual_words
@@ -95,6 +95,7 @@ def examine(data: Path = Path("data")) -> Iterator[Finding]:
     yield from graphics()
     yield from film()
     yield from shipped()
+    yield from plugged()
     for family in FAMILIES.values():
         yield from made(family, data)
 
@@ -265,6 +266,17 @@ def shipped() -> Iterator[Finding]:
         yield Finding(area, "commits", "warning", text, remedy)
 
 
+def plugged() -> Iterator[Finding]:
+    """Say what every plug-in brings, or why it could not be loaded."""
+    for plugin in plugins.plugins():
+        brings = [f.name for f in plugin.families] + [name for name, _ in plugin.methods]
+        if plugin.error:
+            remedy = f"Mend it, or leave it out of {plugins.VARIABLE}."
+            yield Finding("plug-ins", plugin.name, "problem", plugin.error, remedy)
+        else:
+            yield Finding("plug-ins", plugin.name, "ok", f"{', '.join(brings)}; code {plugin.code}")
+
+
 def _damage(name: str, entry: Mapping[str, Any], path: Path | None) -> Finding | None:
     """Return what is wrong with one file of the manifest: the first thing, in one line."""
     remedy = f"git checkout -- assets/{name}"
@@ -301,13 +313,14 @@ def _unreadable(path: Path) -> str:
 def made(family: Family, data: Path) -> Iterator[Finding]:
     """Say what of a family is made, and by which command the rest would be."""
     name = family.name
+    home = assets.home_of(name)
     try:
-        entries = assets.manifest()
+        entries = assets.manifest(home)
     except ValueError:
         entries = {}
 
     def measured(path: Path) -> Mapping[str, Any]:
-        return entries.get(path.relative_to(assets.ROOT).as_posix(), {}).get("measured") or {}
+        return entries.get(path.relative_to(home).as_posix(), {}).get("measured") or {}
 
     def finding(what: str, verb: Verb, paths: list[Path], text: str, level="warning") -> Finding:
         missing = sum(not path.exists() for path in paths)

@@ -27,7 +27,7 @@ from workbench.data.rollout import evaluate
 from workbench.data.trajectory_files import header_of, load_trajectories, save_trajectories
 from workbench.pretraining.prompt_dt import Pool
 from workbench.shipped import assets
-from workbench.tasks import Family, Script, Task, find
+from workbench.tasks import Family, Script, Task, find, plugins
 from workbench.tasks.splits import TEST, evaluated_tasks, pretraining_tasks, split_of
 
 NOISE: dict[Quality, float] = {"expert": 0.3, "medium": 0.3, "random": 1.0}
@@ -92,7 +92,15 @@ def pick_qualities(
         return BehaviourStep(step.env_steps, _with_noise(step.policy, quality))
 
     between = [of(step, "medium") for step in snapshots]
+    if plugins.of_family(family.name) is not None:
+        # a small task may be learned between two snapshots: a noisy expert is medium as well
+        between += [_noisier(snapshots[-1], by) for by in _MEDIUM_NOISE]
     return _pick(family, of(snapshots[-1], "expert"), between, of(snapshots[0], "random"))
+
+
+def _noisier(step: BehaviourStep, by: float) -> BehaviourStep:
+    noise = np.maximum(step.policy.std, 0.1) * by
+    return BehaviourStep(step.env_steps, dataclasses.replace(step.policy, std=noise))
 
 
 def noisy_script(script: Script, std: float) -> BehaviourPolicy:
@@ -132,6 +140,13 @@ def _pick(
 
     best, lowest, candidates = graded(expert), graded(untrained), [graded(s) for s in between]
     zero = family_return(lambda _: UniformPolicy(len(family.actions)), tasks)
+
+    if best.mean_return <= zero:
+        raise ValueError(
+            f"The behaviour policy learned nothing: it earns {best.mean_return:.4g}, and random "
+            f"actions {zero:.4g}. Take more `--env-steps`, or other settings of PPO (in "
+            "`Family.training` of a plug-in), or bring trajectories of your own, `--from-data`."
+        )
 
     def normalised(g: Graded) -> float:
         return (g.mean_return - zero) / (best.mean_return - zero)
@@ -282,10 +297,10 @@ def make_demos(
         policy = assets.behaviour(family.name, quality)
         for task in evaluated_tasks(family, split):
             unique = 50_000 + (seed * len(QUALITIES) + number) * len(family.goals) + task.index
-            items = collect(policy, task, FEW_SHOT, unique)
+            items = collect(policy, task, FEW_SHOT, unique, filmed=FEW_SHOT)
             path = assets.demos_path(task, quality, split)
             save_trajectories(path, items, quality=quality)
             mean = float(np.mean([t.episode_return for t in items]))
-            if path.is_relative_to(assets.ROOT):
+            if assets.holding(path) is not None:
                 assets.record(path, command=command, seed=seed, return_mean=round(mean, 2))
             yield task, quality, mean

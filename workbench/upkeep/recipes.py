@@ -19,7 +19,7 @@ from workbench.pretraining.generators import INFORMED, GeneratorPretrainConfig
 from workbench.pretraining.hyper_network import HyperPretrainConfig
 from workbench.pretraining.prompt_dt import PretrainConfig
 from workbench.shipped import assets
-from workbench.tasks import Family
+from workbench.tasks import Family, find, plugins
 from workbench.tuning.presets import SHIPPED_SPECS
 from workbench.upkeep.making import EPISODES, FEW_SHOT, USUAL_EPISODES
 
@@ -45,6 +45,20 @@ NETWORKS: Mapping[Verb, str] = {
 """The steps that train a network on the training data, and the name of its file."""
 OPTIONAL: tuple[Verb, ...] = ("mt-orl", "informed", "vae", "gan", "hyper")
 """What only the comparisons need: where it does not ship, nothing is wrong."""
+FROM_DATA: tuple[Verb, ...] = ("collect", "demos")
+"""The steps that can take a user's own trajectories in place of behaviour policies."""
+OF_A_PLUGIN: tuple[Verb, ...] = ("informed",)
+"""What of that is made for a family of a plug-in nonetheless."""
+SMALL: Mapping[str, str] = {
+    "behaviour": "--env-steps 200000 --snapshots 16 --n-steps 128 --batch-size 256 --lr 0.001 "
+    "--gamma 0.95",
+    "collect": "--episodes 20",
+    "pretrain": "--steps 3000 --warmup 200 --batch-size 32",
+    "diffuser": "--steps 3000",
+    "informed": "--steps 3000",
+}
+"""Flags of the steps of a family of a plug-in that says no others in ``Family.training``: small
+tasks, such as a pendulum's, are learned within minutes."""
 _OF_THE_MODEL: tuple[Verb, ...] = ("diffuser", "informed", "vae", "gan", "hyper")
 READERS: Mapping[Verb, tuple[Verb, ...]] = {
     "behaviour": ("collect", "demos", *NETWORKS, "record"),
@@ -127,21 +141,33 @@ def steps_of(family: Family, entries: Mapping[str, dict]) -> tuple[Verb, ...]:
 
     def ships(verb: Verb) -> bool:
         names = _files(family, verb, entries)
-        return any(name in entries or (assets.ROOT / name).exists() for name in names)
+        home = assets.home_of(family.name)
+        return any(name in entries or (home / name).exists() for name in names)
 
+    if plugins.of_family(family.name) is not None:  # no run of it ships
+        return tuple(v for v in VERBS if v in OF_A_PLUGIN or v not in (*OPTIONAL, "record"))
     return tuple(verb for verb in VERBS if verb not in OPTIONAL or ships(verb))
 
 
 def usual_words(family: str, verb: Verb) -> Words:
     """Return the command of a step with the defaults of its verb."""
     if verb == "mt-orl":
-        return "pretrain", family, "--prompt-length", "0"
-    return verb, family
+        return "pretrain", family, "--prompt-length", "0", *own_words(family, "pretrain")
+    return verb, family, *own_words(family, verb)
+
+
+def own_words(family: str, verb: Verb) -> Words:
+    """Return the flags of a step that a family of a plug-in says, or the small usual ones."""
+    if plugins.of_family(family) is None:
+        return ()
+    return tuple(shlex.split({**SMALL, **find(family).training}.get(verb, "")))
 
 
 def data_folder(family: Family, entries: Mapping[str, dict]) -> str:
     """Return where the recorded pretraining reads its data, ``"data"`` if nothing is said."""
-    return flag(_words(entries.get(_name(assets.model_path(family.name)), {})), "--data", "data")
+    return flag(
+        _words(entries.get(_name(family, assets.model_path(family.name)), {})), "--data", "data"
+    )
 
 
 def flag(words: Words, name: str, default: str) -> str:
@@ -166,11 +192,11 @@ def _files(family: Family, verb: Verb, entries: Mapping[str, dict]) -> tuple[str
         return tuple(n for n, w in runs.items() if w[:1] == ("record",) and family.name in w)
     else:
         paths = []
-    return tuple(map(_name, paths))
+    return tuple(_name(family, path) for path in paths)
 
 
-def _name(path) -> str:
-    return path.relative_to(assets.ROOT).as_posix()
+def _name(family: Family, path) -> str:
+    return path.relative_to(assets.home_of(family.name)).as_posix()
 
 
 def _recorded(
@@ -181,6 +207,8 @@ def _recorded(
         folder = data_folder(family, entries)
         return () if folder == "data" else ((verb, family.name, "--data", folder),)
     commands, (own, _, *flags) = [], usual_words(family.name, verb)
+    if plugins.of_family(family.name) is not None:
+        return ()  # its flags are those of the plug-in as it is now
     for name in files:
         if name in entries:
             words = tuple(word for word in _words(entries[name]) if word != "--json")

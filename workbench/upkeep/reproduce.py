@@ -11,21 +11,24 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
+import shlex
 import shutil
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from workbench.data.atomic_files import write_json
 from workbench.data.qualities import QUALITIES
+from workbench.data.trajectory_files import header_of
 from workbench.runs.run_folder import nested
 from workbench.shipped import assets
-from workbench.tasks import Family, find
+from workbench.tasks import Family, find, plugins
 from workbench.tuning.presets import SHIPPED_SPECS
 from workbench.upkeep.making import data_path
 from workbench.upkeep.recipes import (
+    FROM_DATA,
     NETWORKS,
     READERS,
     VERBS,
@@ -48,15 +51,19 @@ class Place:
     Attributes:
         work: The folder that commands run in: ``data/`` and ``build/`` are below it.
         root: The folder of assets that they write.
+        origin: The folder of assets that there are: what ships, or that of a plug-in.
+        from_data: A folder of recorded trajectories, in place of behaviour policies; or None.
     """
 
     work: Path
     root: Path
+    origin: Path = field(default_factory=lambda: assets.ROOT)
+    from_data: Path | None = None
 
     @property
     def compares_only(self) -> bool:
         """Whether the shipped files stay as they are, and are only compared with."""
-        return self.root != assets.ROOT
+        return self.root != self.origin
 
 
 @dataclass(frozen=True)
@@ -118,7 +125,7 @@ class Reproduction:
     def __init__(self, families: Sequence[str], only: Sequence[Verb], place: Place, *, again: bool):
         self.families = [find(name) for name in dict.fromkeys(families)]
         self.place, self.again = place, again
-        self.only, entries = tuple(only), assets.manifest()
+        self.only, entries = tuple(only), assets.manifest(place.origin)
         self.ships = {family.name: steps_of(family, entries) for family in self.families}
         self.verbs = {name: self._verbs(ships) for name, ships in self.ships.items()}
         self._notes = (
@@ -129,6 +136,8 @@ class Reproduction:
     def _verbs(self, ships: Sequence[Verb]) -> tuple[Verb, ...]:
         """Return the steps to look at, in order."""
         wanted = self.only or tuple(verb for verb in ships if verb != "collect")
+        if self.place.from_data is not None:
+            wanted = tuple(verb for verb in wanted if verb != "behaviour")
         reads_data = not NETWORKS.keys().isdisjoint(wanted)
         return tuple(v for v in VERBS if v in wanted or (v == "collect" and reads_data))
 
@@ -158,6 +167,10 @@ class Reproduction:
         """Return a step as things stand."""
         entries = self._entries()
         made_by = recipe(family, verb, entries)
+        if self.place.from_data is not None and verb in FROM_DATA:
+            words = ("--from-data", str(self.place.from_data))
+            commands = tuple((*c, *words) for c in made_by.commands)
+            made_by = replace(made_by, commands=commands)
         return Step(made_by, *self._due(family, made_by, entries))
 
     def _due(self, family: Family, made_by: Recipe, entries) -> tuple[bool, str]:
@@ -173,6 +186,10 @@ class Reproduction:
         if verb == "collect":
             paths = self._data(family)
             missing = sum(not path.exists() for path in paths)
+            source = None if self.place.from_data is None else str(self.place.from_data)
+            own = plugins.of_family(family.name) is not None
+            if own and any(header_of(p).get("source") != source for p in paths if p.exists()):
+                return True, "what is there was collected in another way"
             return missing > 0, f"{len(paths) - missing} of {len(paths)} files there"
         if self.place.compares_only:
             finished = self._of("finished", family)
@@ -185,6 +202,10 @@ class Reproduction:
             if missing := sum(run_id not in there for run_id in wanted):
                 return True, f"{missing} of {len(wanted)} runs missing"
         good = sum(_verified(self.place.root / n, entries.get(n)) for n in made_by.files)
+        if good and plugins.of_family(family.name) is not None:
+            wanted_words = {_command(words) for words in made_by.commands}
+            if not wanted_words >= {entries[n]["command"] for n in made_by.files if n in entries}:
+                return True, "was made with other flags"
         return good < len(made_by.files), f"{good} of {len(made_by.files)} files as recorded"
 
     def _make(self, family: Family, step: Step, run: Callable[[Words], int]) -> Outcome:
@@ -239,7 +260,8 @@ class Reproduction:
         return contents
 
     def _entries(self) -> dict[str, dict]:
-        return assets.manifest(self.place.root if self.place.root.exists() else None)
+        root, origin = self.place.root, self.place.origin
+        return assets.manifest(root if root.exists() else origin)
 
     def _data(self, family: Family) -> list[Path]:
         """Return the files of training data that pretraining reads."""
@@ -268,7 +290,8 @@ class Reproduction:
             except ValueError as error:
                 raise ValueError(f"{self._notes} cannot be read ({error}): delete it.") from error
         # A comparison is with the assets as they are now.
-        source = assets.sha256(assets.MANIFEST) if assets.MANIFEST.exists() else "none"
+        manifest = assets.manifest_of(self.place.origin)
+        source = assets.sha256(manifest) if manifest.exists() else "none"
         self._copy = self.place.compares_only and (self.again or self._kept["source"] != source)
         if self._copy:
             self._kept = {"source": source, "due": {}, "finished": {}}
@@ -282,7 +305,7 @@ class Reproduction:
         self.place.work.mkdir(parents=True, exist_ok=True)
         if self._copy:
             shutil.rmtree(self.place.root, ignore_errors=True)
-            shutil.copytree(assets.ROOT, self.place.root)
+            shutil.copytree(self.place.origin, self.place.root)
         if self._copy or self.again:
             for family in self.families:
                 self._forget(family, self.verbs[family.name])
@@ -300,6 +323,10 @@ def _compared(name: str, before: Mapping[str, list], after: Mapping[str, list]) 
     was, now = before.get(name), after.get(name)
     same = was is not None and now is not None and was[0] == now[0]
     return Compared(name, same, was and was[1], now and now[1])
+
+
+def _command(words: Words) -> str:
+    return shlex.join(("python", "-m", "workbench", *words))
 
 
 def _verified(path: Path, entry: Mapping[str, Any] | None) -> bool:

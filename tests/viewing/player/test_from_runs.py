@@ -260,3 +260,38 @@ def test_a_replayed_episode_is_the_first_one(cheetah):
     assert torch.isfinite(torch.from_numpy(np.ascontiguousarray(run.poses))).all()
     np.testing.assert_allclose(sum(run.terms.values()), episode.rewards, atol=1e-4)
     np.testing.assert_array_equal(run.actions, episode.actions)
+
+
+def test_what_has_no_poses_is_shown_by_its_film(monkeypatch):
+    pytest.importorskip("pygame")
+    import base64
+    import io
+
+    from PIL import Image
+
+    from workbench.data.behaviour import UniformPolicy
+    from workbench.data.rollout import evaluate
+    from workbench.tasks import FAMILIES, Family
+    from workbench.viewing.player.component import payload
+    from workbench.viewing.player.contents import PlayerColumn
+    from workbench.viewing.player.from_runs import chart_of, episode_of, standing_robot
+    from workbench.viewing.scene import geometry
+
+    family = Family.from_gymnasium(
+        "Pendulum-v1", name="filmed", goals=[0.8, 1.2], set_goal="m", test=(1,), horizon=20,
+        target_return=0.0, return_scale=100.0,
+    )  # fmt: skip
+    monkeypatch.setitem(FAMILIES, "filmed", family)
+    task = family.task(1)
+    (acted,) = evaluate(UniformPolicy(1), task, (1,), filmed=1).trajectories
+    shown = [episode_of(acted), standing_robot(task)]
+    columns = [
+        PlayerColumn(name, name, "#1f77b4", [e]) for name, e in zip("AB", shown, strict=True)
+    ]
+    scene = geometry.scene(task)
+    sent = payload(id="x", scene=scene, columns=columns, chart=chart_of(task), actions=["torque"])
+    assert sent["scene"]["filmed"]
+    films = [column["episodes"][0]["film"] for column in sent["columns"]]
+    assert [film["n"] for film in films] == [20, 1]
+    sheet = Image.open(io.BytesIO(base64.b64decode(films[0]["sheet"])))
+    assert sheet.size == (10 * 144, 2 * 144)

@@ -29,7 +29,8 @@ from workbench.viewing.player.contents import (
 _HERE = Path(__file__).parent / "js"
 # fmt: off
 _PARTS = (
-    "math", "dom", "raster", "marks", "painter", "read", "chart", "orbit", "replay", "heat",
+    "math", "dom", "raster", "marks", "painter", "film", "read", "chart", "orbit", "replay",
+    "heat",
     "curves", "map", "chain", "episode", "strip",
 )
 # fmt: on

@@ -15,6 +15,8 @@ from typing import Any
 
 import numpy as np
 
+from workbench.data.films import Film
+
 MAX_COLUMNS = 4
 MAX_POSES = 160_000
 """Bytes of poses that travel, all episodes together; beyond, fewer poses a second do."""
@@ -38,6 +40,7 @@ class EpisodeReplay:
         reading: How strongly each number of the prompt moves the action at some steps, from
             ``reading.reading_of``, (M, K*, D); or None.
         reading_steps: Those steps, (M,), rising.
+        film: What it looked like, where there are no poses; or None.
     """
 
     poses: np.ndarray
@@ -51,6 +54,7 @@ class EpisodeReplay:
     stands: bool = False
     reading: np.ndarray | None = None
     reading_steps: Sequence[int] = ()
+    film: Film | None = None
 
     def __post_init__(self):
         steps = len(self.rewards)
@@ -276,7 +280,7 @@ def moving_geoms(
     if not episodes:
         return [], {}
     tracked = scene["camera"]["track"]
-    shown = np.array([geom["visible"] for geom in scene["geoms"]])
+    shown = np.array([geom["visible"] for geom in scene["geoms"]], bool)
     shown[[] if tracked is None else tracked] = True
     first = episodes[0].poses[0]
     moves = np.any([(e.poses != first).any((0, 2)) for e in episodes], 0)
@@ -312,7 +316,13 @@ def _packed_episode(episode: EpisodeReplay, moving: list[int], every: int) -> di
         "actions": None if episode.actions is None else _fixed(episode.actions),
         "reading": _floats(episode.reading),
         "reading_steps": [int(t) for t in episode.reading_steps],
+        "film": None if episode.film is None else _packed_film(episode.film),
     }
+
+
+def _packed_film(film: Film) -> dict[str, Any]:
+    numbers = {name: getattr(film, name) for name in ("n", "every", "columns", "width", "height")}
+    return {**numbers, "sheet": _base64(film.sheet, "u1")}
 
 
 def _packed_chain(chain: Chain) -> dict[str, Any]:

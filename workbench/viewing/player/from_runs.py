@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from workbench.data.films import Film, shrunk
 from workbench.data.trajectory import Trajectory
 from workbench.networks.diffusion import DenoisingTrace
 from workbench.networks.prompt_dt import PromptDT
@@ -40,6 +41,10 @@ _PADDING = "always 0"  # the unit of a variable that pads an observation
 _NO_STATE = (
     "The simulator cannot check the prompts of this robot: its observations leave out part of the "
     "simulator's state, so that it cannot be put where a row says."
+)
+_OWN_ENVIRONMENT = (
+    "The one-step error is off: an environment that came in by Gymnasium only runs forward and "
+    "cannot be put where a row says."
 )
 
 
@@ -193,7 +198,7 @@ def variables_of(model: PromptDT, shown: Sequence[Shown], length: int) -> Variab
         scale=statistics.scale.numpy()[varying],
         left_out=len(named) - len(varying),
         demos=demos,
-        why_no_error="" if family.state_of is not None else _NO_STATE,
+        why_no_error=_why_no_error(family),
         **({} if plane is None else vars(plane)),
     )
 
@@ -203,10 +208,12 @@ def episode_of(trajectory: Trajectory, update: int = 0) -> EpisodeReplay:
     """Return an episode as the player replays it.
 
     Args:
-        trajectory: With its states.
+        trajectory: With its states, but where it is filmed.
         update: Updates of the tuning after which it was recorded.
     """
     task, states = trajectory.task, trajectory.states
+    if states is None:  # what is filmed has no state: nothing of it is drawn but its pictures
+        states = np.zeros((len(trajectory), 0))
     return EpisodeReplay(
         poses=geometry.poses(task, states),
         rewards=trajectory.rewards,
@@ -216,6 +223,7 @@ def episode_of(trajectory: Trajectory, update: int = 0) -> EpisodeReplay:
         update=update,
         terms=reward_terms(trajectory),
         actions=np.asarray(trajectory.actions),
+        film=trajectory.film,
     )
 
 
@@ -239,6 +247,7 @@ def standing_robot(task: Task) -> EpisodeReplay:
     family, env = find(task.family), make(task)
     env.reset(seed=EVALUATION_SEED)
     states, nothing = np.tile(env.state(), (family.horizon, 1)), np.zeros(family.horizon)
+    picture = env.picture()
     return EpisodeReplay(
         poses=np.tile(geometry.poses(task, states[:1]), (family.horizon, 1, 1)),
         rewards=nothing,
@@ -246,6 +255,7 @@ def standing_robot(task: Task) -> EpisodeReplay:
         path=family.position_of(states) if view_of(task.family).trail else None,
         ending="not run yet",
         stands=True,
+        film=None if picture is None else Film.of([shrunk(picture)], family.horizon),
     )
 
 
@@ -261,6 +271,12 @@ def chart_of(task: Task) -> Chart:
         seconds=curve.seconds,
         digits=curve.digits,
     )
+
+
+def _why_no_error(family: Family) -> str:
+    if family.state_of is not None:
+        return ""
+    return _NO_STATE if family.formula else _OWN_ENVIRONMENT
 
 
 def _varying(family: Family) -> list[int]:

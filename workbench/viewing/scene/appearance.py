@@ -150,18 +150,20 @@ def goal_words(task: Task) -> str:
     return view.words(task.goal) if view.words else _plain_words(family, task.goal)
 
 
-def curve_of(task: Task, states: np.ndarray, rewards: np.ndarray) -> np.ndarray:
+def curve_of(task: Task, states: np.ndarray | None, rewards: np.ndarray) -> np.ndarray:
     """Return the family's curve over an episode.
 
     Args:
         task: Names the family and the goal.
-        states: (T, S) raw simulator states.
+        states: (T, S) raw simulator states, or None where they are not known.
         rewards: (T,) raw.
 
     Returns:
         (T,) in the unit of the family's ``Curve``.
     """
     family = find(task.family)
+    if states is None:
+        states = np.zeros((len(rewards), 0))
     positions = family.position_of(np.asarray(states, np.float64))
     rewards = np.asarray(rewards, np.float64)
     return view_of(task.family).curve.values(positions, rewards, task.goal, family.dt)

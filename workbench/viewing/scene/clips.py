@@ -32,6 +32,16 @@ def mp4_writer(path: Path, fps: float):
     )
 
 
+def of_pictures(pictures: np.ndarray, fps: float) -> bytes:
+    """Return an mp4 of pictures, (n, H, W, 3) uint8 with even H and W."""
+    with tempfile.TemporaryDirectory(prefix="workbench-clip-") as name:
+        made = Path(name) / "film.mp4"
+        with mp4_writer(made, fps) as writer:
+            for picture in pictures:
+                writer.append_data(picture)
+        return made.read_bytes()
+
+
 def gif(film: bytes, *, fps: float = 10, width: int = 480) -> bytes:
     """Turn an mp4 into a GIF that plays for ever, at its own pace.
 

@@ -7,6 +7,7 @@ films of the same geometry.
 
 from __future__ import annotations
 
+import contextlib
 import functools
 
 import mujoco
@@ -46,12 +47,16 @@ def scene(task: Task) -> dict:
           ``azimuth`` and ``elevation`` in MuJoCo's degrees, ``distance``, ``fovy`` degrees,
           ``beside`` (what must fit to either side);
         * ``marks``, ``trail`` and ``ruler`` of the family's ``View``.
+        * ``filmed``: whether there is no model: then there are no geoms, and episodes have films.
     """
+    if is_filmed(task):
+        return _nothing(task)
     view, (geoms, packed) = view_of(task.family), _geoms(model_of(task)[0])
     floor = floor_height(task)
     return {
         "geoms": geoms,
         "meshes": packed,
+        "filmed": False,
         "dt": find(task.family).dt,
         "tile": raycast.TILE,
         "floor": floor,
@@ -74,6 +79,8 @@ def poses(task: Task, states: np.ndarray) -> np.ndarray:
     Raises:
         ValueError: if ``states`` does not fit the model.
     """
+    if is_filmed(task):
+        return np.zeros((len(states), 0, 7), np.float32)
     model, _ = model_of(task)
     states = checked(states, task)
     position = np.empty((len(states), model.ngeom, 3))
@@ -94,6 +101,31 @@ def poses(task: Task, states: np.ndarray) -> np.ndarray:
         w * d + x * c - y * b + z * a,
     )
     return np.concatenate([position, np.stack(turned, -1)], -1).astype(np.float32)
+
+
+@functools.lru_cache(maxsize=16)
+def is_filmed(task: Task) -> bool:
+    """Return whether a task's environment has no model of MuJoCo, so that pictures show it."""
+    with contextlib.closing(make(task)) as env:
+        return not isinstance(getattr(env, "model", None), mujoco.MjModel)
+
+
+def _nothing(task: Task) -> dict:
+    """Return the scene of a task that is filmed: a camera that looks at nothing."""
+    camera = {"azimuth": 90.0, "elevation": 0.0, "fovy": 34.0, "at": [0.0, 0.0, 0.0]}
+    return {
+        "geoms": [],
+        "meshes": [],
+        "filmed": True,
+        "dt": find(task.family).dt,
+        "tile": raycast.TILE,
+        "floor": None,
+        "ground": None,
+        "camera": {**camera, "distance": 1.0, "beside": 0.5, "track": None},
+        "marks": [],
+        "trail": "",
+        "ruler": False,
+    }
 
 
 @functools.lru_cache(maxsize=16)

@@ -21,8 +21,9 @@ from pathlib import Path
 import mujoco
 import numpy as np
 
+from workbench.data.trajectory import Trajectory
 from workbench.tasks import Task, find
-from workbench.viewing.scene import geometry, graphics
+from workbench.viewing.scene import clips, geometry, graphics
 from workbench.viewing.scene.appearance import view_of
 
 # A renderer may import and still draw nothing: only a picture that is not uniform shows it works.
@@ -101,6 +102,36 @@ def video(
         if made is not None:
             return made
     raise RuntimeError(f"No renderer could draw this episode. The last one said:\n{error}")
+
+
+def film_of(
+    trajectory: Trajectory,
+    *,
+    width: int | None = None,
+    height: int | None = None,
+    every: int = 1,
+    progress: Callable[[float], None] | None = None,
+) -> bytes:
+    """Return an mp4 of an episode: of its states, or of the pictures that were recorded.
+
+    Args:
+        trajectory: With states or a film.
+        width, height, every, progress: See ``video``; pictures have the size they have.
+
+    Raises:
+        ValueError: if it has neither, or see ``video``.
+    """
+    task, film = trajectory.task, trajectory.film
+    if film is not None:
+        fps = 1 / (find(task.family).dt * film.every)
+        return clips.of_pictures(film.pictures(), fps)
+    if trajectory.states is None:
+        raise ValueError(
+            "This episode has neither states nor pictures: nothing can be drawn of it."
+        )
+    return video(
+        task, trajectory.states, width=width, height=height, every=every, progress=progress
+    )
 
 
 def candidates() -> list[str]:

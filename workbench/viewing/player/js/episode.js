@@ -3,13 +3,14 @@
 
 import { h, tabs } from "./dom.js";
 import { chartView, timeAxis } from "./chart.js";
+import { filmPainter } from "./film.js";
 import { painter } from "./painter.js";
 import { episodeOf } from "./read.js";
 import { replayView, sceneView } from "./replay.js";
 
 /** The panel on the right: `columns` that have episodes, `steps` of the longest one. */
 export function episodePanel(columns, data, steps, afterChain, shared) {
-  const paint = painter(data.scene, data.moving);
+  const paint = data.scene.filmed ? filmPainter(() => shared.redraw()) : painter(data.scene, data.moving);
   shared.tinted = columns.length > 1;
   const replays = columns.map((column) => replayView(column, paint, shared));
   const place = h("div", { className: "pdw-replays" }, ...replays.map((part) => part.element));
@@ -19,7 +20,7 @@ export function episodePanel(columns, data, steps, afterChain, shared) {
   const parts = [...replays];
   head.title = "The return is the sum of all rewards: higher is better. Drag on a curve to move in time.";
   const element = h("section", { className: "pdw-acts" }, head, place);
-  if (columns.length > 1) {
+  if (columns.length > 1 && !data.scene.filmed) {
     const scene = sceneView(columns, painter(data.scene, data.moving), shared);
     const button = h("button", { type: "button", className: "pdw-small", textContent: "One scene", "data-pdw": "ghosts",
       title: "Put all robots into one scene, each in the colour of its letter" });
