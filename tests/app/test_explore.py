@@ -205,11 +205,12 @@ def test_tuning_grows_and_stops_at_once_keeping_what_was_done(app, queue):
 
 
 def test_a_reload_and_a_second_tab_find_the_running_job(app, queue):
+    app.selectbox(key="b-method").set_value("prompt-diffuser")
     app.number_input(key="seed").set_value(4).run()
     button(app, "Tune").click().run()
     wait_until(app, lambda a: any(len(entry.items) > 2 for entry in queue.running))
     running = [entry.key for entry in queue.running]
-    again = opened(seed="4")
+    again = opened(seed="4", b_method="Prompt Diffuser")
     assert fine(again)
     assert button(again, "Tune").disabled
     assert not button(again, "Stop").disabled

@@ -92,7 +92,7 @@ def show_state(column: Column) -> None:
 
 def _words(column: Column, done: int) -> str:
     entry, updates = column.entry, column.spec.updates
-    if column.origin == "job" and entry.job.stopped and done < updates:
+    if column.origin == "job" and entry.job.stopped and (done < updates or not column.newest):
         why = ", for nobody looked at it for five minutes" if entry.abandoned else ""
         if not done:
             return f"**Stopped before the first update**: nothing kept{why}."
