@@ -335,7 +335,9 @@ def test_candidates_are_scored_as_one_at_a_time(begin, model, demos):
 
 def test_an_action_error_does_not_count_padding(model, toy):
     short = [
-        dataclasses.replace(t, **{n: getattr(t, n)[:3] for n in vars(t) if n != "task"})
+        dataclasses.replace(
+            t, **{n: v[:3] for n, v in vars(t).items() if isinstance(v, np.ndarray)}
+        )
         for t in record(toy.task(5), 2)
     ]
     scorer = ActionError(model, Trajectories(short), 6, np.random.default_rng(0))

@@ -59,7 +59,7 @@ def test_a_cell_is_the_mean_over_its_own_runs():
 def test_the_figure_draws_what_was_run_and_nothing_else(axis):
     some = [spec for n in LENGTHS if n.axis == axis and n.variant for spec in
             cell(n, "prompt-diffuser", "random")]  # fmt: skip
-    figure = over_length(assemble(rows(some, lambda _: -5.0), 50), axis, "random")
+    figure = over_length(assemble(rows(some, lambda _: -5.0)), axis, "random")
     (line,) = figure.data
     assert line.name.startswith("Prompt Diffuser")
     values = [n.value for n in LENGTHS if n.axis == axis]

@@ -132,7 +132,7 @@ def test_rows_side_by_side_are_cut_alike():
         assert late.settings == {**plain.settings, "prompt_positions": "published"}
         assert (late.updates, late.method) == (plain.updates, plain.method)
     for row in ("Prompt Diffuser", "Prompt Diffuser, told the task (ours)"):
-        assert {s.settings["prompt_positions"] for s in one[row, "reach"]} == {"published"}
+        assert {s.build().prompt_positions for s in one[row, "reach"]} == {"published"}
 
 
 def test_the_initial_prompt_differs_from_the_data_only_where_it_should():

@@ -77,7 +77,7 @@ def test_the_untuned_run_keeps_the_initial_prompt(shipped):
     assert untuned.id == dataclasses.replace(spec, quality="expert", prompts="").untuned.id
     for method in ("soft-prompt", "adapter", "prompt-tuning-dt", "prompt-dt-ft"):
         (step,) = run(untuned)
-        first = next(run(dataclasses.replace(spec, method=method, settings={})))
+        first = next(run(dataclasses.replace(spec, method=method, settings=untuned.settings)))
         np.testing.assert_array_equal(first.evaluation.returns, step.evaluation.returns)
         for name, value in vars(step.snapshot.policy.prompt).items():
             assert torch.equal(getattr(first.snapshot.policy.prompt, name), value), name

@@ -53,7 +53,7 @@ def test_whole_assets_are_well(entered):
     assert not problems(found.values())
     n = len(list(entered.rglob("*.safetensors")))
     assert found["files"].text.startswith(f"{n}, each")
-    assert found["size"].text.endswith("MB of at most 60 MB")
+    assert found["size"].text.endswith("MB of at most 100 MB")
 
 
 def flip(path, at):

@@ -36,6 +36,7 @@ from workbench.runs.run_table import (
 )
 from workbench.runs.store import RunStore
 from workbench.shipped import assets
+from workbench.tasks import FAMILIES
 from workbench.tuning.spec import RunSpec
 
 TABLES, QUICK, SEARCH = Path("build/tables"), Path("build/quick"), Path("build/search")
@@ -154,7 +155,8 @@ def _keep(name: TableName, there: pd.DataFrame) -> None:
     """Enter runs into the shipped results; of those there before, what the table still needs."""
     if not len(there):
         raise ValueError("There is nothing to keep: the store has no run of this table.")
-    whole = cells(name, data=QUALITIES)
+    families = tuple(FAMILIES) if name in ("1", "guidance") else ()  # a plug-in's runs stay too
+    whole = cells(name, families=families, data=QUALITIES)
     path, before = results_path(name), _shipped(name)
     needed, again = Runs.of(before).find(runs_of(whole)), Runs.of(there).keys
     old = needed[~Runs.of(needed).keys.isin(again)]
