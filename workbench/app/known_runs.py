@@ -85,8 +85,9 @@ def show_runs(
         words: What stands in A, for the help text.
         key: Streamlit's identity of the table.
     """
+    lines = pd.DataFrame([_line(row, beside) for row in _ordered(found)])
     st.dataframe(
-        pd.DataFrame([_line(row, beside) for row in _ordered(found)]),
+        lines if lines["A | B"].notna().any() else lines.drop(columns="A | B"),
         hide_index=True,
         height=min(38 + 35 * len(found), 260),
         key=key,
