@@ -46,6 +46,10 @@ myst_heading_slug_func = "lessons.anchor"
 # The lessons. Plotly and the panels are drawn by the extension `lessons`.
 nb_execution_mode = os.environ.get("WORKBENCH_DOCS_EXECUTE", "cache")
 nb_execution_timeout = 900
+# It trains networks for ten minutes, with Stable-Baselines3: the page is to read.
+nb_execution_excludepatterns = (
+    [] if os.environ.get("WORKBENCH_QUICK") == "1" else ["lessons/6_your_own_task.ipynb"]
+)
 nb_execution_raise_on_error = True
 nb_execution_show_tb = True
 nb_ipywidgets_js = {}

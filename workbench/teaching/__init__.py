@@ -2,6 +2,7 @@
 
 The lessons themselves are in the folder notebooks/ beside the package.
 Begin with ``notebook``, what every one begins with, then ``toy_diffusion``, denoising in the
-plane, with ``toy_figures``. ``figures`` are the lessons' drawings, ``exercises`` checks answers.
-``panels`` and ``live_panels`` are controls beside figures; ``execution`` runs all lessons.
+plane, with ``toy_figures``. ``figures`` are the lessons' drawings, ``exercises`` checks answers by
+``answers``. ``panels`` and ``live_panels`` are controls beside figures; ``own_task`` makes the
+networks of a reader's own task; ``execution`` runs all lessons.
 """

@@ -10,7 +10,14 @@ from pathlib import Path
 from workbench.shipped.checkout import CLONE
 
 FOLDER = (CLONE or Path.cwd()) / "notebooks"
-LESSONS = ("1_tasks_and_data", "2_prompt_dt", "3_denoising", "4_gradient_projection", "5_ablation")
+LESSONS = (
+    "1_tasks_and_data",
+    "2_prompt_dt",
+    "3_denoising",
+    "4_gradient_projection",
+    "5_ablation",
+    "6_your_own_task",
+)
 """The lessons, in order."""
 NOTEBOOKS = (*LESSONS, "findings")
 """Every notebook, in the order in which a reader takes them."""
