@@ -8,7 +8,7 @@ import torch
 
 from workbench.data.rollout import half_width
 from workbench.data.trajectory import returns_to_go
-from workbench.tasks import find
+from workbench.tasks import Family, find
 from workbench.teaching import toy_diffusion
 from workbench.teaching.exercises import EXERCISES, G_DM, G_DT, MYSTERY, check
 
@@ -48,7 +48,21 @@ def commits():
     return 20 - int((toy_diffusion.to_data(chain.x0_hat, data) < 0.2).nonzero()[0])
 
 
+def heavier(env, goal):
+    env.m *= goal[0]
+
+
+def planets(attribute, goals=(1.6, 3.7, 9.8)):
+    return Family.from_gymnasium(
+        "Pendulum-v1", name="planets", goals=goals, set_goal=attribute, test=[1],
+        target_return=-150.0, return_scale=500.0,
+    )  # fmt: skip
+
+
 RIGHT = {
+    "6.1": lambda env, goal: setattr(env, "m", goal[0]),
+    "6.2": lambda observation: observation[:3],
+    "6.3": planets("g"),
     "1.1": lambda r: np.cumsum(r[::-1])[::-1],
     "1.2": find("cheetah-vel").task(MYSTERY).goal[0] + 0.02,
     "1.3": 135,
@@ -105,6 +119,12 @@ WRONG = [
     ("5.3", 12, "t falls as well"),
     ("5.3", 4, "depends on n"),
     ("5.4", 0, "by design"),
+    ("6.1", heavier, "do not multiply"),
+    ("6.1", lambda env, goal: setattr(env, "l", goal[0]), "length is no business"),
+    ("6.2", lambda o: o, "Leave them out"),
+    ("6.2", lambda o: o[2:], "in this order"),
+    ("6.3", planets("m"), "attribute `g`"),
+    ("6.3", planets("g", (1.6, 9.8)), "three goals at least"),
 ]
 
 

@@ -24,7 +24,6 @@ CLASS = {
     "--gamma 0.95",
     "pretrain": "--steps 1500 --warmup 100 --batch-size 32 --n-layers 2 --width 64",
     "diffuser": "--steps 1500",
-    "informed": "--steps 600",
 }
 """Flags that make the example's networks in the time of a class."""
 QUICK = {
@@ -33,7 +32,6 @@ QUICK = {
     "collect": "--episodes 2",
     "pretrain": "--steps 2 --batch-size 4 --n-layers 1 --width 16 --context-length 4",
     "diffuser": "--steps 2 --batch-size 4 --guided-batch-size 4 --width 16",
-    "informed": "--steps 2 --batch-size 4 --guided-batch-size 4 --width 16",
 }
 """Flags that only show that everything works: a test, not to learn."""
 
@@ -74,7 +72,9 @@ def make_networks(family: str, work: Path) -> str:
     Raises:
         RuntimeError: if a step fails, with its last words.
     """
+    steps = ("behaviour", "collect", "demos", "pretrain", "diffuser")
     words = [sys.executable, "-m", "workbench", "reproduce-assets", family, "--work", str(work)]
+    words += ["--only", *steps]
     root = str(Path(__file__).resolve().parents[2])
     paths = os.pathsep.join([root, *filter(None, [os.environ.get("PYTHONPATH")])])
     done = subprocess.run(
