@@ -39,9 +39,9 @@ class PublicNames(SphinxDirective):
 def entry(name: str) -> tuple[str, str]:
     """Return the module that documents a public name, and its docstring."""
     thing = getattr(workbench, name)
-    if module := getattr(thing, "__module__", None):
-        return module, thing.__doc__ or ""
-    # plain data does not know its module
+    if hasattr(thing, "__name__"):
+        return thing.__module__, thing.__doc__ or ""
+    # data does not know its module
     for home in (f"workbench.{module}" for module in workbench._PUBLIC):
         if hasattr(importlib.import_module(home), name):
             found = ModuleAnalyzer.for_module(home).find_attr_docs()
