@@ -65,7 +65,7 @@ def test_it_has_the_command_workbench(wheel):
     archive = zipfile.ZipFile(wheel)
     (name,) = (n for n in archive.namelist() if n.endswith("entry_points.txt"))
     said = archive.read(name).decode().split("\n")
-    assert said[:2] == ["[console_scripts]", "workbench = workbench.__main__:main"]
+    assert said[:2] == ["[console_scripts]", "workbench = workbench.__main__:program"]
 
 
 def test_it_finds_what_ships_in_the_clone_it_was_installed_from(installed):

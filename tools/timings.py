@@ -135,7 +135,7 @@ def _sliders(chromium: Any, url: str) -> list[dict[str, Any]]:
     """Return how long the picture takes after each slider of the first page moves."""
     with _fresh(chromium) as page:
         page.emulate_media(reduced_motion="reduce")  # nothing plays by itself
-        page.goto(url)
+        page.goto(f"{url}/?b-method=Prompt+Diffuser")  # which is tuned: it has all three
         page.locator("[data-pdw=play]").wait_for(timeout=_SLOW)
         page.wait_for_timeout(2_000)
         found = [

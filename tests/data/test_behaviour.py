@@ -125,7 +125,7 @@ def test_no_episode_is_collected_under_an_evaluation_seed(toy, policy, monkeypat
     """Up to 10,000 evaluation episodes, and every seed that `collect` is used with."""
     used = set()
 
-    def note(policy, task, seeds):
+    def note(policy, task, seeds, **_how):
         used.update(seeds)
         return evaluate(policy, task, seeds[:1])
 

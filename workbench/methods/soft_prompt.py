@@ -115,7 +115,9 @@ class SoftPrompt:
         prompts: Sequence[Trajectory] | None = None,
     ) -> SoftPromptLearner:
         """Begin at the prompts that the untuned run of the same seed has."""
-        return SoftPromptLearner(self, model, demos, rng, prompts or demos)
+        return SoftPromptLearner(
+            self, model, demos, rng, prompts or demos, positions=self.prompt_positions
+        )
 
 
 class SoftPromptLearner:
@@ -132,11 +134,13 @@ class SoftPromptLearner:
         demos: Sequence[Trajectory],
         rng: torch.Generator,
         prompts: Sequence[Trajectory],
+        *,
+        positions: Positions = "any",
     ):
         self.method, self.model = method, model
         self.draw, self.data = numpy_rng(rng), Trajectories(demos)
         length = model.config.prompt_length
-        cut = evaluation_prompts(prompts, length, self.draw, method.prompt_positions)
+        cut = evaluation_prompts(prompts, length, self.draw, positions)
         self.numbers = PromptNumbers(model.normalizer, cut)
         self.change = torch.zeros(self.numbers.shape, requires_grad=True)
         self.optimizer = torch.optim.AdamW([self.change], lr=method.lr)
