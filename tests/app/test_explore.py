@@ -304,6 +304,7 @@ def test_a_shared_link_opens_the_same_view(queue):
         robot="Cheetah-dir",
         cheetah_dir_task="run backward",
         a_method="Soft Prompt",
+        b_method="Prompt Diffuser",
         b_lam="3",
         b_data="expert",
         seed="8",
@@ -344,7 +345,9 @@ def test_a_broken_link_falls_back_and_says_so(queue, name, value):
 
 @pytest.mark.parametrize("view", ["Losses", "Conflict", "Per layer", "In the plane"])
 def test_every_view_of_the_gradients_is_drawn_or_says_why_not(queue, view):
-    test = opened(view=view, a_method="Prompt Diffuser", a_projection="none")
+    test = opened(
+        view=view, a_method="Prompt Diffuser", a_projection="none", b_method="Prompt Diffuser"
+    )
     assert fine(test)
     drawn = len(test.get("plotly_chart"))
     assert drawn == 3, "the returns, and one picture a column"

@@ -26,7 +26,7 @@ def test_the_first_page_knows_every_name():
     state = app.session_state
     assert state["robot"] == "Cheetah-vel"
     assert state["cheetah-vel-task"] == "run at 1.2 m/s"
-    assert (state["quality"], state["seed"], state["updates"]) == ("expert", 2, 100)
+    assert (state["quality"], state["seed"], state["updates"]) == ("expert", 2, 400)
     assert (state["a-lam"], state["a-projection"]) == (3.0, "none")
     assert (state["b-lam"], state["b-projection"]) == (3.0, "vector")
     assert state["a-method"] == state["b-method"] == "prompt-diffuser"

@@ -169,7 +169,7 @@ def test_tune_says_what_the_runs_say(shipped, call, tmp_path):
     status, out, err = call("tune", "toy", 5, *TUNE, "--lam", 0.5, "--json")
     assert (status, "Traceback" in err) == (0, False)
     result = one_json_value(out)
-    settings = {"lam": 0.5, "projection": "subspace", "lr": 3e-4, "temperature": 0.5}
+    settings = {"lam": 0.5, "projection": "published", "lr": 1e-3, "temperature": 0.5}
     spec = RunSpec("toy", 5, settings=settings, updates=4, eval_every=2, episodes=3, seed=5)
     (before,), steps = run(spec.untuned), list(run(spec))
     assert result["run"] == spec.id
@@ -510,5 +510,6 @@ def test_methods_lists_every_way_of_adapting(shipped, call):
     for name, row in rows.items():
         both = [*row["published"], *row["ours"]]
         assert sorted(both) == sorted(plain_settings(METHODS[name]()))
-    assert rows["prompt-diffuser"]["published"] == {"lam": 1.0}
+    said = {"lam": 1.0, "projection": "published", "dm_data": "initial"}
+    assert rows["prompt-diffuser"]["published"] == {**said, "prompt_positions": "published"}
     assert "Prompt-Tuning DT" in call("methods", "--family", "toy")[1]

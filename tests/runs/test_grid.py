@@ -27,7 +27,13 @@ def test_every_combination_is_there_once(shipped):
     assert len(found) == 2 * 2 * 3 * 2 * 2, "λ, projection, seed, quality, test task"
     assert len({s.id for s in found}) == len(found)
     wanted = RunSpec(
-        "toy", 5, "random", settings={"lam": 0.5, "projection": "tensor"}, seed=1, eval_every=0
+        "toy",
+        5,
+        "random",
+        settings={"lam": 0.5, "projection": "tensor"},
+        updates=400,
+        seed=1,
+        eval_every=0,
     )
     assert wanted in found
     assert [s.seed for s in found] == sorted(s.seed for s in found)
@@ -137,5 +143,5 @@ def test_what_is_known_comes_from_the_store_and_from_what_ships(shipped, tmp_pat
     table = known_runs(store)
     assert sorted(table["run"]) == sorted(s.id for s in two), "each once"
     assert (table["seconds"] > 0).all()
-    (store.root / two[1].id / "steps.jsonl").write_text("damaged")
+    (store.root / two[1].id / "result.json").write_text("damaged")
     assert known_runs(store)["run"].tolist() == [two[0].id]

@@ -31,7 +31,7 @@ def test_one_row_a_tuning_with_the_means_of_its_evaluations(spec, store):
     (row,) = tunings(store.index()).to_dict("records")
     assert tuple(row) == COLUMNS
     assert (row["run"], row["quality"], row["seed"]) == (spec.id, "medium", 0)
-    assert (row["lam"], row["projection"]) == (1, "subspace")
+    assert (row["lam"], row["projection"]) == (1, "published")
     for name, step in (("untuned", items[1]), ("start", items[2]), ("tuned", items[-1])):
         assert row[name] == pytest.approx(step[1].evaluation.returns.mean(), abs=1e-3)
     conflicts = [step.gradients.conflict for _, step in items[3:]]

@@ -223,7 +223,7 @@ def command(spec: RunSpec) -> str:
     The untuned prompt is what every tuning is compared with: a tuning of no updates makes it.
     """
     if spec.method == "prompt-dt":
-        spec = dataclasses.replace(spec, method="prompt-diffuser", settings={}, updates=0)
+        spec = dataclasses.replace(spec, method="soft-prompt", updates=0)
     return spec.command
 
 
