@@ -129,7 +129,7 @@ def started(monkeypatch, capfd):
     import socket
 
     monkeypatch.setattr(os, "dup2", lambda a, b: None)
-    monkeypatch.delenv(KEY, raising=False)
+    monkeypatch.setenv(KEY, "")  # so that what the verb sets here is undone
     words = []
     monkeypatch.setattr(os, "execv", lambda program, line: words.append(line))
     with socket.socket() as free:
