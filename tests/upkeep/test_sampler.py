@@ -14,11 +14,8 @@ from workbench.shipped.networks import load_model, load_network
 from workbench.tasks import FAMILIES
 from workbench.upkeep.sampler import examine_sampler
 
-NOT_YET: set[tuple[str, str]] = set()
-"""Of a plain ε̂: their chains begin at the clip, which is why they are to be made anew."""
-unsound = pytest.mark.xfail(strict=True, reason="made before v was predicted")
 SHIPPED = [
-    pytest.param(family, network, marks=[unsound] if (family, network) in NOT_YET else [])
+    (family, network)
     for family in FAMILIES
     for network in ("diffuser", "informed")
     if assets.pretrained_path(family, network).exists()

@@ -14,10 +14,10 @@ GUIDED = {
 
 def test_each_loss_is_drawn_over_its_first_value():
     both = pretraining_losses({"one": GUIDED, "two": {"loss_dm": GUIDED["loss_dm"]}})
-    assert [line.name.split(",")[0] for line in both.data] == ["one", "one", "two"]
+    assert [line.name.split(",")[0] for line in both.data] == ["one", "two", "one"]
     assert both.data[0].y.tolist() == pytest.approx([1, 0.5, 0.25])
     assert both.data[0].customdata.tolist() == [0.8, 0.4, 0.2]
-    assert both.data[1].x.tolist() == [300]
+    assert both.data[2].x.tolist() == [300]
     assert {line.line.dash for line in both.data if line.name.startswith("two")} == {"dot"}
 
 
