@@ -12,6 +12,7 @@ import pytest
 
 from workbench.runs import index
 from workbench.runs.index import FILE, Index, add, complete, index_of
+from workbench.shipped import assets
 
 FILES = {"demos": "a" * 12, "model": "b" * 12}
 
@@ -166,6 +167,12 @@ def test_a_file_that_others_hold_is_done_without(root, anew, monkeypatch):
         add(root / "run-1000")
         assert len(runs_of(root)) == index.FEWEST + 1
         other.execute("ROLLBACK")
+
+
+def test_no_index_is_written_into_what_ships(root, monkeypatch):
+    monkeypatch.setattr(assets, "ROOT", root.parent)
+    assert len(runs_of(root)) == index.FEWEST
+    assert not (root / FILE).exists()
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root writes everywhere")
