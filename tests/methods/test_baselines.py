@@ -11,7 +11,7 @@ from workbench.data.rollout import evaluate
 from workbench.data.trajectory import Trajectories
 from workbench.methods import METHODS, N_PROMPTS
 from workbench.methods.adapter import AdapterTuning
-from workbench.methods.fine_tuning import FineTuning
+from workbench.methods.fine_tuning import FineTuning, FullFineTuning
 from workbench.methods.prompt_tuning import (
     FRACTIONS,
     SEEDS,
@@ -25,6 +25,7 @@ from workbench.networks.fast.processor import has_bf16
 from workbench.networks.prompt_dt import ModelConfig, PromptDT, action_loss
 from workbench.tasks import find
 from workbench.tuning.loop import EVALUATION_SEED, tune
+from workbench.tuning.presets import CHOSEN
 from workbench.tuning.spec import RunSpec
 
 OF_WEIGHTS = ("adapter", "prompt-dt-ft", "prompt-dt-ft-full")
@@ -186,12 +187,57 @@ def test_adapters_of_the_published_size_have_13_488_numbers(demos, toy):
     assert counted == 3 * (2 * 128 * 16 + 16 + 128 + 2 * 128) == 13_488
 
 
-def test_full_fine_tuning_differs_by_its_data_alone():
+def test_fine_tuning_is_published_but_for_where_prompts_are_cut():
     few, full = METHODS["prompt-dt-ft"](), METHODS["prompt-dt-ft-full"]()
     assert (few.data, full.data) == ("few-shot", "full")
-    assert dataclasses.asdict(few) == dataclasses.asdict(full)
-    published = {"lr": 1e-4, "batch_size": 256, "weight_decay": 1e-4}
-    assert dataclasses.asdict(few) == {**published, "prompt_positions": "any"}
+    published = {"lr": 1e-4, "batch_size": 256, "weight_decay": 1e-4, "contexts": "prompt"}
+    ours = {"prompt_positions": "any", "lr_half": 0, "average": 0.0}
+    assert dataclasses.asdict(few) == {**published, **ours}
+    assert CHOSEN["prompt-dt-ft"] == ({}, 10)
+
+
+@pytest.mark.parametrize("contexts", ["prompt", "model"])
+def test_contexts_of_fine_tuning_are_as_long_as_it_says(begin, model, monkeypatch, contexts):
+    seen = []
+
+    def loss(model, prompt, context, *more):
+        seen.append(context.actions.shape)
+        return action_loss(model, prompt, context, *more)
+
+    monkeypatch.setattr("workbench.methods.tuned_weights.action_loss", loss)
+    begin(FineTuning(batch_size=4, contexts=contexts)).update()
+    rows = {"prompt": model.config.prompt_length, "model": model.config.context_length}
+    assert [shape[:2] for shape in seen] == [(4, rows[contexts])]
+
+
+def test_full_fine_tuning_learns_nothing_from_what_it_holds_out(model, demos):
+    """Every tenth trajectory: its loss is reported, and changes nothing that is learned."""
+    method, rng = FullFineTuning(batch_size=4), torch.Generator()
+    many = [*demos, *demos, *demos, *demos][:11]
+    first, last = (dataclasses.replace(many[i], actions=-many[i].actions) for i in (0, 10))
+    strange = [first, *many[1:10], last]
+    found = []
+    for data in (many, strange):
+        learner = method.start(model, data, rng.manual_seed(3), prompts=demos)
+        losses = [learner.update().metrics for _ in range(2)]
+        found.append((losses, learner.snapshot().weights))
+    (usual, learned), (odd, same) = found
+    assert [a["loss_dt"] for a in usual] == [a["loss_dt"] for a in odd]
+    assert all(torch.equal(learned[name], same[name]) for name in learned)
+    assert usual[0]["loss_held_out"] != odd[0]["loss_held_out"]
+
+
+def test_what_acts_after_full_fine_tuning_is_the_average_of_the_weights(model, demos):
+    learner = FullFineTuning(batch_size=4, average=0.9).start(
+        model, demos, torch.Generator().manual_seed(3)
+    )
+    for _ in range(3):
+        learner.update()
+    acts = learner.snapshot().weights
+    present = dict(learner.model.named_parameters())
+    assert not all(torch.equal(acts[name], present[name]) for name in acts)
+    for mean, name in zip(learner.descent.mean, learner.names, strict=True):
+        assert torch.equal(acts[name], mean)
 
 
 # ---- the prompt's numbers ----

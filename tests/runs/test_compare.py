@@ -150,6 +150,7 @@ def test_one_episode_says_nothing_about_the_spread(toy):
 @pytest.mark.parametrize("name", [n for n in METHODS if n != "prompt-dt"])
 def test_any_method_is_compared(shipped, store, name, tmp_path, monkeypatch):
     monkeypatch.setattr(full_data, "FOLDER", tmp_path / "full")
+    monkeypatch.setattr(full_data, "EPISODES", 20)
     settings = {"batch_size": 4} if hasattr(METHODS[name](), "batch_size") else {}
     spec = RunSpec("toy", 5, method=name, settings=settings, updates=2, eval_every=1, episodes=2)
     items = list(compare(spec, store))

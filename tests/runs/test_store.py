@@ -166,6 +166,7 @@ def test_a_run_of_any_method_acts_as_it_did_when_it_is_read_back(
     store, shipped, toy, name, tmp_path, monkeypatch
 ):
     monkeypatch.setattr(full_data, "FOLDER", tmp_path / "full")
+    monkeypatch.setattr(full_data, "EPISODES", 20)
     settings = SETTINGS if hasattr(METHODS[name](), "batch_size") else {}
     spec = RunSpec("toy", 5, method=name, settings=settings, updates=2, eval_every=1, episodes=3)
     written = list(store.record(spec, run(spec)))

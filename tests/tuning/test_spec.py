@@ -58,6 +58,7 @@ def test_every_shipped_run_has_the_id_of_its_spec():
 def full_data(tmp_path, monkeypatch):
     """A folder for what is collected of a whole task."""
     monkeypatch.setattr("workbench.shipped.full_data.FOLDER", tmp_path / "full")
+    monkeypatch.setattr("workbench.shipped.full_data.EPISODES", 10)
 
 
 @pytest.mark.parametrize("name", METHODS)
@@ -73,7 +74,7 @@ def test_behind_the_door_every_name_is_what_it_stands_for(shipped, toy, name, fu
     few, prompts = (assets.demos(toy.task(5), quality) for quality in ("random", "expert"))
     assert [t.episode_return for t in found.prompts] == [t.episode_return for t in prompts]
     if METHODS[name].data == "full":
-        assert len(found.demos) == 60
+        assert len(found.demos) == 3 * 10
     else:
         assert [t.episode_return for t in found.demos] == [t.episode_return for t in few]
 

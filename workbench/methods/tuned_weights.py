@@ -7,8 +7,10 @@ from collections.abc import Sequence
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from workbench.data.trajectory import Positions, Trajectories, Trajectory
+from workbench.methods.descent import Descent
 from workbench.methods.method import Snapshot, Update, evaluation_prompts
 from workbench.networks.prompt_dt import PromptDT, PromptedPolicy, action_loss
 
@@ -24,10 +26,13 @@ class WeightLearner:
         demos: Where contexts are drawn.
         prompts: Where prompts are drawn, those of the evaluations first.
         draw: Source of all randomness.
-        lr: Learning rate.
+        lr: Learning rate at first.
         batch_size: Pairs of a prompt and a context per update.
         weight_decay: Of AdamW.
         positions: Where in an episode prompts are cut.
+        context_length: Rows of a context; as many as the model reads by default.
+        lr_half, average: See ``Descent``.
+        held_out: Nothing is learned from these; each update reports the loss on them as well.
     """
 
     def __init__(
@@ -41,33 +46,51 @@ class WeightLearner:
         batch_size: int,
         weight_decay: float,
         positions: Positions = "any",
+        context_length: int = 0,
+        lr_half: int = 0,
+        average: float = 0.0,
+        held_out: Sequence[Trajectory] = (),
     ):
         self.model, self.draw, self.batch_size = model.eval(), draw, batch_size
         self.data = Trajectories(demos)
+        self.held_out = Trajectories(held_out) if held_out else None
+        self.context_length = context_length or model.config.context_length
         self.initial = self.data if prompts is demos else Trajectories(prompts)
         self.positions: Positions = positions
         self.cut = evaluation_prompts(prompts, model.config.prompt_length, draw, positions)
         self.names = tuple(n for n, p in model.named_parameters() if p.requires_grad)
         self.parameters = tuple(p for p in model.parameters() if p.requires_grad)
         self.n_trainable = sum(p.numel() for p in self.parameters)
-        self.optimizer = torch.optim.AdamW(self.parameters, lr=lr, weight_decay=weight_decay)
+        self.descent = Descent(
+            self.parameters, lr, lr_half=lr_half, average=average, weight_decay=weight_decay
+        )
 
-    @torch.enable_grad()
     def update(self) -> Update:
-        """Take one step of AdamW."""
-        n, sizes = self.batch_size, self.model.config
-        prompt = self.initial.prompts(self.draw, n, sizes.prompt_length, self.positions)
-        context = self.data.sample(self.draw, n, sizes.context_length, whole=False)
-        loss = action_loss(self.model, prompt, context)
-        gradients = torch.autograd.grad(loss, self.parameters)
-        for parameter, gradient in zip(self.parameters, gradients, strict=True):
-            parameter.grad = gradient
-        self.optimizer.step()
-        return Update({"loss_dt": loss.item()})
+        """Take one step of AdamW.
+
+        Returns:
+            ``loss_dt``; where trajectories are held out, ``loss_held_out`` before the step.
+        """
+        losses = {}
+        if self.held_out is not None:
+            with torch.no_grad():
+                losses["loss_held_out"] = self._loss(self.held_out).item()
+        with torch.enable_grad():
+            loss = self._loss(self.data)
+            self.descent.step(torch.autograd.grad(loss, self.parameters))
+        return Update({"loss_dt": loss.item(), **losses})
+
+    def _loss(self, data: Trajectories) -> Tensor:
+        """Return L_DT on contexts drawn from ``data``."""
+        length = self.model.config.prompt_length
+        prompt = self.initial.prompts(self.draw, self.batch_size, length, self.positions)
+        context = data.sample(self.draw, self.batch_size, self.context_length, whole=False)
+        return action_loss(self.model, prompt, context)
 
     def snapshot(self) -> Snapshot:
         """Return a frozen copy of the present model, with the prompts of the evaluations."""
-        model = copy.deepcopy(self.model).frozen()
+        with self.descent.averaged():
+            model = copy.deepcopy(self.model).frozen()
         named = dict(model.named_parameters())
         weights = {name: named[name].detach() for name in self.names}
         return Snapshot(PromptedPolicy(model, self.cut.detach()), weights=weights)

@@ -1,7 +1,8 @@
 """All data of a task that nothing was trained on, collected when it is first asked for.
 
-Full fine-tuning (Prompt-DT-FT-Full of arXiv 2411.01168, table 1) learns from as much of the new
-task as pretraining has of each training task.
+Full fine-tuning (Prompt-DT-FT-Full of arXiv 2411.01168, table 1) learns from it. Published is the
+replay buffer of a whole training; from as few as pretraining has of each task, 20 of each quality,
+it only learns them by heart.
 """
 
 from __future__ import annotations
@@ -16,13 +17,13 @@ from workbench.shipped import assets
 from workbench.tasks import Task
 
 FOLDER = Path("data/full")
-EPISODES = 20
-"""Trajectories per quality: as many as pretraining has of a training task of most families."""
+EPISODES = 200
+"""Trajectories per quality."""
 _FIRST_SEED = 90_000
 
 
 def full_data(task: Task) -> tuple[Trajectory, ...]:
-    """Return 20 trajectories of each quality, from ``data/full`` or collected anew into it.
+    """Return trajectories of each quality, from ``data/full`` or collected anew into it.
 
     The shipped behaviour policies act, which know every goal.
     """

@@ -82,7 +82,7 @@ CHOSEN = Chosen(
         "informed-diffuser": ({}, 0),
         "prompt-vae": ({**FORMER, "temperature": 0.25}, 100),
         "prompt-gan": ({**FORMER, "lr": 1e-3}, 100),
-        "prompt-dt-ft-full": ({}, 10),
+        "prompt-dt-ft-full": ({}, 400),
     }
 )
 """What the tables run of each method: settings that differ from its defaults, and updates.

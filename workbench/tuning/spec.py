@@ -285,6 +285,7 @@ def _defaults(kind: type) -> dict[str, int | float | str]:
 
 _SINCE: Mapping[str, int | float | str] = {
     "prompt_positions": "any",
+    "contexts": "model",
     "trust": 0.0,
     "dm_data": "few-shot",
     "lr_half": 0,
