@@ -169,6 +169,11 @@ def test_a_file_that_others_hold_is_done_without(root, anew, monkeypatch):
         other.execute("ROLLBACK")
 
 
+def test_a_run_says_how_its_return_came_about(root):
+    (curve,) = set(index_of(root).runs["curve"])
+    assert json.loads(curve) == [[1, 0.1, 2.0]]
+
+
 def test_no_index_is_written_into_what_ships(root, monkeypatch):
     monkeypatch.setattr(assets, "ROOT", root.parent)
     assert len(runs_of(root)) == index.FEWEST

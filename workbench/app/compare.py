@@ -1,7 +1,7 @@
 """The page Compare: the paper's tables, what was published and what we measured side by side.
 
-A table and one of its cells are here; how its rows rank is in ``compare_rankings.py``, the claims
-are in ``compare_claims.py``.
+A table and one of its cells are here; how its rows rank is in ``compare_rankings.py``, how fast
+they learn in ``compare_curves.py``, the claims are in ``compare_claims.py``.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ import pandas as pd
 import streamlit as st
 
 from workbench.app import compare_claims
+from workbench.app.compare_curves import show_curves
 from workbench.app.compare_rankings import VIEWS, show_rankings
 from workbench.app.families import labelled
 from workbench.app.known_runs import YOURS, Known, known_runs, show_runs
@@ -84,6 +85,8 @@ def page(runs_page) -> None:
     _show_cell(seen, place, runs_page)
     paint_first("compare", 1.5)
     show_rankings(seen.name, seen.cells, seen.table, known)
+    if seen.name == TABLES[0]:
+        show_curves(known)
 
 
 def prepare() -> None:

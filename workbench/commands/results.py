@@ -14,7 +14,7 @@ from tyro.conf import arg
 from workbench.commands.output import Json, ends, interval, number, print_result
 from workbench.data.atomic_files import whole_file
 from workbench.data.qualities import QUALITIES
-from workbench.paper import ablation, lengths
+from workbench.paper import ablation, curves, lengths
 from workbench.paper.claims import findings
 from workbench.paper.measured import CAUTION, Runs, assemble
 from workbench.paper.tables import TableName, cells
@@ -262,6 +262,26 @@ def _lengths() -> str:
     return _markdown(head, lines)
 
 
+def _curves() -> str:
+    """Return when each method is of use, a line per method, two columns per quality."""
+    table = curves.assemble(_runs(curves.NAME))
+    found = curves.useful(table)
+    there = [q for q in QUALITIES if found["quality"].eq(q).any()]
+    head = ["", *(w for q in there for w in (f"{q} data: useful after", "best"))]
+    lines = []
+    for row, part in found.groupby("row", sort=False):
+        by_quality = part.set_index("quality")
+        cells = []
+        for q in there:
+            r = by_quality.loc[q] if q in by_quality.index else None
+            seconds = "–" if r is None else "never"
+            if r is not None and pd.notna(r["seconds"]):
+                seconds = f"{r['seconds']:.1f} s" if r["contexts"] else "no update"
+            cells += [seconds, "–" if r is None else number(r["best"], 1)]
+        lines.append([row, *cells])
+    return _markdown(head, lines)
+
+
 def _speed() -> str:
     """Return what `make bench` measured last, beside what was to be reached."""
     kept = json.loads((ROOT / "docs" / "bench.json").read_text())
@@ -296,6 +316,7 @@ BLOCKS: dict[str, Callable[[], str]] = {
     "ablation": _ablation,
     "ablation, what projection adds": _gains,
     "lengths": _lengths,
+    "curves": _curves,
     "speed": _speed,
 }
 """The name of a block → how its text is made from what ships."""

@@ -31,6 +31,7 @@ HELP = {
     "refresh": "Updates between two bases.",
     "bottleneck": "Width inside an adapter.",
     "weight_decay": "Of AdamW.",
+    "contexts": "Rows of a context in fine-tuning: as the prompt has, or as the model reads.",
     "scorer": "What ranks prompts: offline action error, or online return.",
     "n_candidates": "Perturbations of each prompt per update, or prompts generated for it.",
     "mu": "Size of a perturbation, in normalised units.",

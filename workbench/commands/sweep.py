@@ -16,7 +16,7 @@ from tyro.conf import OmitArgPrefixes, Positional, arg
 from workbench.commands.output import Json, command, duration, print_result, records
 from workbench.commands.settings import HELP, Settings
 from workbench.commands.sweep_progress import compare_anew, run_missing
-from workbench.paper import ablation, lengths
+from workbench.paper import ablation, curves, lengths
 from workbench.paper.measured import Runs
 from workbench.paper.tables import Cells
 from workbench.runs.duration import Expected, expected, known_runs
@@ -37,7 +37,7 @@ from workbench.shipped import assets
 from workbench.tasks import did_you_mean
 from workbench.tuning.spec import RunSpec
 
-PRESETS = {module.NAME: module for module in (ablation, lengths)}
+PRESETS = {module.NAME: module for module in (ablation, lengths, curves)}
 _FIELD_HELP = {
     "family": "Task families.",
     "task": "Indices of tasks; every test task of the family if left out.",

@@ -3,6 +3,6 @@
 Nothing is drawn or printed here: see ``workbench.viewing`` and ``workbench.commands``.
 Begin with ``tables``, what was published and which runs each cell needs; ``measured`` puts a
 table together, by the statistics of ``scores``. ``claims`` judges, ``rankings`` orders rows.
-``ablation`` (``answers`` reads it), ``lengths`` and ``held_out`` are tables of their own;
+``ablation`` (``answers`` reads it), ``lengths``, ``curves`` and ``held_out`` are further ones;
 ``settings_search`` is where the settings come from. ``latex`` and ``citations`` are for papers.
 """

@@ -32,13 +32,13 @@ _NUMBERS = (
     "return_mean", "start_mean", "n_trainable", "update_seconds", "seconds", "conflict_share",
     "cosine_mean", "loss_dm_last", "loss_dt_last", "env_steps",
 )  # fmt: skip
-_WORDS = ("returns", "spec", "machine", "commit", "untuned")
+_WORDS = ("returns", "curve", "spec", "machine", "commit", "untuned")
 COLUMNS = ("run", "changed", *_NUMBERS, *_WORDS)
 """``changed``: when the result was written, nanoseconds. ``start_mean``, ``return_mean``: of the
 first and the last evaluation; ``returns``: of the last one, JSON. ``untuned``: the id of the
 untuned prompt's run over the same files. The rest as in ``run_table.COLUMNS``."""
 _NAMES = ", ".join(f'"{name}"' for name in COLUMNS)
-_VERSION = 1  # of the table below and of ``summary``: another one is made anew
+_VERSION = 2  # of the table below and of ``summary``: another one is made anew
 _TABLE = f"""CREATE TABLE IF NOT EXISTS runs (run TEXT PRIMARY KEY, changed INTEGER,
 {", ".join(f"{name} REAL" for name in _NUMBERS)},
 {", ".join(f'"{name}" TEXT' for name in _WORDS)}) WITHOUT ROWID"""

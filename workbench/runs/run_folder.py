@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -111,6 +111,7 @@ def summary(folder: Path) -> dict[str, Any]:
         )
         return {
             "returns": json.dumps(returns[-1].tolist()),
+            "curve": json.dumps(_curve(updates)),
             "return_mean": float(returns[-1].mean()),
             "start_mean": float(returns[0].mean()),
             "n_trainable": done.get("n_trainable", np.nan),
@@ -128,6 +129,16 @@ def summary(folder: Path) -> dict[str, Any]:
         }
     except (OSError, ValueError, KeyError, IndexError, TypeError, AttributeError) as error:
         raise ValueError(f"{_named(folder)} is damaged: {error!r}.") from error
+
+
+def _curve(updates: Sequence[Mapping[str, Any]]) -> list[list[float]]:
+    """Return update, seconds of all updates so far and mean return of each evaluation."""
+    spent = np.cumsum([float(line.get("seconds", np.nan)) for line in updates])
+    return [
+        [line["update"], round(seconds, 4), float(np.mean(line["returns"]))]
+        for line, seconds in zip(updates, spent.tolist(), strict=True)
+        if "returns" in line
+    ]
 
 
 def _named(folder: Path) -> str:

@@ -22,12 +22,13 @@ FIELDS = tuple(f.name for f in dataclasses.fields(RunSpec))
 COLUMNS = (
     "run", *FIELDS, "label", "returns", "return_mean", "n_trainable", "n_model",
     "update_seconds", "seconds", "conflict_share", "cosine_mean", "loss_dm_last", "loss_dt_last",
-    "env_steps", "spec", "machine", "commit",
+    "env_steps", "curve", "spec", "machine", "commit",
 )  # fmt: skip
 """``run`` is the id. ``settings``: all of them, JSON. ``returns``: of the last evaluation, one per
 episode. ``n_model``: parameters of the Prompt-DT. ``update_seconds``: of all updates;
 ``seconds``: wall time of the run with its loading and evaluation. ``*_last``: mean over the last
-tenth of the updates. ``env_steps``: that tuning took in the task. ``spec``: JSON with the hashes
+tenth of the updates. ``curve``: update, seconds of all updates so far and mean return of every
+evaluation, JSON. ``env_steps``: that tuning took in the task. ``spec``: JSON with the hashes
 of the files that the run read. What was not measured is missing."""
 
 
@@ -156,8 +157,9 @@ def load_results(path: Path) -> pd.DataFrame:
         table = pd.read_parquet(path, engine="pyarrow")
     except (OSError, ValueError) as error:
         raise ValueError(f"{path} is no readable table of results: {error}.") from error
-    if "variant" not in table:  # written before there was one
-        table = table.assign(variant="")
+    for name in ("variant", "curve"):  # written before there was one
+        if name not in table:
+            table = table.assign(**{name: ""})
     if lacking := set(COLUMNS) - set(table):
         raise ValueError(f"{path} is no table of results: it lacks {', '.join(sorted(lacking))}.")
     return table.assign(returns=table["returns"].map(list))
