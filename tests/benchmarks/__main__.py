@@ -33,6 +33,7 @@ def parts(repeats: int) -> dict[str, Callable[[], Iterator[Result]]]:
         "tuning": partial(cases.tuning, repeats),
         "workers": partial(cases.processes, repeats),
         "cold-start": partial(cases.cold_start, max(1, repeats // 2)),
+        "prompt": partial(cases.to_a_prompt, max(1, repeats // 2)),
         "sweep": partial(cases.sweeping, repeats),
         "block": cases.block_difference,
     }

@@ -27,6 +27,7 @@ from tests.benchmarks.timing import Result, Spread, interleaved, ratio
 from workbench.data.rollout import evaluate, half_width
 from workbench.methods import METHODS
 from workbench.methods.projection import MODES
+from workbench.networks.fast.checked import plain_only
 from workbench.networks.prompt_dt import ModelConfig, PromptedPolicy
 from workbench.pretraining.prompt_dt import Pool, PretrainConfig, pretrain
 from workbench.runs.store import RunStore
@@ -47,6 +48,12 @@ VARIANTS = {
     "block fp32": {"mode": "block"},
     "block bf16": {"mode": "block", "precision": "bf16"},
 }
+COMES_FROM = (
+    ("published", "lock-step", f"batching, {EPISODES} episodes in lock-step"),
+    ("lock-step", "exact fp32", "caching, nothing encoded twice that stays"),
+    ("exact fp32", "exact bf16", "bfloat16"),
+)
+"""Pairs of ways to evaluate that differ in one thing, and the thing: their product is the whole."""
 
 
 def prompted(task: Task, n: int = 5, **how: str) -> PromptedPolicy:
@@ -94,6 +101,13 @@ def evaluation(family: str, goals: dict[str, float], repeats: int) -> Iterator[R
         for width in D3RLPY_WIDTHS:
             episode = peers.d3rlpy_episode(task, width)
             cases[f"d3rlpy {width}"] = lambda episode=episode: episode(200)
+    plain = prompted(task)
+
+    def in_lock_step() -> int:
+        with plain_only():  # whole contexts through the plain transformer, of all episodes at once
+            return steps_of(plain, task, EPISODES)
+
+    cases["lock-step"] = in_lock_step
     for name, how in VARIANTS.items():
         policy = prompted(task, **how)
         cases[name] = lambda policy=policy: steps_of(policy, task, EPISODES)
@@ -105,6 +119,10 @@ def evaluation(family: str, goals: dict[str, float], repeats: int) -> Iterator[R
         value = ratio(costs["published"], costs[name])
         title = f"{label}: {name} against the published pattern"
         yield Result(title, value, "×", goals.get(name), note=note)
+    for before, after, what in COMES_FROM:
+        yield Result(
+            f"{label}: of which {what}", ratio(costs[before], costs[after]), "×", note=note
+        )
     if family == "cheetah-vel":
         for width, goal in zip(D3RLPY_WIDTHS, (8, None), strict=True):
             value = ratio(costs[f"d3rlpy {width}"], costs["exact fp32"])
@@ -273,6 +291,43 @@ def cold_start(repeats: int) -> Iterator[Result]:
     yield Result("First useful prompt, cold start, CPU time", Spread.of(cpu), "s", note=note)
     title = "Its return, below that of the expert prompt by"
     yield Result(title, Spread.of(gaps), "return", 10, True, "20 episodes each")
+
+
+TO_A_PROMPT = """
+import json, os, sys, time
+import torch
+from workbench import RunSpec
+torch.set_num_threads(1)
+spec = RunSpec("cheetah-vel", 2, quality=sys.argv[1], method="informed-diffuser", updates=0)
+def make():
+    found = spec.resolved()
+    rng = torch.Generator().manual_seed(spec.seed)
+    found.method.start(found.model, found.demos, rng, prompts=found.prompts).snapshot()
+make()
+cold = sum(os.times()[:2])
+began = time.perf_counter()
+make()
+print(json.dumps({"cold": cold, "warm": time.perf_counter() - began}))
+"""
+
+
+def to_a_prompt(repeats: int) -> Iterator[Result]:
+    """Time the diffuser that is told the task, from a bare interpreter and once more."""
+    for quality in ("expert", "medium", "random"):
+        found = [
+            json.loads(
+                subprocess.run(
+                    [sys.executable, "-c", TO_A_PROMPT, quality],
+                    check=True, capture_output=True, text=True,
+                ).stdout
+            )
+            for _ in range(repeats)
+        ]  # fmt: skip
+        for how, goal in (("cold", 6.0), ("warm", 1.0)):
+            title = f"A prompt from {quality} data, told the task, {how}"
+            value = Spread.of([each[how] for each in found])
+            note = "with every import; CPU time" if how == "cold" else "wall time"
+            yield Result(title, value, "s", goal, at_most=True, note=note)
 
 
 def sweeping(repeats: int) -> Iterator[Result]:
