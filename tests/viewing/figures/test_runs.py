@@ -72,6 +72,13 @@ def test_every_loss_is_drawn_where_it_was_measured(steps):
     assert "L_DT" in figure.data[3].name
 
 
+def test_the_loss_on_what_is_held_out_stands_beside_the_others(steps):
+    usual = runs.losses(steps, 30)
+    held = [replace(s, metrics={**s.metrics, "loss_held_out": 0.5}) for s in steps]
+    (line,) = {t.name for t in runs.losses(held, 30).data} - {t.name for t in usual.data}
+    assert "held out" in line
+
+
 def test_cosines_are_split_into_agreement_and_conflict(steps):
     figure = runs.gradients(steps, 30)
     agree, conflict = figure.data

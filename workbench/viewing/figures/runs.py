@@ -110,13 +110,19 @@ def _curve(figure: go.Figure, line: Line, steps: Sequence[TuneStep]) -> None:
 
 
 def losses(steps: Sequence[TuneStep], updates: int) -> go.Figure:
-    """Draw both losses over updates: each value faint, a running mean on top."""
+    """Draw both losses over updates: each value faint, a running mean on top.
+
+    L_DT on trajectories that are held out stands beside them, where a method reports it.
+    """
     figure = _figure("The two losses", "updates", "loss", updates)
     for name, label, colour in (
         ("loss_dm", "diffusion loss L_DM: looks like the data", DIFFUSION),
         ("loss_dt", "downstream loss L_DT: makes the model act", DOWNSTREAM),
+        ("loss_held_out", "the same on trajectories held out", UNTUNED),
     ):
         x, y = _series(steps, name)
+        if name == "loss_held_out" and not len(x):
+            continue
         figure.add_scatter(
             x=x,
             y=y,
