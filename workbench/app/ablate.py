@@ -98,7 +98,8 @@ def _offer_sweep(grid: Grid, specs: list[RunSpec]) -> bool:
         st.rerun()
     right.markdown(
         f"**{len(lacking)} of {len(specs)} runs of this grid are missing**: "
-        f"{duration_between(*expected)} on one core, by how long runs like them took. Fewer tasks, seeds or λ take less."
+        f"{duration_between(*expected)} on one core, by how long runs like them took. Fewer tasks, "
+        "seeds or λ take less."
     )
     return False
 

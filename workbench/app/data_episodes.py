@@ -56,7 +56,7 @@ def browse(task: Task, names: list[str]) -> None:
         f"**{plain(one.name)}**, episode {one.number + 1} of {one.of} of its file · return "
         f"**{earned}** · {len(one.episode.rewards)} steps"
     )
-    player(_packed(task, one.name, one.changed, one.number), key="one-episode")
+    player(packed_episode(task, one.name, one.changed, one.number), key="one-episode")
 
 
 def _listed(task: Task, name: str) -> list[Listed]:
@@ -143,7 +143,8 @@ def _go(number: int) -> None:
 
 
 @st.cache_resource(max_entries=16, show_spinner=False)
-def _packed(task: Task, name: str, changed: int, number: int) -> dict[str, Any]:
+def packed_episode(task: Task, name: str, changed: int, number: int) -> dict[str, Any]:
+    """Return what the player draws of one episode of a set; ``changed`` is when it was written."""
     episode = demos_of(task, name, changed)[number]
     label = f"{name}, episode {number + 1}"
     return payload(

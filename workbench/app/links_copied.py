@@ -40,7 +40,8 @@ export default function ({ parentElement, data }) {
 """
 _CSS = """
 button {
-  font: 400 1rem var(--st-font, sans-serif); color: var(--st-text-color); padding: 0.25rem 0.75rem;
+  font: 400 0.875rem var(--st-font, sans-serif); padding: 0.25rem 0.75rem;
+  color: var(--st-text-color);
   min-height: 2.5rem; cursor: pointer; background: transparent; user-select: text;
   border: 1px solid var(--st-border-color); border-radius: var(--st-button-radius, 0.5rem);
 }

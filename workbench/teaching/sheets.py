@@ -169,6 +169,7 @@ def _written(folder: Path, file: str, body: str, title: str) -> Path:
     )
     head = f'<!doctype html><html lang="en"><head><meta charset="utf-8"><title>{html.escape(title)}'
     math = (
+        '<link rel="icon" href="data:,">'
         '<script>MathJax = {tex: {inlineMath: [["$", "$"], ["\\\\(", "\\\\)"]]}, '
         "options: {enableMenu: false}}</script>"
         '<script src="mathjax/tex-chtml.js" defer></script><script src="plotly.js"></script>'
