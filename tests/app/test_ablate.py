@@ -101,7 +101,8 @@ def test_a_sweep_fills_the_map_and_its_runs_lead_on(page, alone):
     assert "A | B" not in line, "the first page does not tune as these runs were tuned"
     again = AppTest.from_function(script, default_timeout=60).run()
     assert "of this grid are missing" in texts(again), "the whole grid"
-    assert "about" in texts(again), "there are runs like them now"
+    estimate = r"(about \d+|\d+ to \d+) (seconds|minutes) on one core"
+    assert re.search(estimate, texts(again)), "there are runs like them now"
 
 
 def test_stop_ends_within_an_update_and_keeps_what_was_done(page, alone):
