@@ -19,6 +19,7 @@ import re
 import sys
 import threading
 import traceback
+import typing
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -132,8 +133,25 @@ def add(name: str | Path) -> Plugin:
     return added
 
 
+def seen() -> tuple[str, ...]:
+    """Return what another process must know to have the same plug-ins: the variable, the code."""
+    return os.environ.get(VARIABLE, ""), *(plugin.code for plugin in plugins())
+
+
+def agree(others: tuple[str, ...]) -> None:
+    """Read plug-ins anew unless they are what ``seen`` said in another process."""
+    if seen() != others:
+        os.environ[VARIABLE] = others[0]
+        _forget()
+
+
 def _forget() -> None:
     """Let plug-ins be read anew; what was put into a registry by hand stays."""
+    for plugin in _STATE.found or ():
+        package = None if plugin.path is None else _package(plugin.path)
+        if plugin.path is not None and package is not None and _code(plugin.path) != plugin.code:
+            for name in [n for n in sys.modules if n.partition(".")[0] == package.name]:
+                del sys.modules[name]
     for name, module in list(sys.modules.items()):
         if name.startswith(_PREFIX) and isinstance(module, ModuleType):
             del sys.modules[name]
@@ -291,6 +309,8 @@ def _loaded(word: str, load: _Load, earlier: list[Plugin]) -> Plugin:
                 "it brings neither a Family nor a method (a frozen dataclass with `start`) at the "
                 "level of the module"
             )
+        for kind in kinds:
+            _check_value(kind)
         keyed = tuple((key_of(kind), _completed(kind)) for kind in kinds)
         _check_names("family", [f.name for f in own], [f.name for p in earlier for f in p.families])
         _check_names("method", [k for k, _ in keyed], [k for p in earlier for k, _ in p.methods])
@@ -332,6 +352,16 @@ def _completed(kind: type) -> type:
         if not hasattr(kind, name):
             setattr(kind, name, value)
     return kind
+
+
+def _check_value(kind: Any) -> None:
+    """Raise ValueError unless a method is a frozen value that its defaults alone can build."""
+    if not kind.__dataclass_params__.frozen:
+        raise ValueError(f"the method {kind.__name__} must be frozen: `@dataclass(frozen=True)`")
+    for field in dataclasses.fields(kind):
+        if field.default is field.default_factory is dataclasses.MISSING:
+            raise ValueError(f"`{field.name}` of the method {kind.__name__} must have a default")
+    typing.get_type_hints(kind)  # flags are made of them
 
 
 def _check_names(what: str, names: list[str], earlier: list[str]) -> None:

@@ -53,7 +53,7 @@ SMALL: Mapping[str, str] = {
     "behaviour": "--env-steps 200000 --snapshots 16 --n-steps 128 --batch-size 256 --lr 0.001 "
     "--gamma 0.95",
     "collect": "--episodes 20",
-    "pretrain": "--steps 3000 --warmup 200 --batch-size 32",
+    "pretrain": "--steps 3000 --warmup 200 --batch-size 32 --n-layers 2 --width 64",
     "diffuser": "--steps 3000",
     "informed": "--steps 3000",
 }
