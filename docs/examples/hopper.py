@@ -30,8 +30,8 @@ HOPPER = Family.from_gymnasium(
     goal_label="mass and friction",
     goal_unit="times nominal",
     training={
-        "behaviour": "--env-steps 300000 --snapshots 16 --n-steps 128 --batch-size 256 --lr 0.001",
-        "pretrain": "--steps 2000 --warmup 200 --batch-size 32 --n-layers 2 --width 64",
+        "behaviour": "--env-steps 2000000 --snapshots 40",
+        "pretrain": "--steps 8000 --batch-size 32",
     },
     hint="A frozen transformer makes a robot hop whose weight and ground it is not told.",
 )
