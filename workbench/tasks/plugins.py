@@ -147,9 +147,8 @@ def agree(others: tuple[str, ...]) -> None:
 
 def _forget() -> None:
     """Let plug-ins be read anew; what was put into a registry by hand stays."""
-    for plugin in _STATE.found or ():
-        package = None if plugin.path is None else _package(plugin.path)
-        if plugin.path is not None and package is not None and _code(plugin.path) != plugin.code:
+    for path, code in ((p.path, p.code) for p in _STATE.found or () if p.path is not None):
+        if (package := _package(path)) is not None and _code(path) != code:
             for name in [n for n in sys.modules if n.partition(".")[0] == package.name]:
                 del sys.modules[name]
     for name, module in list(sys.modules.items()):
@@ -309,8 +308,6 @@ def _loaded(word: str, load: _Load, earlier: list[Plugin]) -> Plugin:
                 "it brings neither a Family nor a method (a frozen dataclass with `start`) at the "
                 "level of the module"
             )
-        for kind in kinds:
-            _check_value(kind)
         keyed = tuple((key_of(kind), _completed(kind)) for kind in kinds)
         _check_names("family", [f.name for f in own], [f.name for p in earlier for f in p.families])
         _check_names("method", [k for k, _ in keyed], [k for p in earlier for k, _ in p.methods])
@@ -340,6 +337,7 @@ def key_of(kind: type) -> str:
 
 def _completed(kind: type) -> type:
     """Give a method what it need not say of itself: label, needs, data, guided, published."""
+    _check_value(kind)
     words = key_of(kind).replace("-", " ")
     usual = {
         "label": words[:1].upper() + words[1:],
