@@ -5,6 +5,7 @@ store of runs has the same in `tests/runs/test_crash.py`.
 """
 
 import dataclasses
+import errno
 import itertools
 import json
 import os
@@ -257,7 +258,7 @@ def test_a_full_disk_leaves_the_old(writer, tmp_path, tally):
         writer.write(tmp_path, 2)
 
     before = writer.read(tmp_path)
-    assert ended(forked(work)) != 0
+    assert ended(forked(work)) == errno.EFBIG, "said as every full disk is"
     # an export is a new folder each time, and reading took the old one away
     assert writer.read(tmp_path) == (None if writer.write is write_export else before)
     assert not list(tmp_path.rglob(f"*{PARTIAL}"))
