@@ -171,6 +171,7 @@ VERBS = {
     "findings": ["nosuch"],
     "results": ["--files", "nosuch"],
     "notebooks": ["nosuch"],
+    "lessons": ["nosuch"],
     "runs": ["--store", "nowhere"],
     "import": ["absent.pkl"],
     "export": ["nosuch"],
