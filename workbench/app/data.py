@@ -5,6 +5,7 @@ from __future__ import annotations
 import streamlit as st
 
 from workbench.app.data_episodes import ORDERS
+from workbench.app.data_networks import show_networks
 from workbench.app.data_replay import EPISODES, prepare_demos, show_coverage, show_replays
 from workbench.app.data_sets import compare_sets, sets_of
 from workbench.app.data_upload import bring, manage
@@ -34,6 +35,7 @@ def page(explore) -> None:
         "or **bring your own** and tune on them instead."
     )
     show_broken("data", broken, task)
+    show_networks(explore)
     look, hand_over = st.tabs(_TABS, key="tab", bind="query-params")
     with look:
         _there_is(task, explore)
