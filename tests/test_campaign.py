@@ -171,6 +171,7 @@ VERBS = {
     "findings": ["nosuch"],
     "results": ["--files", "nosuch"],
     "notebooks": ["nosuch"],
+    "lessons": ["nosuch"],
     "runs": ["--store", "nowhere"],
     "import": ["absent.pkl"],
     "export": ["nosuch"],
@@ -242,10 +243,10 @@ ASKED = {
                 "b-lam", "b-projection", "b-guidance", "a-data", "look", "guess-first"),
     "report": ("report-title",),
     "glossary": ("glossary-find",),
-    "ablate": ("ablate-robot", "ablate-data", "ablate-lam", "cheetah_vel-lams", "metric"),
+    "ablate": ("robot", "data", "lam", "cheetah_vel-lams", "metric"),
     "compare": ("table", "claim", "view", "row-1", "column-1"),
-    "data": ("robot", "cheetah-vel-task", "quality"),
-    "runs": ("runs-robot", "runs-method", "run", "cell", "search", "where"),
+    "data": ("robot", "cheetah-vel-task", "episode"),
+    "runs": ("robot", "method", "runs", "cell", "search", "where"),
 }  # fmt: skip
 
 

@@ -19,8 +19,8 @@ from metaworld.policies import ENV_POLICY_MAP
 from workbench import Family
 
 NAME = sys.argv[1] if __name__ == "__main__" else os.environ.get("ML1", "pick-place-v3")
-HORIZON, N_TASKS, TEST = 200, 20, (3, 8, 13, 18)
-NOISE = {"expert": (0.1, 6), "medium": (1.0, 6), "random": (None, 6)}
+HORIZON, N_TASKS, TEST = 150, 15, (3, 7, 11)
+NOISE = {"expert": (0.1, 5), "medium": (0.5, 3), "random": (None, 3)}
 _BENCHMARK = metaworld.ML1(NAME, seed=1)
 _KIND = _BENCHMARK.train_classes[NAME]
 
@@ -105,6 +105,10 @@ FAMILY = Family.from_gymnasium(
     return_scale=1000.0,
     goal_label="point, not observed",
     goal_unit="m",
+    training={
+        "pretrain": "--steps 2000 --warmup 200 --batch-size 32 --n-layers 2 --width 64 "
+        "--context-length 10"
+    },
     hint="A frozen transformer moves a robot arm to a goal that it cannot see.",
 )
 
@@ -117,11 +121,12 @@ def record(folder, tasks=None):
     folder.mkdir(parents=True, exist_ok=True)
     for index in range(N_TASKS) if tasks is None else tasks:
         task = FAMILY.task(index)
+        env = build(task.goal)
         for number, (quality, (noise, episodes)) in enumerate(NOISE.items()):
             items = []
             for episode in range(episodes):
                 rng = np.random.default_rng([index, number, episode])
-                env, rows, script = build(task.goal), [], ENV_POLICY_MAP[NAME]()
+                rows, script = [], ENV_POLICY_MAP[NAME]()
                 observation, _ = env.reset(seed=10_000 * index + 100 * number + episode)
                 for _ in range(HORIZON):
                     if noise is None:

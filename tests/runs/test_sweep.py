@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 import torch
 
+from tests.tasks.test_plugins import METHOD
 from workbench.runs.run_table import rows
 from workbench.runs.store import RunStore
 from workbench.shipped import assets
@@ -318,3 +319,18 @@ def test_other_files_than_those_of_the_sweep_are_told(specs, store):
     done = attempt(("0123456789abcdef", specs[0]))
     assert "holds other files of toy" in done.error
     assert not done.again
+
+
+def test_workers_have_the_plugin_as_it_is_now(plugged, tmp_path):
+    """They live on between two sweeps: also one that came, or was edited, meanwhile."""
+    store = RunStore(tmp_path / "runs")
+    for text in (METHOD, METHOD + "\nEDITED = True\n"):
+        plugged(text, "method.py")
+        specs = [
+            RunSpec("cheetah-dir", task, "expert", method="my-soft-prompt", updates=1,
+                    settings={"batch_size": 2}, eval_every=0, episodes=1)
+            for task in (0, 1)
+        ]  # fmt: skip
+        done = {d.run: d.error for d in sweep(specs, store, workers=2)}
+        assert done == {spec.id: None for spec in specs}
+    assert len(store.ids()) == 4

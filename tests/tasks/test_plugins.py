@@ -1,9 +1,11 @@
 """Families and methods from outside: found everywhere, named by their line where they fail."""
 
+import json
 import os
 import subprocess
 import sys
 import types
+from pathlib import Path
 
 import pytest
 
@@ -51,6 +53,30 @@ def test_a_family_and_a_method_of_one_file_each(plugged):
     assert plugins.failures() == []
 
 
+def test_a_setting_of_ones_own_is_a_flag_of_the_commands(plugged, tmp_path):
+    """In a process of its own, for flags are made when the commands are imported."""
+    seeded = METHOD.replace("MySoftPrompt", "Other").replace("lr: float = 1e-2", "seed: int = 3")
+    plugged(METHOD.replace("lr: float = 1e-2", "lr: float = 1e-2\n    sigma: float = 0.5"))
+    plugged(seeded, "other.py")
+    words = [
+        "sweep",
+        "--family",
+        "cheetah-dir",
+        "--method",
+        "my-soft-prompt",
+        "--sigma",
+        "0.1",
+        "1",
+    ]
+    done = subprocess.run(
+        [sys.executable, "-m", "workbench", *words, "--no-untuned", "--dry-run", "--json"],
+        cwd=tmp_path, capture_output=True, text=True,
+        env={**os.environ, "PYTHONPATH": str(Path(plugins.__file__).parents[2])},
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["runs"] == 4, "two tasks, two values; `seed` is the run's own"
+
+
 def test_nothing_of_a_plugin_is_known_without_it(plugged):
     assert list(FAMILIES) == list(SHIPPED)
     with pytest.raises(ValueError, match="no task family 'mine'"):
@@ -69,6 +95,8 @@ def test_nothing_of_a_plugin_is_known_without_it(plugged):
         (FAMILY.replace('"mine"', '"My family"'), "1 to 40 of a to z"),
         (FAMILY.replace('"m"', '"weight"').replace("[1]", "[7]"), "`test` must be some of"),
         (FAMILY.replace("Pendulum-v1", "Pendulumm-v1"), "line 4: "),
+        (METHOD.replace("frozen=True", "frozen=False"), "MySoftPrompt must be frozen"),
+        (METHOD.replace("lr: float = 1e-2", "lr: float"), "`lr` of the method MySoftPrompt must"),
     ],
 )
 def test_one_that_fails_is_named_with_its_line_and_the_rest_works(plugged, text, said):
@@ -167,6 +195,57 @@ def test_installed_packages_bring_theirs_by_entry_points(plugged, monkeypatch):
     assert METHODS["theirs"].label == "Theirs"
 
 
+PACKAGE = """
+[build-system]
+requires = ["setuptools"]
+build-backend = "setuptools.build_meta"
+
+[project]
+name = "some-tasks"
+version = "1.0"
+
+[project.entry-points."workbench.families"]
+some = "some_tasks.families"
+
+[project.entry-points."workbench.methods"]
+some = "some_tasks.methods:MySoftPrompt"
+
+[tool.setuptools]
+packages = ["some_tasks"]
+"""
+
+
+def test_a_package_that_pip_installs_brings_both(tmp_path):
+    pytest.importorskip("setuptools")
+    source, target = tmp_path / "source", tmp_path / "site"
+    (source / "some_tasks").mkdir(parents=True)
+    (source / "pyproject.toml").write_text(PACKAGE)
+    parts = {"__init__": "", "families": FAMILY, "methods": METHOD}
+    for name, text in parts.items():
+        (source / f"some_tasks/{name}.py").write_text(text)
+    pip = [sys.executable, "-m", "pip", "install", "--no-deps", "--no-index", "--quiet"]
+    subprocess.run(
+        [*pip, "--no-build-isolation", "--target", target, source], check=True, timeout=120
+    )
+    root = str(Path(plugins.__file__).parents[2])
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(target), root])}
+    environment.pop(plugins.VARIABLE, None)
+    code = (
+        "from workbench import FAMILIES, METHODS\n"
+        "from workbench.tasks import plugins\n"
+        "print(plugins.failures(), list(FAMILIES)[-1], list(METHODS)[-1])\n"
+        "print(len(set(plugins.code_of('mine', 'my-soft-prompt').values())))\n"
+        "print(plugins.of_family('mine').home)\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=tmp_path, env=environment, capture_output=True, text=True
+    )
+    found, hashes, home = done.stdout.splitlines()
+    assert found == "[] mine my-soft-prompt", done.stderr
+    assert hashes == "1", "both are of one package, whose every file counts"
+    assert home == str(Path.home() / ".workbench")
+
+
 def test_one_is_added_and_read_anew(plugged, tmp_path):
     path = tmp_path / "later.py"
     path.write_text(METHOD)
@@ -178,6 +257,24 @@ def test_one_is_added_and_read_anew(plugged, tmp_path):
     path.write_text("1 / 0")
     with pytest.raises(ValueError, match="line 1: ZeroDivisionError"):
         plugins.add(path)
+
+
+def test_a_package_that_was_edited_is_read_anew(plugged, tmp_path, monkeypatch):
+    package = tmp_path / "edited_package"
+    package.mkdir()
+    (package / "__init__.py").touch()
+    (package / "methods.py").write_text(METHOD)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    monkeypatch.setenv(plugins.VARIABLE, "edited_package.methods")
+    plugins._forget()
+    assert list(METHODS)[-1] == "my-soft-prompt"
+    before = plugins.seen()
+    (package / "methods.py").write_text(METHOD.replace("MySoftPrompt", "AnotherMethod"))
+    plugins._forget()
+    assert list(METHODS)[-1] == "another-method"
+    assert plugins.seen() != before
+    plugins.agree(plugins.seen())
+    assert list(METHODS)[-1] == "another-method"
 
 
 def test_the_key_of_a_method_is_its_class_or_its_name():

@@ -149,6 +149,15 @@ def test_what_is_no_frozen_value_is_refused_at_once():
     assert "`lr` must have a default" in first.problem
 
 
+def test_a_setting_that_is_a_flag_already_is_refused():
+    @dataclass(frozen=True)
+    class Seeded(SoftPrompt):
+        seed: int = 3
+
+    (first,) = check_method("seeded", Seeded)
+    assert "`seed` is a flag of the commands already" in first.problem
+
+
 def test_a_need_that_is_none_is_named():
     @dataclass(frozen=True)
     class Wanting(PromptDiffusion):

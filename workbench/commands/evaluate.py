@@ -26,11 +26,11 @@ from workbench.commands.output import (
 )
 from workbench.commands.settings import NONE_GIVEN, Settings, given
 from workbench.methods import METHODS
-from workbench.paper.held_out import held_out, keep_held_out, kept_held_out, published_words
+from workbench.paper.held_out import held_out, keep_held_out, kept_held_out
 from workbench.runs.compare import Comparison, compare
 from workbench.runs.store import RunStore
 from workbench.shipped import assets
-from workbench.tasks import FAMILIES, find
+from workbench.tasks import FAMILIES, SHIPPED, find
 from workbench.tasks.splits import TEST
 from workbench.tuning.presets import CHOSEN
 from workbench.tuning.prompt_kinds import PROMPTS, cells, compare_prompts
@@ -82,11 +82,14 @@ def prompts(
     if len(known) > 1:
         print_result(held_out(rows), False)
         return
-    table = pd.DataFrame(rows).pivot(index="prompt", columns="task", values="return_mean")
-    table = table.reindex([kind for kind in kinds if kind in table.index])
-    table["mean"] = table.mean(axis=1)
-    table["published"] = [published_words(known[0].name, kind) for kind in table.index]
+    by_task, means = pd.DataFrame(rows).pivot(index="prompt", columns="task"), held_out(rows)
+    table = by_task["return_mean"].reindex([k for k in kinds if k in by_task.index])
+    means = means.set_index("prompt").loc[table.index]
+    table["mean"], table["±"] = means["return_mean"], means["return_sd"]
+    if known[0].name in SHIPPED:
+        table["published"] = means["published"]
     print(table.round(1).to_string())
+    print("±: standard deviation over the episodes of a task, root mean square over tasks.")
 
 
 def tune(

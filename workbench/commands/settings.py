@@ -10,6 +10,7 @@ from typing import Annotated, Any, get_type_hints
 from tyro.conf import DisallowNone, arg
 
 from workbench.methods import METHODS
+from workbench.tuning.spec import FLAGS
 
 HELP = {
     "lam": "Weight of the downstream gradient, Eq. 9.",
@@ -44,7 +45,8 @@ def settings_of(name: str) -> dict[str, tuple[Any, Any]]:
     """Return type and default of every setting of the method ``name``, by the setting's name."""
     method, types = METHODS[name](), get_type_hints(METHODS[name])
     values = {f.name: getattr(method, f.name) for f in dataclasses.fields(method)}
-    plain = {n: v for n, v in values.items() if isinstance(v, int | float | str)}
+    usable = {n: v for n, v in values.items() if n not in FLAGS}  # `check` refuses the others
+    plain = {n: v for n, v in usable.items() if isinstance(v, int | float | str)}
     return {n: (types[n], value) for n, value in plain.items()}
 
 

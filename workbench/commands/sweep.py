@@ -56,7 +56,8 @@ _DEFAULTS = {"quality": ("medium",), "method": ("prompt-diffuser",), "seed": ("0
 
 
 def _axes() -> list[tuple[str, Any, Any]]:
-    texts = _FIELD_HELP | {f.name: HELP[f.name] for f in dataclasses.fields(Settings)}
+    names = [field.name for field in dataclasses.fields(Settings)]
+    texts = _FIELD_HELP | {n: HELP.get(n, "A setting of a method of your own.") for n in names}
     return [
         (name, Annotated[tuple[str, ...], _said(text, _DEFAULTS.get(name, ()))],
          _DEFAULTS.get(name, ()))

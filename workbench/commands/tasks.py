@@ -66,7 +66,7 @@ def _line(family: Family) -> dict[str, object]:
     return {
         "family": family.name,
         "robot": family.label,
-        "goal": f"{family.goal_label} [{family.goal_unit}]",
+        "goal": _goal(family),
         "training tasks": len(family.train_indices),
         "test tasks": len(family.test_indices),
         "steps": family.horizon,
@@ -74,10 +74,14 @@ def _line(family: Family) -> dict[str, object]:
     }
 
 
+def _goal(family: Family) -> str:
+    return f"{family.goal_label} [{family.goal_unit}]" if family.goal_unit else family.goal_label
+
+
 def _row(family: Family, task: Task) -> dict[str, object]:
     return {
         "task": task.index,
-        f"{family.goal_label} [{family.goal_unit}]": ", ".join(f"{g:.4g}" for g in task.goal),
+        _goal(family): ", ".join(f"{g:.4g}" for g in task.goal),
         "split": " and ".join(_splits(family, task)),
         "few-shot sets that ship": ", ".join(_few_shot(task)) or "–",
     }

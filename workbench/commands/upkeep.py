@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import functools
-import os
 import shlex
 import signal
 import subprocess
@@ -19,12 +18,11 @@ from tyro.conf import Positional, arg
 from workbench.commands.output import Data, Json, command, duration, print_result
 from workbench.shipped import assets
 from workbench.tasks import SHIPPED, find
-from workbench.tasks.plugins import HOME
 from workbench.upkeep.doctor import examine
 from workbench.upkeep.recipes import Verb, Words
 from workbench.upkeep.reproduce import Outcome, Place, Reproduction, Step
+from workbench.upkeep.watched_making import step_process
 
-_CODE = Path(__file__).resolve().parents[2]
 _PATIENCE = 3.0
 _DIFFERENT = (
     "Files that came out different are expected on another processor or with other versions, and "
@@ -140,22 +138,10 @@ def _number(n: int, what: str) -> str:
 
 
 def _run(place: Place, words: Words) -> int:
-    """Run a verb in a process of its own and return its exit status.
-
-    So its memory is given back, its recorded command and peak memory are its own, and a crash in
-    native code ends one step. Its progress bar and its result go to our stderr.
-    """
-    paths = [str(_CODE), *filter(None, [os.environ.get("PYTHONPATH")])]
-    environment = {
-        **os.environ,
-        "PYTHONPATH": os.pathsep.join(paths),
-        "WORKBENCH_ASSETS" if place.origin == assets.ROOT else HOME: str(place.root),
-    }
+    """Run a step's command and return its exit status; its bar and its result go to our stderr."""
     # A request to end must not leave the child behind.
     handler = signal.signal(signal.SIGTERM, signal.default_int_handler)
-    child = subprocess.Popen(
-        [sys.executable, "-m", "workbench", *words], cwd=place.work, env=environment, stdout=2
-    )
+    child = step_process(place, words, stdout=2)
     try:
         return child.wait()
     finally:

@@ -23,6 +23,7 @@ from workbench.runs.locks import held
 from workbench.runs.run_folder import MADE
 from workbench.runs.store import BeingWrittenError, RunStore
 from workbench.shipped import assets
+from workbench.tasks import plugins
 from workbench.tuning.loop import run
 from workbench.tuning.spec import RunSpec
 
@@ -254,7 +255,8 @@ class Processes:
 
         with parallel_config(backend="loky", inner_max_num_threads=1):
             parallel = Parallel(n_jobs=self.workers, return_as="generator_unordered", batch_size=1)
-        yield from parallel(delayed(_in_worker)(attempt, one) for one in due)
+        known = plugins.seen()
+        yield from parallel(delayed(_in_worker)(attempt, one, known) for one in due)
 
 
 @contextlib.contextmanager
@@ -277,11 +279,12 @@ def _interrupts() -> Iterator[list[int]]:
         signal.signal(signal.SIGINT, before)
 
 
-def _in_worker(attempt: Attempt, due: Due) -> Done:
+def _in_worker(attempt: Attempt, due: Due, known: tuple[str, ...]) -> Done:
     # Ctrl-C reaches every process of a terminal: leave it to the one that began the sweep
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     _end_with(attempt.parent)
     keep_freed_memory()
+    plugins.agree(known)  # a worker lives on after a sweep: a plug-in may be new, or another
     return attempt(due)
 
 

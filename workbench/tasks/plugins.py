@@ -19,6 +19,7 @@ import re
 import sys
 import threading
 import traceback
+import typing
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -132,8 +133,24 @@ def add(name: str | Path) -> Plugin:
     return added
 
 
+def seen() -> tuple[str, ...]:
+    """Return what another process must know to have the same plug-ins: the variable, the code."""
+    return os.environ.get(VARIABLE, ""), *(plugin.code for plugin in plugins())
+
+
+def agree(others: tuple[str, ...]) -> None:
+    """Read plug-ins anew unless they are what ``seen`` said in another process."""
+    if seen() != others:
+        os.environ[VARIABLE] = others[0]
+        _forget()
+
+
 def _forget() -> None:
     """Let plug-ins be read anew; what was put into a registry by hand stays."""
+    for path, code in ((p.path, p.code) for p in _STATE.found or () if p.path is not None):
+        if (package := _package(path)) is not None and _code(path) != code:
+            for name in [n for n in sys.modules if n.partition(".")[0] == package.name]:
+                del sys.modules[name]
     for name, module in list(sys.modules.items()):
         if name.startswith(_PREFIX) and isinstance(module, ModuleType):
             del sys.modules[name]
@@ -320,6 +337,7 @@ def key_of(kind: type) -> str:
 
 def _completed(kind: type) -> type:
     """Give a method what it need not say of itself: label, needs, data, guided, published."""
+    _check_value(kind)
     words = key_of(kind).replace("-", " ")
     usual = {
         "label": words[:1].upper() + words[1:],
@@ -332,6 +350,16 @@ def _completed(kind: type) -> type:
         if not hasattr(kind, name):
             setattr(kind, name, value)
     return kind
+
+
+def _check_value(kind: Any) -> None:
+    """Raise ValueError unless a method is a frozen value that its defaults alone can build."""
+    if not kind.__dataclass_params__.frozen:
+        raise ValueError(f"the method {kind.__name__} must be frozen: `@dataclass(frozen=True)`")
+    for field in dataclasses.fields(kind):
+        if field.default is field.default_factory is dataclasses.MISSING:
+            raise ValueError(f"`{field.name}` of the method {kind.__name__} must have a default")
+    typing.get_type_hints(kind)  # flags are made of them
 
 
 def _check_names(what: str, names: list[str], earlier: list[str]) -> None:

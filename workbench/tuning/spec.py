@@ -232,6 +232,13 @@ class RunSpec:
         return f"python -m workbench tune {self.family} {self.task} {' '.join(words)}"
 
 
+FLAGS = frozenset(f.name for f in dataclasses.fields(RunSpec)) | {
+    *("store", "cache", "engine", "address", "workers", "retries", "out", "quick", "keep", "run"),
+    *("json", "as_json", "dry_run", "untuned", "preset"),
+}
+"""Flags of the commands that run a spec: no setting of a method can bear such a name."""
+
+
 @dataclass(frozen=True, eq=False)
 class Resolved:
     """What the names of a ``RunSpec`` stand for.

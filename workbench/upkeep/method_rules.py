@@ -26,6 +26,7 @@ from workbench.networks.prompt_dt import ModelConfig, PromptDT, action_loss
 from workbench.networks.vae_gan import GENERATORS, GANConfig, VAEConfig
 from workbench.tasks import FAMILIES, Environment, Family, Variable
 from workbench.tuning.loop import TuneStep, tune
+from workbench.tuning.spec import FLAGS
 from workbench.upkeep.family_rules import Broken, Checked
 
 UPDATES = 60
@@ -166,6 +167,8 @@ def _value(kind: type[Method]) -> None:
     for field in dataclasses.fields(kind):
         if field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING:
             raise Broken(f"`{field.name}` must have a default: {kind.__name__}() is what runs.")
+        if field.name in FLAGS:
+            raise Broken(f"`{field.name}` is a flag of the commands already: name it otherwise.")
     if kind() != kind():
         raise Broken("Two of it with the same settings must be equal: leave `__eq__` alone.")
     unknown = set(kind.needs) - {field.name for field in dataclasses.fields(kind)}

@@ -13,6 +13,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal, get_args
 
+import numpy as np
+
 from workbench.data.behaviour import BehaviourConfig
 from workbench.data.qualities import QUALITIES
 from workbench.pretraining.generators import INFORMED, GeneratorPretrainConfig
@@ -53,7 +55,7 @@ SMALL: Mapping[str, str] = {
     "behaviour": "--env-steps 200000 --snapshots 16 --n-steps 128 --batch-size 256 --lr 0.001 "
     "--gamma 0.95",
     "collect": "--episodes 20",
-    "pretrain": "--steps 3000 --warmup 200 --batch-size 32",
+    "pretrain": "--steps 3000 --warmup 200 --batch-size 32 --n-layers 2 --width 64",
     "diffuser": "--steps 3000",
     "informed": "--steps 3000",
 }
@@ -258,4 +260,12 @@ def _rough(family: Family, verb: Verb, words: Words) -> float:
         "record": len(SHIPPED_SPECS.get(family.name, ())),
     }.get(verb, GeneratorPretrainConfig().steps)
     said = flag(words, "--env-steps" if verb == "behaviour" else "--steps", "")
-    return _START + ROUGH[verb] * (int(said) if said.isdecimal() else usual)
+    size = _size(words) if verb in ("pretrain", "mt-orl") else 1.0
+    return _START + size * ROUGH[verb] * (int(said) if said.isdecimal() else usual)
+
+
+def _size(words: Words) -> float:
+    """Return about how much a transformer's step takes, in steps of the default size."""
+    given = {"--batch-size": 64, "--n-layers": 3, "--width": 128}
+    parts = [int(flag(words, name, str(usual))) / usual for name, usual in given.items()]
+    return float(np.prod(parts))
