@@ -232,10 +232,10 @@ def test_flags(folder, monkeypatch, capfd, tally):
 
 
 ASKED = {
-    "ablate": ("ablate-robot", "ablate-data", "ablate-lam", "cheetah_vel-lams", "metric"),
+    "ablate": ("robot", "data", "lam", "cheetah_vel-lams", "metric"),
     "compare": ("table", "claim", "view", "row-1", "column-1"),
-    "data": ("robot", "cheetah-vel-task", "quality"),
-    "runs": ("runs-robot", "runs-method", "run", "cell", "search", "where"),
+    "data": ("robot", "cheetah-vel-task", "episode"),
+    "runs": ("robot", "method", "runs", "cell", "search", "where"),
 }
 
 

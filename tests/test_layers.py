@@ -43,7 +43,7 @@ SCRIPTS = {"app.navigation", "app.start.app"}
 
 TESTS = Path(__file__).parent
 OF_A_WHOLE_ROOM = {
-    "app": {"broken_links", "in_a_browser", "main_path"},
+    "app": {"accessibility", "broken_links", "five_questions", "in_a_browser", "main_path"},
     "commands": {"main", "verbs"},
     "methods": {"added_method", "baselines"},
     "runs": {"crash", "export_run", "queue"},

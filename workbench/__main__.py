@@ -62,6 +62,7 @@ GROUPS = {
         "reproduce-assets": "upkeep.reproduce_assets",
         "results": "results.results",
         "notebooks": "notebooks.notebooks",
+        "lessons": "lessons.lessons",
     },
 }
 VERBS = {name: place for group in GROUPS.values() for name, place in group.items()}

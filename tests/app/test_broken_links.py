@@ -47,10 +47,10 @@ def notes(page):
 @pytest.mark.parametrize(
     ("name", "params"),
     [
-        ("ablate", {"ablate_robot": "Dog"}),
-        ("ablate", {"ablate_data": "golden"}),
-        ("ablate", {"ablate_lam": "7"}),
-        ("ablate", {"ablate_projection": "sideways"}),
+        ("ablate", {"robot": "Dog"}),
+        ("ablate", {"data": "golden"}),
+        ("ablate", {"lam": "7"}),
+        ("ablate", {"projection": "sideways"}),
         ("ablate", {"cheetah_vel_lams": ["1", "-4"]}),
         ("ablate", {"cheetah_vel_n_tasks": "99"}),
         ("compare", {"table": "Table 9"}),
@@ -59,11 +59,14 @@ def notes(page):
         ("compare", {"view": "Sideways"}),
         ("compare", {"row_1": "Nobody"}),
         ("compare", {"of_1": "Dog"}),
-        ("data", {"data_robot": "Dog"}),
-        ("data", {"data_cheetah_vel_task": "fly"}),
-        ("data", {"data_tab": "Nowhere"}),
+        ("data", {"robot": "Dog"}),
+        ("data", {"cheetah_vel_task": "fly"}),
+        ("data", {"tab": "Nowhere"}),
         ("runs", {"where": ["yours", "elsewhere"]}),
-        ("runs", {"runs_robot": "Dog"}),
+        ("runs", {"robot": "Dog"}),
+        ("runs", {"columns": ["return", "luck"]}),
+        ("data", {"episode": "by heart"}),
+        ("ablate", {"all_data": "perhaps"}),
     ],
 )
 def test_it_is_said_until_the_reader_chooses(name, params):
@@ -72,10 +75,10 @@ def test_it_is_said_until_the_reader_chooses(name, params):
     (note,) = notes(page)
     assert (value[1] if isinstance(value, list) else value) in note
     choose = {
-        "ablate": lambda: page.select_slider(key="ablate-seeds").set_value(1),
+        "ablate": lambda: page.select_slider(key="seeds").set_value(1),
         "compare": lambda: page.radio(key="table").set_value("2"),
-        "data": lambda: page.selectbox(key="data-robot").set_value("Ant-dir"),
-        "runs": lambda: page.selectbox(key="runs-method").set_value("Soft Prompt"),
+        "data": lambda: page.selectbox(key="robot").set_value("Ant-dir"),
+        "runs": lambda: page.selectbox(key="method").set_value("Soft Prompt"),
     }
     choose[name]().run()
     assert not page.exception
@@ -83,15 +86,30 @@ def test_it_is_said_until_the_reader_chooses(name, params):
 
 
 @pytest.mark.parametrize(
+    ("name", "param", "meant"),
+    [
+        ("ablate", "dta", "did you mean “data”?"),
+        ("compare", "tabel", "did you mean “table”?"),
+        ("data", "orders", "did you mean “order”?"),
+        ("runs", "utm-source", "parameter “utm-source”"),
+    ],
+)
+def test_a_parameter_that_no_page_has_is_named(name, param, meant):
+    (note,) = notes(opened(name, **{param.replace("-", "_"): "1"}))
+    assert f"parameter “{param}”" in note
+    assert meant in note
+
+
+@pytest.mark.parametrize(
     ("name", "params"),
     [
-        ("ablate", {"ablate_robot": "Ant-dir", "ablate_data": "expert", "ablate_lam": "0.3"}),
-        ("ablate", {"cheetah_vel_projections": ["none", "tensor"], "ablate_projection": "tensor"}),
-        ("ablate", {"ablate_seeds": "2", "cheetah_vel_n_tasks": "3"}),
+        ("ablate", {"robot": "Ant-dir", "data": "expert", "lam": "0.3"}),
+        ("ablate", {"cheetah_vel_projections": ["none", "tensor"], "projection": "tensor"}),
+        ("ablate", {"seeds": "2", "cheetah_vel_n_tasks": "3"}),
         ("compare", {"table": "Table 2", "view": "Performance profiles"}),
         ("compare", {"row_1": "Soft Prompt", "column_1": "Ant-dir", "of_1": ALL}),
-        ("data", {"data_robot": "Ant-dir", "data_tab": "Bring your own"}),
-        ("runs", {"where": ["recorded"], "runs_robot": "Cheetah-vel", "runs_data": "medium"}),
+        ("data", {"robot": "Ant-dir", "tab": "Bring your own"}),
+        ("runs", {"where": ["recorded"], "robot": "Cheetah-vel", "data": "medium"}),
     ],
 )
 def test_what_is_there_is_no_matter_of_words(name, params):

@@ -86,7 +86,7 @@ def test_every_control_has_a_help_text(page, toy, demos, tmp_path):
     bring(page, as_pickle(tmp_path / "a.pkl", demos))
     kinds = (page.selectbox, page.file_uploader, page.toggle, page.text_input, page.checkbox)
     widgets = [w for kind in (*kinds, page.button) for w in kind]
-    assert len(widgets) == 8
+    assert len(widgets) == 9
     assert all(widget.help for widget in widgets)
 
 
@@ -101,7 +101,8 @@ def test_a_file_is_judged_kept_and_leads_on(page, toy, demos, tmp_path):
     page.button(key="save").click().run()
     assert "own:theirs" in plain_text(page.success[1].value)
     assert page.code[0].value == "python -m workbench tune toy 5 --quality own:theirs"
-    assert page.button[1].label == f"Tune a prompt on it: {goal_words(toy.task(5))}"
+    onward = page.button(key=f"explore-{toy.task(5)}")
+    assert onward.label == f"Tune a prompt on it: {goal_words(toy.task(5))}"
     assert len(assets.demos(toy.task(5), "own:theirs")) == 3
     page.button(key="save").click().run()
     assert "already" in page.error[0].value
@@ -116,6 +117,15 @@ def test_a_file_is_judged_kept_and_leads_on(page, toy, demos, tmp_path):
     page.button(key="save").click().run()
     assert "1 to 40" in page.error[0].value
     assert not page.exception
+
+
+def test_a_file_of_another_task_leads_the_page_to_it(page, toy, demos, tmp_path):
+    bring(page, as_pickle(tmp_path / "a.pkl", demos))
+    assert f"still shows *{goal_words(toy.task(2))}*" in texts(page)
+    page.button(key="turn-to").click().run()
+    assert not page.exception
+    assert page.sidebar.selectbox[1].value == goal_words(toy.task(5))
+    assert "still shows" not in texts(page)
 
 
 def test_warnings_are_read_before_the_file_is_kept(page, toy, demos, tmp_path):
@@ -218,12 +228,12 @@ def test_an_own_set_is_deleted_and_comes_back(page, toy):
 
 
 def test_the_demonstrations_of_every_family_can_be_replayed():
-    from workbench.app import data_replay
+    from workbench.app import data_replay, data_sets
 
     for family in FAMILIES.values():
         task = family.tasks("test")[0]
         names = list(QUALITIES)
-        payload = data_replay._packed(task, data_replay._stamps(task, names), "best")
+        payload = data_replay._packed(task, data_sets.stamps_of(task, names), "best")
         assert [c["label"].split(":")[0] for c in payload["columns"]] == names
         best = max(t.episode_return for t in assets.demos(task, "expert"))
         assert f"{best:.1f}".replace("-", "−") in payload["columns"][0]["label"]

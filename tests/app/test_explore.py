@@ -328,7 +328,7 @@ def test_a_shared_link_opens_the_same_view(queue):
         ("updates", "x"),
         ("seed", "-1"),
         ("a-method", "Magic"),
-        ("quality", "golden"),
+        ("data", "golden"),
         ("view", "Sideways"),
         ("a-data", "own:gone"),
     ],

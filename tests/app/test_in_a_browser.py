@@ -51,7 +51,7 @@ def test_a_sweep_begins_and_stops_and_a_cell_is_clicked(site, tmp_path):
     page.locator(".js-plotly-plot text", has_text="none: plain sum").first.wait_for()
     cell = page.locator(".js-plotly-plot .scatterlayer text").first.bounding_box()
     page.mouse.click(cell["x"] + cell["width"] / 2, cell["y"] + cell["height"] / 2)
-    page.wait_for_url("**ablate-projection=none*", timeout=30_000)
+    page.wait_for_url("**projection=none*", timeout=30_000)
 
 
 def test_a_bad_file_is_refused_in_words(site, tmp_path):
@@ -65,7 +65,7 @@ def test_a_bad_file_is_refused_in_words(site, tmp_path):
     page.get_by_text("Refused: bad.pkl").wait_for(timeout=60_000)
     page.get_by_text("Nothing was kept").wait_for()
     assert page.get_by_role("button", name="Save").count() == 0
-    assert "data-tab=Bring" in page.url
+    assert "tab=Bring" in page.url
     assert not (tmp_path / "data").exists()
 
 
@@ -82,7 +82,7 @@ def test_a_good_file_is_kept_tuned_on_deleted_and_taken_back(site, tmp_path):
     page.get_by_text("Kept as").wait_for(timeout=60_000)
     (kept,) = (tmp_path / "data").rglob("*.safetensors")
     page.get_by_role("button", name="Tune a prompt on it").click()
-    page.wait_for_url("**quality=own%3Amine**", timeout=60_000)
+    page.wait_for_url("**data=own%3Amine**", timeout=60_000)
     page.get_by_text("Not run yet").first.wait_for(timeout=60_000)
     go_to(page, "Data")
     page.get_by_role("tab", name="What there is").click(timeout=60_000)

@@ -6,7 +6,7 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 from tests.app.test_explore import APP
-from workbench.app.links import can_explore, explore_params, explore_url, runs_url
+from workbench.app.links import can_explore, explore_params, explore_url, renamed, runs_url
 from workbench.tuning.presets import chosen
 from workbench.tuning.spec import RunSpec
 
@@ -26,7 +26,7 @@ def test_the_first_page_knows_every_name():
     state = app.session_state
     assert state["robot"] == "Cheetah-vel"
     assert state["cheetah-vel-task"] == "run at 1.2 m/s"
-    assert (state["quality"], state["seed"], state["updates"]) == ("expert", 2, 400)
+    assert (state["data"], state["seed"], state["updates"]) == ("expert", 2, 400)
     assert (state["a-lam"], state["a-projection"]) == (3.0, "none")
     assert (state["b-lam"], state["b-projection"]) == (3.0, "vector")
     assert state["a-method"] == state["b-method"] == "prompt-diffuser"
@@ -50,7 +50,7 @@ def test_updates_are_those_of_the_slider():
 def test_data_of_one_side_are_its_own():
     random = RunSpec("cheetah-vel", 15, "random")
     params = explore_params(random, RunSpec("cheetah-vel", 15, "expert"))
-    assert (params["quality"], params["a-data"], params["b-data"]) == ("expert", "random", "shared")
+    assert (params["data"], params["a-data"], params["b-data"]) == ("expert", "random", "shared")
 
 
 def test_an_address_says_the_same():
@@ -75,3 +75,17 @@ def test_what_the_page_has_no_control_for_is_not_linked(fields):
     assert can_explore(RunSpec("cheetah-vel", 15))
     assert can_explore(chosen("soft-prompt", "cheetah-vel", 15))
     assert not can_explore(RunSpec("cheetah-vel", 15, **fields))
+
+
+@pytest.mark.parametrize(
+    ("former", "today"),
+    [
+        ("quality=expert&seed=5", "data=expert&seed=5"),
+        ("ablate-data=random&ablate-lam=3", "data=random&lam=3"),
+        ("data-cheetah-vel-task=run+at+0.6+m%2Fs", "cheetah-vel-task=run+at+0.6+m%2Fs"),
+        ("runs-method=Soft+Prompt&cell=1|HDT", "method=Soft+Prompt&cell=1%7CHDT"),
+        ("a-data=random&b-lam=3", "a-data=random&b-lam=3"),
+    ],
+)
+def test_a_setting_has_one_name_and_former_ones_lead_to_it(former, today):
+    assert renamed(former) == today

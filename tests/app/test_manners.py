@@ -41,3 +41,27 @@ def test_a_tablet_sees_the_robots_first_and_turns_them(site):
     page.wait_for_timeout(400)
     assert picture(0) != before[0]
     assert picture(1) != before[1]
+
+    # A double click looks straight again, to the very same picture.
+    robot.dblclick()
+    page.wait_for_timeout(400)
+    assert [picture(0), picture(1)] == before
+
+    # A key does the same; the wheel zooms where nothing can be scrolled, on the full screen.
+    page.locator(".pdw").first.focus()
+    page.keyboard.press("]")
+    page.wait_for_timeout(400)
+    assert picture(0) != before[0]
+    page.keyboard.press("0")
+    page.wait_for_timeout(400)
+    assert picture(0) == before[0]
+    page.get_by_role("button", name="Full screen").click()
+    page.wait_for_function("document.fullscreenElement !== null")
+    page.wait_for_timeout(600)
+    large = robot.bounding_box()
+    assert large["width"] * large["height"] > 1.2 * box["width"] * box["height"]
+    whole = picture(0)
+    page.mouse.move(large["x"] + large["width"] / 2, large["y"] + large["height"] / 2)
+    page.mouse.wheel(0, -300)
+    page.wait_for_timeout(400)
+    assert picture(0) != whole

@@ -87,8 +87,8 @@ def test_every_run_is_listed_with_its_settings(page, alone):  # noqa: F811
 @pytest.mark.parametrize(
     ("key", "value", "method"),
     [
-        ("runs-method", "Soft Prompt", "soft-prompt"),
-        ("runs-data", "expert", "prompt-diffuser"),
+        ("method", "Soft Prompt", "soft-prompt"),
+        ("data", "expert", "prompt-diffuser"),
         ("find", "LAM toy", "prompt-diffuser"),
     ],
 )
@@ -135,7 +135,7 @@ def test_several_ticked_runs_are_compared(page, alone):  # noqa: F811
     table = page.dataframe[-1].value
     assert {"method", "return"} <= set(table)
     assert "task" not in table, "what is the same in all is left out"
-    assert page.selectbox(key="compared-by").value == "method"
+    assert page.selectbox(key="by").value == "method"
 
 
 def test_deleting_is_undone(page, alone):  # noqa: F811

@@ -53,7 +53,7 @@ WORDS = {
     "reproduce-assets": ("toy", "--dry-run"),
     "results": ("--files", "README.md"),
 }  # fmt: skip
-ELSEWHERE = ("notebooks",)
+ELSEWHERE = ("notebooks", "lessons")
 """Whole notebooks: too much for this walk, they have tests of their own."""
 
 

@@ -171,7 +171,10 @@ FAR = np.array([0, 900, 0], np.float32)
     [
         (lambda t: [shortened(x, 7) for x in t], ["Shorter than the 12 steps", "3 of 3", "7"]),
         (lambda t: [*t, t[0]], ["1 of 4 episodes are copies"]),
-        (lambda t: record(FAMILIES["toy"].task(3), 3), ["toy 3 is a training task", "[2, 5]"]),
+        (
+            lambda t: record(FAMILIES["toy"].task(3), 3),
+            ["toy 3 (", ") is a training task", "toy 2 (", "toy 5 ("],
+        ),
         (
             lambda t: [dataclasses.replace(x, observations=x.observations + FAR) for x in t],
             ["position [m]", "standard deviations", "never saw"],

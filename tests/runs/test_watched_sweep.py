@@ -7,7 +7,13 @@ import pandas as pd
 import pytest
 
 from workbench.runs.store import RunStore
-from workbench.runs.watched_sweep import WatchedStore, duration, seconds_of, watched
+from workbench.runs.watched_sweep import (
+    WatchedStore,
+    duration,
+    duration_between,
+    seconds_of,
+    watched,
+)
 from workbench.tuning.spec import RunSpec
 
 
@@ -68,9 +74,18 @@ def test_the_time_is_that_of_runs_like_them(shipped):
     assert np.isnan(seconds_of([spec], rows(seconds=np.nan)))
     assert np.isnan(seconds_of([RunSpec("toy", 5, updates=7)], rows(seconds=1.0)))
     assert seconds_of([], rows(seconds=1.0)) == 0
+    alike = rows(seconds=[1.0, 3.0, 9.0])
+    assert seconds_of([spec], alike, 0.1) < 2 < seconds_of([spec], alike, 0.9)
 
 
 def test_durations_are_said_as_people_say_them():
     said = [duration(s) for s in (0.2, 30, 240, 3 * 3600, np.nan)]
     assert said == ["about 1 seconds", "about 30 seconds", "about 4 minutes", "about 3.0 hours",
+                    "unknown time"]  # fmt: skip
+
+
+def test_an_estimate_is_a_range():
+    ends = ((20, 40), (100, 420), (0, 8 * 3600), (62, 62), (1, np.nan))
+    said = [duration_between(*pair) for pair in ends]
+    assert said == ["20 to 40 seconds", "2 to 7 minutes", "0.1 to 8.0 hours", "about 62 seconds",
                     "unknown time"]  # fmt: skip

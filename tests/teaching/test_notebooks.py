@@ -15,6 +15,8 @@ from workbench.runs import run_table
 from workbench.shipped import assets
 from workbench.teaching import execution
 from workbench.teaching.exercises import EXERCISES
+from workbench.teaching.figures import whole_system
+from workbench.viewing.player.method_strip import STAGES
 
 WHY = "the extra `lab` is not installed: make install EXTRAS=collect,lab,dev"
 nbformat = pytest.importorskip("nbformat", reason=WHY)
@@ -115,13 +117,32 @@ def test_a_lesson_has_exercises_with_a_hidden_solution_and_a_check(path):
     titles = [t for t in text if t.startswith("### Exercise")]
     assert 3 <= len(titles) <= 4
     for title in titles:
-        number = re.match(r"### Exercise (\d\.\d): ", title)[1]
-        _, asked, hidden = text[text.index(title) :][:3]
+        number, name = re.match(r"### Exercise (\d\.\d): (.*)", title).groups()
+        at = text.index(title)
         assert number in EXERCISES
-        assert f'check("{number}", ' in asked
-        assert "..." in asked
-        assert hidden.startswith("<details>\n<summary>Solution</summary>")
+        assert f'check("{number}", ' in text[at + 1]
+        assert "..." in text[at + 1]
+        assert not text[at + 2].startswith("<details>"), "a solution is not seen with the question"
+        head = f"<details>\n<summary>Solution of exercise {number}: {name}</summary>"
+        (hidden,) = [t for t in text if t.startswith(head)]
+        assert text.index(hidden) > text.index(titles[-1]) + 1
         assert f'check("{number}", ' in hidden
+
+
+def test_a_picture_of_the_whole_opens_the_course():
+    code = [cell.source for cell in cells_of(LESSONS[0], "code")]
+    assert code[1].endswith("whole_system()")
+    figure = whole_system()
+    words = " ".join(note.text or "" for note in figure.layout.annotations)
+    for stage in STAGES:
+        assert stage["name"].split()[0] in words
+        assert f"lesson {stage['lesson'][0]}" in words
+
+
+def test_the_lesson_on_ablations_keeps_its_plumbing_in_the_package():
+    code = [cell.source for cell in cells_of(FOLDER / "5_ablation.ipynb", "code")]
+    assert sum(len(c.splitlines()) for c in code) < 100
+    assert not [c for c in code if c.startswith("def ") and "return ..." not in c]
 
 
 def test_every_exercise_is_asked_somewhere():

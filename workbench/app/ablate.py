@@ -11,16 +11,17 @@ import streamlit as st
 
 from workbench.app import ablate_lengths, ablate_pretraining, sweeps
 from workbench.app.ablate_answers import show_answers
-from workbench.app.ablate_grid import choose_grid, grid_offers, usual_grid
+from workbench.app.ablate_grid import choose_grid, grid_offers, run_so_far, usual_grid
 from workbench.app.charts import chart, offer_figures, offer_table
 from workbench.app.families import first
 from workbench.app.known_runs import YOURS, Known, known_runs, show_runs
 from workbench.app.links import broken_choices, runs_params, show_broken
+from workbench.app.links_copied import offer_link
 from workbench.app.page import guarded, paint_first, styled
 from workbench.paper import ablation
 from workbench.paper.ablation import Grid
 from workbench.runs.run_table import key
-from workbench.runs.watched_sweep import duration
+from workbench.runs.watched_sweep import duration_between
 from workbench.tasks.splits import evaluated_tasks
 from workbench.tuning.spec import RunSpec
 from workbench.viewing.figures.ablation import (
@@ -67,6 +68,7 @@ def page(runs_page) -> None:
 def prepare() -> None:
     """Fold the grid that the page shows before anybody chooses."""
     usual, known = usual_grid(first()), known_runs()
+    run_so_far(known.key, known)
     tasks = tuple(task.index for task in evaluated_tasks(first()))
     grid = Grid(usual.family, usual.lambdas, usual.projections, ("medium",), tasks=tasks)
     _lacking(grid, known.key, known)
@@ -96,7 +98,8 @@ def _offer_sweep(grid: Grid, specs: list[RunSpec]) -> bool:
         st.rerun()
     right.markdown(
         f"**{len(lacking)} of {len(specs)} runs of this grid are missing**: "
-        f"{duration(expected)} on one core, by runs like them. Fewer tasks, seeds or λ take less."
+        f"{duration_between(*expected)} on one core, by how long runs like them took. Fewer tasks, "
+        "seeds or λ take less."
     )
     return False
 
@@ -177,8 +180,8 @@ def _take_click() -> None:
     points = st.session_state["ablate-map"]["selection"]["points"]
     if points and points[0].get("customdata"):
         projection, lam = points[0]["customdata"]
-        st.session_state["ablate-projection"] = projection
-        st.session_state["ablate-lam"] = float(lam)
+        st.session_state["projection"] = projection
+        st.session_state["lam"] = float(lam)
 
 
 def _choose_cell(grid: Grid) -> tuple[str, float]:
@@ -189,7 +192,7 @@ def _choose_cell(grid: Grid) -> tuple[str, float]:
         grid.projections,
         index=len(grid.projections) - 1,
         format_func=PROJECTIONS.__getitem__,
-        key="ablate-projection",
+        key="projection",
         bind="query-params",
         help="Row of the map.",
     )
@@ -198,7 +201,7 @@ def _choose_cell(grid: Grid) -> tuple[str, float]:
         grid.lambdas,
         index=grid.lambdas.index(1.0) if 1.0 in grid.lambdas else 0,
         format_func=lambda value: f"{value:g}",
-        key="ablate-lam",
+        key="lam",
         bind="query-params",
         help="Column of the map.",
     )
@@ -232,13 +235,15 @@ def _show_cell(
         return None if key(other.canonical) == key(spec.canonical) else other
 
     show_runs(found, beside, "the plain sum (or, beside that itself, the untuned prompt)", "runs")
-    st.page_link(
-        runs_page,
-        label="All about these runs",
-        icon=":material/list:",
-        query_params=runs_params(SWEEP, grid.family, grid.qualities[0], projection, f"{lam:g}"),
-        help="Opens the page Runs with the runs of this cell alone.",
-    )
+    with st.container(horizontal=True, vertical_alignment="center"):
+        st.page_link(
+            runs_page,
+            label="All about these runs",
+            icon=":material/list:",
+            query_params=runs_params(SWEEP, grid.family, grid.qualities[0], projection, f"{lam:g}"),
+            help="Opens the page Runs with the runs of this cell alone.",
+        )
+        offer_link("cell-link")
 
 
 def _curves(table: pd.DataFrame) -> None:

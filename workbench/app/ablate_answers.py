@@ -32,7 +32,7 @@ def show_answers(
             return
         whole = st.toggle(
             "Answers from all data",
-            key="ablate-answers",
+            key="all-data",
             bind="query-params",
             help="The same sentences for each quality of the data; the first time takes seconds.",
         )

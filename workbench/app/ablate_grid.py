@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import streamlit as st
 
 from workbench.app.families import choose_family, first, with_models
+from workbench.app.known_runs import Known, known_runs
 from workbench.app.links import Offers
 from workbench.app.page import plain
 from workbench.data import own_sets
 from workbench.data.qualities import QUALITIES
 from workbench.paper import ablation
 from workbench.paper.ablation import Grid
+from workbench.runs.run_table import key
 from workbench.tasks import Family
 from workbench.tasks.splits import evaluated_tasks
 from workbench.tuning.presets import LAMBDAS
@@ -20,16 +24,17 @@ from workbench.viewing.figures.ablation import PROJECTIONS
 def grid_offers() -> Offers:
     """Return the values that an address of the page may have."""
     labels = with_models()
-    family = labels.get(st.query_params.get("ablate-robot", ""), first())
+    family = labels.get(st.query_params.get("robot", ""), first())
     lams = [f"{lam:g}" for lam in LAMBDAS]
     return {
-        "ablate-robot": ("robot", labels),
-        "ablate-data": ("data", (*QUALITIES, *_own_sets(family))),
+        "robot": ("robot", labels),
+        "data": ("data", (*QUALITIES, *_own_sets(family))),
         f"{family.name}-lams": ("λ", lams),
         f"{family.name}-projections": ("projection", PROJECTIONS),
-        "ablate-projection": ("projection", PROJECTIONS.values()),
-        "ablate-lam": ("λ", lams),
-        "ablate-seeds": ("seeds", [str(n + 1) for n in range(len(ablation.SEEDS))]),
+        "projection": ("projection", PROJECTIONS.values()),
+        "lam": ("λ", lams),
+        "all-data": ("answers from all data", ("true", "false")),
+        "seeds": ("seeds", [str(n + 1) for n in range(len(ablation.SEEDS))]),
         f"{family.name}-n-tasks": (
             "test tasks",
             [str(n + 1) for n in range(len(evaluated_tasks(family)))],
@@ -55,7 +60,7 @@ def choose_grid() -> Grid:
     """Draw the sidebar and return the grid that it asks for."""
     bar = st.sidebar
     bar.header("The grid")
-    family = choose_family("ablate-robot")
+    family = choose_family("robot")
     usual = usual_grid(family)
     every = [task.index for task in evaluated_tasks(family)]
     quality = bar.segmented_control(
@@ -63,10 +68,12 @@ def choose_grid() -> Grid:
         (*QUALITIES, *_own_sets(family)),
         default="medium",
         required=True,
-        key="ablate-data",
+        key="data",
         bind="query-params",
         help="Who recorded the few-shot runs that every cell is tuned on.",
     )
+    known = known_runs()
+    bar.caption(_run_words(run_so_far(known.key, known)))
     lams = bar.pills(
         "Weights λ of the downstream loss",
         LAMBDAS,
@@ -109,7 +116,7 @@ def choose_grid() -> Grid:
         "Seeds",
         list(range(1, len(ablation.SEEDS) + 1)),
         value=len(ablation.SEEDS),
-        key="ablate-seeds",
+        key="seeds",
         bind="query-params",
         help="How many seeds each cell counts. One seed gives no interval.",
     )
@@ -121,6 +128,34 @@ def choose_grid() -> Grid:
         ablation.SEEDS[:seeds],
         tuple(tasks[:n_tasks]),
     )
+
+
+@st.cache_resource(max_entries=4, show_spinner=False)
+def run_so_far(made: tuple, _known: Known) -> dict[str, dict[str, tuple[int, int]]]:
+    """Return how much of the usual grid was run: family → quality → runs there, and of how many."""
+    there, found = set(_known.runs.keys), {}
+    for label, family in with_models().items():
+        found[label] = {}
+        for quality in QUALITIES:
+            grid = dataclasses.replace(usual_grid(family), qualities=(quality,))
+            wanted = {key(spec.canonical) for spec in ablation.specs([grid])}
+            found[label][quality] = (len(wanted & there), len(wanted))
+    return found
+
+
+def _run_words(found: dict[str, dict[str, tuple[int, int]]]) -> str:
+    """Say which robots and data were run, whole or in part."""
+    parts = []
+    for label, qualities in found.items():
+        words = [
+            quality if n == of else f"{quality} {n} of {of}"
+            for quality, (n, of) in qualities.items()
+            if n
+        ]
+        if words:
+            parts.append(f"{label}: {', '.join(words)}")
+    said = "; ".join(parts) or "nothing yet"
+    return f":material/check: Run already, of the usual grid: {said}."
 
 
 def _more_weights(family: Family) -> list[float]:

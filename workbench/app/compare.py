@@ -16,6 +16,7 @@ from workbench.app.compare_rankings import VIEWS, show_rankings
 from workbench.app.families import labelled
 from workbench.app.known_runs import YOURS, Known, known_runs, show_runs
 from workbench.app.links import Offers, broken_choices, runs_params, show_broken
+from workbench.app.links_copied import offer_link
 from workbench.app.page import guarded, paint_first, styled
 from workbench.data.qualities import QUALITIES
 from workbench.paper.claims import CLAIMS
@@ -101,11 +102,15 @@ def _offers() -> Offers:
         "view": ("view", VIEWS),
     }
     for name in TABLES:
-        if any(f"{part}-{name}" in st.query_params for part in ("row", "column", "of")):
+        parts = ("row", "column", "of", "rows", "against")
+        if any(f"{part}-{name}" in st.query_params for part in parts):
             places = cells(name, data=QUALITIES)
             columns = [labelled(c) for c in columns_of(places)]
+            rows = [row for row, _ in places]
             offers |= {
-                f"row-{name}": ("row", [row for row, _ in places]),
+                f"row-{name}": ("row", rows),
+                f"rows-{name}": ("row", rows),
+                f"against-{name}": ("row", rows),
                 f"column-{name}": ("column", columns),
                 f"of-{name}": ("column", [*columns, labelled(ALL)]),
             }
@@ -153,21 +158,26 @@ def _overview(seen: Seen) -> None:
     """Draw the whole table: a row per row, two columns per column, ours and the published."""
     columns = [c for c in columns_of(seen.cells) if c in set(seen.table["column"])]
     wide, texts = pd.DataFrame({"": seen.rows}), {}
-    config = {"": st.column_config.TextColumn(pinned=True, width=150)}
+    config = {"": st.column_config.TextColumn(pinned=True, width=182)}
     for column in columns:
         part = seen.table[seen.table["column"] == column].set_index("row").reindex(seen.rows)
         large = part["mean"].abs().max() >= 1000
         digits = 3 if column == ALL else 0 if large else 1
         label = labelled(column)
         for what, name, title, words in (
-            ("here", "mean", label, f"{label}: our mean over seeds and tasks; –: not run yet."),
+            (
+                "here",
+                "mean",
+                _HEADS.get(column, label),
+                f"{label}: our mean over seeds and tasks; –: not run yet.",
+            ),
             ("paper", "published", "paper", f"{label}: the mean that arXiv 2411.01168 gives."),
         ):
             if what == "paper" and part["published"].isna().all():
                 continue
             wide[f"{column}|{what}"] = part[name].to_numpy()
             config[f"{column}|{what}"] = st.column_config.Column(
-                title, help=words, width=98 if what == "here" else 60
+                title, help=words, width=97 if what == "here" else 58
             )
             sd = part["sd"] if what == "here" else pd.Series(float("nan"), part.index)
             texts[f"{column}|{what}"] = {
@@ -178,7 +188,13 @@ def _overview(seen: Seen) -> None:
     families = sorted({spec.family for cell in seen.cells.values() for spec in cell})
     if len(families) == 1:
         st.caption(f"All of it is {labelled(families[0])}.")
-    styled_table = wide.style.format({n: _Texts(known) for n, known in texts.items()}, na_rep="–")
+    elif "reach" in families:
+        st.caption(
+            f"{labelled('reach')} is published on another scale of returns: compare its rows with "
+            "each other, not ours with the paper's."
+        )
+    formats = {"": _short, **{n: _Texts(known) for n, known in texts.items()}}
+    styled_table = wide.style.format(formats, na_rep="–")
     ours = [name for name in texts if name.endswith("|here")]
     styled_table = styled_table.highlight_max(ours, props="font-weight: bold")
     st.dataframe(
@@ -192,6 +208,15 @@ def _overview(seen: Seen) -> None:
         selection_mode="single-cell",
         alt="Mean return of every row and column, measured here and published.",
     )
+
+
+_HEADS = {"reach": "reach", ALL: "all (0 to 1)"}
+"""Columns whose names are too long for the head of a narrow column."""
+
+
+def _short(row: str) -> str:
+    """Return a row's name as the first column has room for it."""
+    return row.replace(", told the task", ", told").replace("expert prompt, ", "expert, ")
 
 
 class _Texts:
@@ -262,13 +287,15 @@ def _show_cell(seen: Seen, place: tuple[str, str], runs_page) -> None:
     left, right = st.columns([3, 2], gap="large")
     with left:
         _numbers(r)
-        st.page_link(
-            runs_page,
-            label=f"All about these {len(found)} runs",
-            icon=":material/list:",
-            query_params=runs_params(seen.name, row, column),
-            help="Opens the page Runs with the runs of this cell alone.",
-        )
+        with st.container(horizontal=True, vertical_alignment="center"):
+            st.page_link(
+                runs_page,
+                label=f"All about these {len(found)} runs",
+                icon=":material/list:",
+                query_params=runs_params(seen.name, row, column),
+                help="Opens the page Runs with the runs of this cell alone.",
+            )
+            offer_link("cell-link")
     with right:
         show_runs(found, lambda spec: None, "its untuned prompt", "compare-runs")
 

@@ -12,6 +12,7 @@ from workbench.app.families import labelled
 from workbench.app.known_runs import Known
 from workbench.app.links import runs_url
 from workbench.app.page import paint_first
+from workbench.app.report import Item, offer_item
 from workbench.paper.claims import CLAIMS, NEAR, ClaimComparison, findings
 from workbench.viewing.figures.claims import differences
 
@@ -72,8 +73,18 @@ def show_claims(known: Known) -> None:
     )
     paint_first("claims", 1.5)
     _show_claim(rows[rows["claim"] == claim])
+    part = rows[rows["claim"] == claim]
+    offer_item(
+        Item(
+            f"Claim: {claim}",
+            f"{_overall(part['verdict'])}.",
+            {"differences": differences(part)},
+            pd.DataFrame([_line(r) for _, r in part.iterrows()]).drop(columns="runs"),
+            ("python -m workbench findings",),
+        ),
+        "claims-report",
+    )
     with st.expander("Take the figure and the numbers along", icon=":material/download:"):
-        part = rows[rows["claim"] == claim]
         offer_figures({claim: differences(part)}, "claim", "claims-html")
         offer_table(rows.drop(columns="runs"), "claims", "claims-csv")
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import dataclasses
 from dataclasses import dataclass
 
 import streamlit as st
 
 from workbench.app.families import choose_family, with_models
-from workbench.app.links import GUIDANCE, SHARED, VIEWS, Offers
+from workbench.app.known_runs import RECORDED, YOURS, known_runs
+from workbench.app.links import ANYTHING, GUIDANCE, SHARED, VIEWS, Offers
 from workbench.data import own_sets
 from workbench.data.qualities import QUALITIES
 from workbench.methods import METHODS
@@ -15,6 +17,7 @@ from workbench.methods.projection import MODES
 from workbench.shipped import assets
 from workbench.tasks import Family, Task, find
 from workbench.tuning.presets import (
+    CHOSEN,
     LAMBDAS,
     OPENING_QUALITY,
     PAIRS,
@@ -68,10 +71,13 @@ def explore_offers() -> Offers:
     offers = {
         "robot": ("robot", labels),
         f"{family.name}-task": ("task", tasks),
-        "quality": ("data", sets),
+        "data": ("data", sets),
         "updates": ("updates", [str(n) for n in range(50, 501)]),
         "seed": ("seed", [str(n) for n in range(10_000)]),
         "view": ("view", VIEWS),
+        "by-hand-base": ("prompt to begin with", ("A", "B")),
+        **dict.fromkeys(("look", "layer", "tour", "present", "idea"), ("", ANYTHING)),
+        **dict.fromkeys(("guess-first", "by-hand"), ("switch", ("true", "false"))),
     }
     methods = [method_label(method) for method in methods_of(family)[0]]
     for side in "ab":
@@ -110,7 +116,7 @@ def choose_setting() -> Setting:
         (*QUALITIES, *own_sets.qualities(task)),
         default=OPENING_QUALITY,
         required=True,
-        key="quality",
+        key="data",
         bind="query-params",
         help="Who recorded the runs that the prompt is tuned on: an expert, a half-trained "
         "policy, or one that never learned. Files of your own come in on the page *Data*.",
@@ -138,7 +144,45 @@ def choose_setting() -> Setting:
         help="Draws the noise and the order of the data, the same in A and in B. The same seed "
         "gives the same run.",
     )
-    return Setting(task, quality, int(updates), int(seed))
+    setting = Setting(task, quality, int(updates), int(seed))
+    bar.caption(_recorded_words(setting))
+    return setting
+
+
+def _recorded_words(setting: Setting) -> str:
+    """Say which methods and seeds were run already with what both columns share."""
+    there = recorded_of(setting)
+    if not there:
+        return "Nothing is recorded of this task, these data and updates: **Tune** runs it."
+    by_seeds: dict[tuple[int, ...], list[str]] = {}
+    for method, seeds in there.items():
+        by_seeds.setdefault(seeds, []).append(f"*{method_label(method)}*")
+    parts = [
+        f"{', '.join(names)} (seed{'s' * (len(seeds) > 1)} {', '.join(map(str, seeds))})"
+        for seeds, names in by_seeds.items()
+    ]
+    return f":material/check: Recorded, shown at once: {'; '.join(parts)}."
+
+
+def recorded_of(setting: Setting) -> dict[str, tuple[int, ...]]:
+    """Return the methods that were run with the settings that a column has at first, and seeds."""
+    known = known_runs().table
+    if not len(known):
+        return {}
+    known = known[known["where"].isin((YOURS, RECORDED))]
+    alike = known[(known["family"] == setting.task.family) & (known["task"] == setting.task.index)]
+    runs, seeds = set(alike["run"]), sorted({int(seed) for seed in alike["seed"]})
+    found = {}
+    for method in dict.fromkeys(alike["method"]):
+        if method in CHOSEN:
+            kept = tuple(
+                seed
+                for seed in seeds
+                if dataclasses.replace(setting, seed=seed).spec(Side(method)).id in runs
+            )
+            if kept:
+                found[method] = kept
+    return found
 
 
 def choose_sides(setting: Setting) -> tuple[Side, Side]:

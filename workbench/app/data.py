@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import streamlit as st
 
+from workbench.app.data_episodes import ORDERS
 from workbench.app.data_networks import show_networks
-from workbench.app.data_replay import prepare_demos, show_coverage, show_replays
+from workbench.app.data_replay import EPISODES, prepare_demos, show_coverage, show_replays
 from workbench.app.data_sets import compare_sets, sets_of
 from workbench.app.data_upload import bring, manage
-from workbench.app.links import Offers, broken_choices, show_broken
+from workbench.app.links import ANYTHING, Offers, broken_choices, show_broken
 from workbench.app.page import guarded, paint_first, styled
 from workbench.data.qualities import QUALITIES
 from workbench.shipped import assets
@@ -35,7 +36,7 @@ def page(explore) -> None:
     )
     show_broken("data", broken, task)
     show_networks(explore)
-    look, hand_over = st.tabs(_TABS, key="data-tab", bind="query-params")
+    look, hand_over = st.tabs(_TABS, key="tab", bind="query-params")
     with look:
         _there_is(task, explore)
     with hand_over:
@@ -53,10 +54,17 @@ def prepare() -> None:
 def _offers() -> Offers:
     """Return the values that an address of the page may have."""
     labels = _with_data()
-    offers = {"data-robot": ("robot", labels), "data-tab": ("tab", _TABS)}
+    offers = {
+        "robot": ("robot", labels),
+        "tab": ("tab", _TABS),
+        "episode": ("episode", EPISODES),
+        "order": ("order", ORDERS),
+        **dict.fromkeys(("data", "number", "least"), ("", ANYTHING)),
+    }
     for family in labels.values():
         tasks = [goal_words(task) for task in family.tasks("test")]
-        offers[f"data-{family.name}-task"] = ("task", tasks)
+        offers[f"{family.name}-task"] = ("task", tasks)
+        offers[f"variable-{family.name}"] = ("variable", ANYTHING)
     return offers
 
 
@@ -69,7 +77,7 @@ def _choose_task() -> Task:
         bar.selectbox(
             "Robot",
             list(labels),
-            key="data-robot",
+            key="robot",
             bind="query-params",
             help="A family of tasks: one robot that is rewarded for different things.",
         )
@@ -78,7 +86,7 @@ def _choose_task() -> Task:
     wanted = bar.selectbox(
         "Task",
         list(tasks),
-        key=f"data-{family.name}-task",
+        key=f"{family.name}-task",
         bind="query-params",
         help=f"What the robot should do: {family.goal_label}. These are the tasks that a prompt "
         "is tuned for.",

@@ -5,10 +5,11 @@ from __future__ import annotations
 import streamlit as st
 
 from workbench.app.charts import chart
+from workbench.app.data_episodes import browse
+from workbench.app.data_sets import Stamps, demos_of, stamps_of
+from workbench.app.links_copied import offer_link
 from workbench.app.page import guarded
 from workbench.data.coverage import Coverage, transitions
-from workbench.data.trajectory import Trajectory
-from workbench.shipped import assets
 from workbench.tasks import Task, find
 from workbench.viewing.figures.colours import look
 from workbench.viewing.figures.data import coverage_map, spread
@@ -17,15 +18,13 @@ from workbench.viewing.player.contents import MAX_COLUMNS, PlayerColumn
 from workbench.viewing.player.from_runs import chart_of, episode_of
 from workbench.viewing.scene import geometry
 
-Stamps = tuple[tuple[str, int], ...]
-"""Names of sets, each with the time that its file was written."""
-EPISODES = ("best", "median", "worst", "by number")
+EPISODES = ("best", "median", "worst", "one by one")
 
 
 def prepare_demos(task: Task, names: list[str]) -> None:
     """Read and pack what is drawn of a task before anybody chooses."""
-    _packed(task, _stamps(task, names[:MAX_COLUMNS]), "median")
-    _covered(task, _stamps(task, names))
+    _packed(task, stamps_of(task, names[:MAX_COLUMNS]), "median")
+    _covered(task, stamps_of(task, names))
 
 
 @guarded
@@ -36,45 +35,36 @@ def show_replays(task: Task, names: list[str]) -> None:
         task: Whose demonstrations.
         names: Of the sets; the first ones are drawn.
     """
-    st.subheader("Watch them")
-    which = st.segmented_control(
+    st.subheader("Watch them", anchor="watch-them")
+    row = st.container(horizontal=True, vertical_alignment="bottom")
+    which = row.segmented_control(
         "Episode of each set",
         EPISODES,
         default="median",
         required=True,
         key="episode",
         bind="query-params",
-        help="By return, within its set. All robots start at once and share one clock.",
+        help="By return, within its set; all robots start at once and share one clock. *One by "
+        "one*: every episode that there is, one after another.",
     )
-    stamps = _stamps(task, names[:MAX_COLUMNS])
+    with row:
+        offer_link("data-link", "watch-them")
     if which == EPISODES[-1]:
-        most = max(len(_demos(task, name, changed)) for name, changed in stamps)
-        which = st.number_input(
-            f"Episode of {most}",
-            1,
-            most,
-            key="episode-number",
-            bind="query-params",
-            width=200,
-            help="1 is the one that earned most in its set. A set with fewer shows its last one.",
-        )
+        browse(task, names)
+        return
+    stamps = stamps_of(task, names[:MAX_COLUMNS])
     player(_packed(task, stamps, which), key="demos")
     if len(names) > MAX_COLUMNS:
         st.caption(f"The first {MAX_COLUMNS} of {len(names)} sets are replayed.")
 
 
-def _stamps(task: Task, names: list[str]) -> Stamps:
-    return tuple((name, assets.demos_path(task, name).stat().st_mtime_ns) for name in names)
-
-
 @st.cache_resource(max_entries=16, show_spinner=False)
-def _packed(task: Task, stamps: Stamps, which: str | int) -> dict:
+def _packed(task: Task, stamps: Stamps, which: str) -> dict:
     columns = []
     for letter, (name, changed) in zip("ABCD", stamps, strict=False):
-        demos = sorted(_demos(task, name, changed), key=lambda t: -t.episode_return)
+        demos = sorted(demos_of(task, name, changed), key=lambda t: -t.episode_return)
         named = {"best": 0, "median": len(demos) // 2, "worst": len(demos) - 1}
-        number = which - 1 if isinstance(which, int) else named[which]
-        episode = demos[min(number, len(demos) - 1)]
+        episode = demos[named[which]]
         label = f"{name}: return {episode.episode_return:.1f}".replace("-", "−")
         columns.append(PlayerColumn(letter, label, look(name).colour, (episode_of(episode),)))
     return payload(
@@ -84,11 +74,6 @@ def _packed(task: Task, stamps: Stamps, which: str | int) -> dict:
         chart=chart_of(task),
         actions=[variable.name for variable in find(task.family).actions],
     )
-
-
-@st.cache_resource(max_entries=32, show_spinner=False)
-def _demos(task: Task, name: str, changed: int) -> tuple[Trajectory, ...]:
-    return tuple(assets.demos(task, name))
 
 
 @guarded
@@ -101,8 +86,8 @@ def show_coverage(task: Task, names: list[str]) -> None:
     """
     st.subheader("What they cover")
     family = find(task.family)
-    stamps = _stamps(task, names)
-    sets = {name: _demos(task, name, changed) for name, changed in stamps}
+    stamps = stamps_of(task, names)
+    sets = {name: demos_of(task, name, changed) for name, changed in stamps}
     left, right = st.columns(2, gap="large")
     with right:
         known = [*family.observations, *family.actions]
@@ -134,7 +119,7 @@ def show_coverage(task: Task, names: list[str]) -> None:
 
 @st.cache_resource(max_entries=16, show_spinner=False)
 def _covered(task: Task, stamps: Stamps) -> Coverage:
-    return Coverage.of({name: _demos(task, name, changed) for name, changed in stamps})
+    return Coverage.of({name: demos_of(task, name, changed) for name, changed in stamps})
 
 
 def _first_look(task: Task, labels: list[str]) -> int:

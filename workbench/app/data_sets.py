@@ -9,10 +9,25 @@ import streamlit as st
 from workbench.app.page import plain
 from workbench.data import own_sets
 from workbench.data.qualities import QUALITIES
+from workbench.data.trajectory import Trajectory
 from workbench.exchange.report import return_summary
 from workbench.shipped import assets
 from workbench.tasks import Task, find
 from workbench.viewing.figures.data import return_strips
+
+Stamps = tuple[tuple[str, int], ...]
+"""Names of sets, each with the time that its file was written."""
+
+
+def stamps_of(task: Task, names: list[str]) -> Stamps:
+    """Return sets of a task with the times of their files: a key for caches."""
+    return tuple((name, assets.demos_path(task, name).stat().st_mtime_ns) for name in names)
+
+
+@st.cache_resource(max_entries=32, show_spinner=False)
+def demos_of(task: Task, name: str, changed: int) -> tuple[Trajectory, ...]:
+    """Return the episodes of a set; ``changed`` tells one file from another."""
+    return tuple(assets.demos(task, name))
 
 
 @st.cache_data(max_entries=64, show_spinner=False)

@@ -70,17 +70,38 @@ def bring(task: Task, explore) -> None:
     _verdict(report)
     _what_fits(report)
     if report.accepted and all(s.fit.task != task for s in report.sets):
-        st.info(
-            f"What is chosen at the left, *{goal_words(task)}*, plays no part here: the file is of "
-            "the task that is named above, and is kept for it.",
-            icon=":material/info:",
-        )
+        _lead_to(report.sets[0].fit.task, task)
     if report.accepted:
         _returns(report, task, _kept(upload.file_id))
     _warnings(report)
     _values(report)
     if report.accepted:
         _keep(report, upload.file_id, explore)
+
+
+def _lead_to(found: Task, chosen: Task) -> None:
+    """Say that a file is of another task than the page shows, and offer to show that one."""
+    words, onward = st.columns([4, 1], vertical_alignment="center")
+    words.info(
+        f"The file is of *{goal_words(found)}*, and is kept for that; the page still shows "
+        f"*{goal_words(chosen)}*.",
+        icon=":material/info:",
+    )
+    if found.split == "test":
+        onward.button(
+            "Show its task",
+            icon=":material/arrow_back:",
+            on_click=_turn_to,
+            args=(found,),
+            key="turn-to",
+            width="stretch",
+            help="Chooses the file's robot and task at the left.",
+        )
+
+
+def _turn_to(task: Task) -> None:
+    st.session_state["robot"] = find(task.family).label
+    st.session_state[f"{task.family}-task"] = goal_words(task)
 
 
 @st.cache_resource(scope="session", max_entries=4, show_spinner=False)

@@ -5,6 +5,8 @@ from __future__ import annotations
 import streamlit as st
 
 from workbench.app.columns import Column, payload_of
+from workbench.app.data_episodes import packed_episode
+from workbench.app.data_sets import stamps_of
 from workbench.app.explore_by_hand import write_by_hand
 from workbench.app.manners import sit
 from workbench.shipped.networks import load_model
@@ -22,6 +24,11 @@ html { font-size: 20px }
 .st-key-idea p { font-size: 1.25rem; line-height: 1.45 }
 .st-key-turning { position: fixed; right: 1.5rem; bottom: 0.8rem; width: auto; z-index: 10 }
 </style>"""
+_WHO = {
+    "expert": "an expert",
+    "medium": "a half-trained policy",
+    "random": "a policy that never learned",
+}
 IDEAS = ("The question", "The method", "Watch", "What came of it", "What it reads", "Try it")
 
 
@@ -94,8 +101,13 @@ def _draw(idea: str, columns: list[Column], said: str) -> None:
             f"{family.hint} Its weights are frozen. All it gets are **five recorded runs** of the "
             f"task, *{goal_words(task)}*, and a short **prompt** made from them."
         )
-        for column in columns:
-            st.markdown(f"**{column.name}** · {column.label}")
+        a, b = columns
+        st.markdown(
+            f"Two ways to make it: **A**, {a.label}, and **B**, {b.label}. Here is one of the "
+            f"recorded runs, by {_WHO.get(b.spec.quality, 'your own file')}:"
+        )
+        ((name, changed),) = stamps_of(task, [b.spec.quality])
+        player(packed_episode(task, name, changed, 0), key="player-recorded")
     elif idea == "The method":
         st.title("From demonstrations to a robot")
         for place, stage in zip(st.columns(len(STAGES)), STAGES, strict=True):

@@ -7,14 +7,16 @@ the options are what a link holds; those that this module writes itself stand he
 from __future__ import annotations
 
 import dataclasses
+import difflib
+import re
 from collections.abc import Container, Hashable, Mapping
-from urllib.parse import urlencode
+from urllib.parse import parse_qsl, urlencode
 
 import streamlit as st
 
 from workbench.app.page import plain
 from workbench.shipped import assets
-from workbench.tasks import Task, find
+from workbench.tasks import FAMILIES, Task, find
 from workbench.tasks.splits import TEST
 from workbench.tuning.presets import CHOSEN, LAMBDAS, live_updates, method_label
 from workbench.tuning.spec import RunSpec
@@ -32,22 +34,89 @@ VIEWS = ("Losses", "Conflict", "Per layer", "In the plane")
 """The tabs of the gradients, in order."""
 Offers = Mapping[str, tuple[str, Container[str]]]
 """Parameter of an address → what it is called in words, and which values it may have."""
+_STREAMLITS = {"embed", "embed_options"}
+_FORMERLY = re.compile(
+    r"(?:ablate|runs|data)-(robot|data|seeds|lam|projection|method|columns|tab|.+-task)"
+)
+
+
+class _Anything:
+    """All values there are: what a text or a number of a link may be."""
+
+    def __contains__(self, value: object) -> bool:
+        """Whether a value is offered: always."""
+        return True
+
+
+ANYTHING: Container[str] = _Anything()
+"""Values of a parameter that is free: a search, or what only the page itself writes."""
+
+
+def renamed(query: str) -> str:
+    """Return the query of an address with today's names of its parameters.
+
+    Once a setting had a name of its own on each page, such as ``ablate-data`` and ``quality`` for
+    ``data``: links of then open the same view.
+
+    Args:
+        query: What stands behind the ``?``.
+    """
+    once = {"quality": "data", "compared-by": "by", "ablate-answers": "all-data"}
+    pairs = parse_qsl(query, keep_blank_values=True)
+    names = [(m[1] if (m := _FORMERLY.fullmatch(n)) else once.get(n, n)) for n, _ in pairs]
+    if names == [name for name, _ in pairs]:
+        return query
+    return urlencode([(name, value) for name, (_, value) in zip(names, pairs, strict=True)])
+
+
+def keep_apart(page: str) -> None:
+    """Give each page its own values of the parameters that several pages have.
+
+    To be called before a page is drawn. Streamlit hands the value of a control on to that of the
+    same name on the next page, whatever is offered there; here each page finds its own again.
+
+    Args:
+        page: Its name.
+    """
+    state = st.session_state
+    left, kept = state.get("page-seen"), state.setdefault("of-pages", {})
+    state["page-seen"] = page
+    if left in (None, page):
+        return
+    shared = ("robot", "data", "view", *(f"{family}-task" for family in FAMILIES))
+    kept[left] = {name: state[name] for name in shared if name in state}
+    for name in kept[left]:
+        del state[name]
+    for name, value in kept.get(page, {}).items():
+        if name not in st.query_params:
+            state[name] = value
 
 
 def broken_choices(offers: Offers) -> list[str]:
-    """Return the values in the address that are not offered, such as ``robot “Dog”``.
+    """Return what in the address is not offered, such as ``robot “Dog”``: values and parameters.
 
     To be called before the controls are drawn: a control silently drops what it does not know.
 
     Args:
         offers: What the page offers.
     """
-    return [
+    values = [
         f"{words} “{value[:60]}”"
         for name, (words, offered) in offers.items()
         for value in st.query_params.get_all(name)
         if value not in offered
     ]
+    # what is of another robot than the one that is shown stays in an address, and means nothing
+    others = tuple(f"{family}-" for family in FAMILIES)
+    unknown = []
+    for name in st.query_params:
+        if name in offers or name in _STREAMLITS or name.startswith(others):
+            continue
+        near = difflib.get_close_matches(name, offers, 1)
+        unknown.append(
+            f"parameter “{name[:60]}”" + (f" (did you mean “{near[0]}”?)" if near else "")
+        )
+    return values + unknown
 
 
 def show_broken(page: str, broken: list[str], chosen: Hashable) -> None:
@@ -75,7 +144,7 @@ def task_params(task: Task, quality: str) -> dict[str, str]:
     return {
         "robot": find(task.family).label,
         f"{task.family}-task": goal_words(task),
-        "quality": quality,
+        "data": quality,
     }
 
 

@@ -20,6 +20,7 @@ from workbench.app import (
     runs,
 )
 from workbench.app.jobs import show_at_work
+from workbench.app.links import keep_apart
 from workbench.app.page import ICON, plain
 from workbench.tasks import plugins
 
@@ -46,6 +47,7 @@ pages = [
 ]
 # At the top, so that the sidebar stays for controls.
 chosen = st.navigation(pages, position="top")
+keep_apart(chosen.title)
 show_at_work()
 chosen.run()
 if not explore_present.presenting():

@@ -60,6 +60,11 @@ _STYLE = """<style>
 .stMainBlockContainer { padding: 4rem 2rem 3rem }
 .stMain h2 { font-size: 1.6rem; padding: 0.2rem 0 }
 .st-key-sentence p { font-size: 1.15rem; line-height: 1.4 }
+/* small and chosen words are read as well: at least 4.5 to 1 on what is behind them */
+[data-testid="stCaptionContainer"] { color: inherit !important; opacity: 0.8 }
+[data-selected="true"] p { color: color-mix(in srgb, currentColor 80%, CanvasText) }
+.stMultiSelect [data-baseweb="tag"] :is(span, svg), .stMultiSelect span[title] {
+  color: Canvas !important }
 /* one way to stop: the page's own button, which keeps what was done */
 [data-testid="stStatusWidget"] button { display: none }
 @media (max-width: 1200px) {

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import dataclasses
 import html
 from collections.abc import Mapping
 from dataclasses import dataclass
+from urllib.parse import urlencode, urlsplit
 
 import pandas as pd
 import plotly.graph_objects as go
 import streamlit as st
 
 from workbench.app.charts import as_html
+from workbench.app.links_copied import offer_link
 from workbench.app.page import guarded, styled
 from workbench.paper.citations import bibtex
 
@@ -36,25 +39,38 @@ class Item:
     address: str = ""
 
 
-def offer_item(item: Item, key: str) -> None:
-    """Draw the button that puts something into the report.
+def offer_item(
+    item: Item, key: str, anchor: str = "", params: Mapping[str, str] | None = None
+) -> None:
+    """Draw the button that puts something into the report, and the one that copies its address.
 
     Args:
         item: What goes in.
-        key: Streamlit's identity of the button.
+        key: Streamlit's identity of the buttons.
+        anchor: See ``offer_link``.
+        params: See ``offer_link``.
     """
     items = _items()
     there = any(known.title == item.title and known.words == item.words for known in items)
-    if st.button(
-        "In the report" if there else "Add to the report",
-        icon=":material/check:" if there else ":material/note_add:",
-        disabled=there,
-        key=key,
-        help="Keeps what it says, its figures, numbers and commands on the page *Report*, from "
-        "which all of it is downloaded as one file.",
-    ):
-        items.append(item)
-        st.rerun()
+    with st.container(horizontal=True, vertical_alignment="center", key=f"{key}-row"):
+        if st.button(
+            "In the report" if there else "Add to the report",
+            icon=":material/check:" if there else ":material/note_add:",
+            disabled=there,
+            key=key,
+            help="Keeps what it says, its figures, numbers and commands on the page *Report*, from "
+            "which all of it is downloaded as one file.",
+        ):
+            items.append(dataclasses.replace(item, address=_address(params)))
+            st.rerun()
+        offer_link(f"{key}-link", anchor, params)
+
+
+def _address(params: Mapping[str, str] | None) -> str:
+    """Return the address of the page that is drawn, after the server's own."""
+    query = dict(params) if params is not None else st.query_params.to_dict()
+    path = urlsplit(st.context.url or "").path.rpartition("/")[2]
+    return f"/{path}" + (f"?{urlencode(query)}" if query else "")
 
 
 def _items() -> list[Item]:
@@ -118,6 +134,8 @@ def page() -> None:
             items.pop(number)
             st.rerun()
         st.markdown(item.words)
+        if item.address:
+            st.markdown(f"[Where it was seen](.{item.address})")
         for name, figure in item.figures.items():
             st.plotly_chart(figure, key=f"report-{number}-{name}", alt=f"{item.title}: {name}.")
         if item.table is not None:

@@ -10,7 +10,7 @@ import streamlit as st
 
 from workbench.app import jobs, sharing
 from workbench.app.known_runs import IN_TABLES, RECORDED, YOURS, Known, known_runs
-from workbench.app.links import Offers, broken_choices, show_broken
+from workbench.app.links import ANYTHING, Offers, broken_choices, show_broken
 from workbench.app.page import guarded, plain, styled
 from workbench.app.runs_selected import show_picked
 from workbench.data.qualities import QUALITIES
@@ -29,7 +29,7 @@ WHERE = {
     RECORDED: "recorded",
     IN_TABLES: "of the tables",
 }
-_FILTERS = ("where", "find", "runs-robot", "runs-method", "runs-data", "tags")
+_FILTERS = ("where", "find", "robot", "method", "data", "tags")
 """Keys of the controls that choose runs."""
 
 
@@ -52,7 +52,8 @@ def page(explore_page) -> None:
         "to see one, name it, run it again, take it along or delete it."
     )
     show_broken("runs", broken, tuple(str(st.session_state.get(key)) for key in _FILTERS))
-    found = _of_cell(found, known)
+    named = st.query_params.get("runs", "")
+    found = _of_ids(table, named) if named else _of_cell(found, known)
     _show_bin(library)
     _show_damaged(known.damaged)
     picked = _show_table(found)
@@ -125,7 +126,9 @@ def _offers(table: pd.DataFrame) -> Offers:
     columns = ("robot", "method", "data")
     return {
         "where": ("where from", WHERE.values()),
-        **{f"runs-{name}": (name, _choices(table, name)) for name in columns},
+        **{name: (name, _choices(table, name)) for name in columns},
+        "columns": ("column", _COLUMNS),
+        **dict.fromkeys(("find", "tags", "cell", "runs", "by"), ("", ANYTHING)),
     }
 
 
@@ -158,7 +161,7 @@ def _filtered(table: pd.DataFrame) -> pd.DataFrame:
     kept = table["where"].isin(where)
     for name, label, text in choices:
         wanted = bar.selectbox(
-            label, _choices(table, name), key=f"runs-{name}", bind="query-params", help=text
+            label, _choices(table, name), key=name, bind="query-params", help=text
         )
         if wanted != ALL:
             kept &= table[name] == wanted
@@ -181,6 +184,25 @@ def _searched(table: pd.DataFrame, words: str) -> pd.DataFrame:
     for word in words.casefold().split():
         kept &= text.str.contains(word, regex=False)
     return table[kept]
+
+
+def _of_ids(table: pd.DataFrame, named: str) -> pd.DataFrame:
+    """Keep the runs that the address names, whatever the filters say."""
+    wanted = dict.fromkeys(named.split(","))
+    found = table[table["run"].isin(wanted)].drop_duplicates("run")
+    if lacking := [run for run in wanted if run not in set(found["run"])]:
+        st.warning(
+            f"The link asks for runs that are not here: {plain(', '.join(lacking)[:200])}.",
+            icon=":material/link_off:",
+        )
+    left, right = st.columns([5, 1], vertical_alignment="center")
+    left.info(f"Only the {len(found)} runs of a link.", icon=":material/filter_alt:")
+    if right.button(
+        "Show all", key="show-all", width="stretch", help="Forget the link and list every run."
+    ):
+        del st.query_params["runs"]
+        st.rerun()
+    return found
 
 
 def _of_cell(found: pd.DataFrame, known: Known) -> pd.DataFrame:
@@ -275,14 +297,17 @@ _COLUMNS = (
     "tags", "when", "where", "run",
 )  # fmt: skip
 
+_FIRST_COLUMNS = tuple(n for n in _COLUMNS if n not in ("updates", "where", "run"))
+"""What fits beside the sidebar of a small screen."""
+
 
 def _choose_columns() -> list[str]:
     """Let the reader choose what is listed of each run; what matters most stands first."""
     return st.sidebar.multiselect(
         "Columns",
         _COLUMNS,
-        default=list(_COLUMNS),
-        key="runs-columns",
+        default=list(_FIRST_COLUMNS),
+        key="columns",
         bind="query-params",
         help="What the list shows of each run. A name, tags and a time are shown where there are "
         "any.",
@@ -312,7 +337,8 @@ def _show_damaged(damaged: Mapping[str, str]) -> None:
 
 
 def _show_table(found: pd.DataFrame) -> pd.DataFrame:
-    """Draw the runs and return those that are ticked."""
+    """Draw the runs and return those that are ticked: at first those that a link names."""
+    named = {"selection": {"rows": list(range(len(found)))}}
     st.caption(f"{len(found):,} runs. Press a column's name to sort by it.")
     if not len(found):
         st.info(
@@ -324,32 +350,37 @@ def _show_table(found: pd.DataFrame) -> pd.DataFrame:
     config = {
         "name": st.column_config.TextColumn(help="Your own name for a run.", width=160),
         "return": st.column_config.NumberColumn(
-            format="%.1f", help="Mean over the episodes of the last evaluation. Higher is better."
+            format="%.1f",
+            help="Mean over the episodes of the last evaluation. Higher is better.",
+            width=66,
         ),
         "settings": st.column_config.TextColumn(
-            help="What differs from the method's own defaults.", width=150
+            help="What differs from the method's own defaults.", width=128
         ),
         "seconds": st.column_config.NumberColumn(
-            format="%.0f", help="Wall time, with loading and evaluation.", width=70
+            format="%.0f", help="Wall time, with loading and evaluation.", width=66
         ),
         **{
             name: st.column_config.Column(width=width)
             for name, width in (
-                ("robot", 90),
-                ("task", 120),
-                ("data", 70),
+                ("robot", 118),
+                ("task", 118),
+                ("data", 64),
                 ("method", 130),
-                ("updates", 70),
-                ("seed", 50),
-                ("where", 90),
+                ("updates", 66),
+                ("seed", 46),
+                ("where", 86),
             )
         },
         "tags": st.column_config.ListColumn(help="Your own words for a run."),
-        "when": st.column_config.DatetimeColumn(format="distance", help="When it was completed."),
+        "when": st.column_config.DatetimeColumn(
+            format="distance", help="When it was completed.", width=98
+        ),
         "run": st.column_config.TextColumn("id", help="A hash of all that determines the result."),
     }
     event = st.dataframe(
-        found[shown_columns],
+        found,
+        column_order=shown_columns,
         hide_index=True,
         height=min(420, 38 + 35 * len(found)),
         column_config=config,
@@ -358,9 +389,10 @@ def _show_table(found: pd.DataFrame) -> pd.DataFrame:
         key=f"runs-{hash(tuple(found.index))}-{hash(tuple(found['run']))}",
         on_select="rerun",
         selection_mode="multi-row",
+        selection_default=named if "runs" in st.query_params else None,
         alt="The runs that were found, one a line.",
     )
-    ticked = event["selection"]["rows"]
-    if not ticked:
+    rows = event["selection"]["rows"]
+    if not rows:
         st.info("Tick a run at the left of its line.", icon=":material/check_box:")
-    return found.iloc[ticked]
+    return found.iloc[rows]

@@ -80,6 +80,7 @@ def show_compared(
                 tuple(dict.fromkeys(map(command, specs))),
             ),
             "compared-report",
+            params={"runs": ",".join(rows["run"])},
         )
 
 
@@ -99,7 +100,7 @@ def _figures(table: pd.DataFrame, differs: pd.DataFrame, specs, steps) -> dict:
             "Group by",
             names,
             index=names.index("method") if "method" in names else 0,
-            key="compared-by",
+            key="by",
             bind="query-params",
             help="Runs that have the same of this are one group: its mean, with an interval.",
         )

@@ -10,12 +10,13 @@ from workbench.app import jobs, sharing, sweeps
 from workbench.app.charts import chart, offer_figures, offer_table
 from workbench.app.known_runs import RECORDED, YOURS
 from workbench.app.links import can_explore, explore_params
+from workbench.app.links_copied import offer_link
 from workbench.app.page import plain
 from workbench.app.runs_compared import show_compared
 from workbench.runs.library import Label, Library, command, snippet, zipped
 from workbench.runs.run_table import spec_of
 from workbench.runs.store import RunStore
-from workbench.runs.watched_sweep import duration
+from workbench.runs.watched_sweep import duration_between
 from workbench.tuning.loop import TuneStep
 from workbench.tuning.spec import RunSpec, acting_model
 from workbench.viewing.figures.colours import look
@@ -91,8 +92,8 @@ def _actions(rows, specs: list[RunSpec], mine: list[str], library, explore_page,
         width="stretch",
         disabled=active or (sharing.shared() and bool(mine)),
         key="again",
-        help=f"Makes the same run{'s' * (n > 1)} once more, {duration(expected)}. Runs of your own "
-        "go to the bin first, so that nothing is lost.",
+        help=f"Makes the same run{'s' * (n > 1)} once more, {duration_between(*expected)}. Runs of "
+        "your own go to the bin first, so that nothing is lost.",
     ):
         st.session_state["deleted"] = library.delete(mine)
         sweeps.begin(SWEEP, f"{n} run{'s' * (n > 1)} again", specs, expected)
@@ -182,7 +183,9 @@ def _one(row: pd.Series, spec: RunSpec, labels: dict[str, Label]) -> None:
             chart(figure, f"one-{title}-{row['run']}", f"{title} of this run.", f"run-{title}")
     if store is None:
         st.caption("Of this run the returns of its last evaluation ship, not its updates.")
-    offer_figures(drawn, f"run-{row['run']}", "run-html")
+    with st.container(horizontal=True, vertical_alignment="center"):
+        offer_figures(drawn, f"run-{row['run']}", "run-html")
+        offer_link("run-link", params={"runs": row["run"]})
     left, right = st.columns(2, gap="large")
     left.markdown("**On the command line**")
     left.code(command(spec), language="sh", wrap_lines=True)

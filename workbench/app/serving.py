@@ -18,6 +18,7 @@ from streamlit import get_option
 from streamlit.file_util import get_static_dir
 from streamlit.logger import get_logger
 
+from workbench.app.links import renamed
 from workbench.app.sharing import Gate
 from workbench.viewing.scene import graphics
 
@@ -95,6 +96,25 @@ class FromMemory:
         await self._answers[name](scope, receive, send)
 
 
+class Renamed:
+    """Leads links with former names of parameters to the same view by today's names.
+
+    Args:
+        app: Answers everything else.
+    """
+
+    def __init__(self, app: ASGIApp):
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request."""
+        query = scope.get("query_string", b"").decode("latin-1")
+        if scope["type"] == "http" and scope["method"] == "GET" and renamed(query) != query:
+            await RedirectResponse(f"?{renamed(query)}")(scope, receive, send)
+        else:
+            await self._app(scope, receive, send)
+
+
 async def _to_the_first_page(request: Request) -> RedirectResponse:
     """Answer the first page's name, which Streamlit does not know as an address."""
     up = "../" if request.url.path.endswith("/") else "./"
@@ -102,7 +122,7 @@ async def _to_the_first_page(request: Request) -> RedirectResponse:
     return RedirectResponse(f"{up}{query}")
 
 
-MIDDLEWARE = [Middleware(Gate), Middleware(FromMemory)]
+MIDDLEWARE = [Middleware(Gate), Middleware(Renamed), Middleware(FromMemory)]
 ROUTES = [
     Route(path, _to_the_first_page)
     for name in ("/explore", "/explore/")

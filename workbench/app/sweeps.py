@@ -13,7 +13,7 @@ from workbench.app.jobs import QUEUE, mine
 from workbench.app.known_runs import known_runs
 from workbench.runs.jobs import Entry
 from workbench.runs.sweep import Done, missing
-from workbench.runs.watched_sweep import WatchedStore, duration, seconds_of, watched
+from workbench.runs.watched_sweep import WatchedStore, duration_between, seconds_of, watched
 from workbench.tuning.spec import RunSpec
 from workbench.viewing.scene.appearance import goal_words
 
@@ -30,14 +30,14 @@ class Sweep:
         specs: The runs that it makes.
         store: Where it keeps them.
         entry: Its job.
-        expected: Seconds that all of it was expected to take.
+        expected: Between how many seconds all of it was expected to take.
     """
 
     label: str
     specs: tuple[RunSpec, ...]
     store: WatchedStore
     entry: Entry[Done]
-    expected: float
+    expected: tuple[float, float]
 
     @property
     def active(self) -> bool:
@@ -58,25 +58,26 @@ class Sweep:
         return min(1.0, (done + (now[1] if now else 0)) / max(1, total))
 
     @property
-    def left(self) -> float:
-        """Seconds that are left: by its own speed once it has one, else as expected."""
+    def left(self) -> tuple[float, float]:
+        """Between how many seconds are left: by its own speed once it has one, else as expected."""
         if self.entry.job is None or self.share < 0.02:
             return self.expected
         spent = time.perf_counter() - self.entry.job.began
-        return spent * (1 - self.share) / self.share
+        seconds = spent * (1 - self.share) / self.share
+        return seconds, seconds
 
 
 _SWEEPS: dict[str, Sweep] = {}
 
 
-def begin(name: str, label: str, specs: Sequence[RunSpec], expected: float) -> Sweep:
+def begin(name: str, label: str, specs: Sequence[RunSpec], expected: tuple[float, float]) -> Sweep:
     """Begin a sweep into the reader's own store, or return the one of that name that goes on.
 
     Args:
         name: What finds it again, from every tab.
         label: What a reader calls it.
         specs: What to run; what the store has already is left out.
-        expected: Seconds that it should take.
+        expected: Between how many seconds it should take.
     """
     known = _SWEEPS.get(name)
     if known is not None and known.active:
@@ -146,7 +147,8 @@ def _show_progress(known: Sweep, done: int, key: str) -> None:
         doing = f" · now {_words(now[0])}, update {now[1]}" if now else ""
         left.progress(
             known.share,
-            f"{known.label}: {done} of {len(known.specs)} runs, {duration(known.left)} left{doing}",
+            f"{known.label}: {done} of {len(known.specs)} runs, "
+            f"{duration_between(*known.left)} left{doing}",
         )
     if right.button(
         "Stop",
@@ -167,6 +169,7 @@ def _words(spec: RunSpec) -> str:
     return ", ".join(words)
 
 
-def expected_seconds(specs: Sequence[RunSpec]) -> float:
-    """Return how long runs should take, by those that there are."""
-    return seconds_of(specs, known_runs().table)
+def expected_seconds(specs: Sequence[RunSpec]) -> tuple[float, float]:
+    """Return between how many seconds runs should take, as the fast and the slow tenth of such."""
+    table = known_runs().table
+    return seconds_of(specs, table, 0.1), seconds_of(specs, table, 0.9)

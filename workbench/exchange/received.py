@@ -252,29 +252,37 @@ def _odd_episodes(episodes: Sequence[Episode]) -> list[str]:
     return [f"{copies} of {len(episodes)} episodes are copies of others."] if copies else []
 
 
+def _with_goal(task: Task) -> str:
+    """Return a task with its goal, such as ``cheetah-vel 7 (0.6 m/s)``."""
+    goal = ", ".join(f"{value:.3g}" for value in task.goal)
+    return f"{task} ({goal} {find(task.family).goal_unit})".replace(" )", ")")
+
+
 def _odd_set(found: TaskSet) -> list[str]:
     fit, lengths = found.fit, [len(t) for t in found.trajectories]
     family = find(fit.task.family)
     warnings = []
+    tests = ", ".join(_with_goal(family.task(i)) for i in family.test_indices)
     if fit.task.split == "train" and fit.task.index not in family.test_indices:
         warnings.append(
-            f"{fit.task} is a training task: the model was pretrained on it, so that tuning on it "
-            f"shows little. Test tasks are {list(family.test_indices)}."
+            f"{_with_goal(fit.task)} is a training task: the model was pretrained on it, so that "
+            f"tuning on it shows little. Test tasks: {tests}."
         )
     short = sum(n < family.horizon for n in lengths)
     if short:
         warnings.append(
-            f"Shorter than the {family.horizon} steps of {fit.task}: {short} of {len(lengths)} "
-            f"episodes, the shortest {min(lengths)}. Their returns are of fewer steps."
+            f"Shorter than the {family.horizon} steps of {_with_goal(fit.task)}: {short} of "
+            f"{len(lengths)} episodes, the shortest {min(lengths)}. Their returns are of fewer "
+            "steps."
         )
     if np.isnan(fit.reward_error):
         warnings.append(
-            f"The rewards of {fit.task} were not replayed: its observations do not determine the "
-            "state, and the file has no states. The task is the one that was named."
+            f"The rewards of {_with_goal(fit.task)} were not replayed: its observations do not "
+            "determine the state, and the file has no states. The task is the one that was named."
         )
     elif not fit.fits:
         warnings.append(
-            f"Its rewards are not those of {fit.task}: replayed, they differ by "
+            f"Its rewards are not those of {_with_goal(fit.task)}: replayed, they differ by "
             f"{fit.reward_error:.3g} (median), in an episode by {fit.misfit:.2g} standard "
             f"deviations. {fit.look} It was taken because you named the task."
         )

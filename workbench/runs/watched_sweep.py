@@ -69,7 +69,9 @@ def watched(specs: Sequence[RunSpec], store: WatchedStore) -> Iterator[Done]:
             yield done
 
 
-def seconds_of(specs: Iterable[RunSpec], table: pd.DataFrame) -> float:
+def seconds_of(
+    specs: Iterable[RunSpec], table: pd.DataFrame, quantile: float | None = None
+) -> float:
     """Return how long runs will take one after another, by runs like them.
 
     Like a run is one of the same family, method and number of updates; where there is none, one of
@@ -78,13 +80,17 @@ def seconds_of(specs: Iterable[RunSpec], table: pd.DataFrame) -> float:
     Args:
         specs: What is to be run.
         table: Of ``results.rows``, with ``seconds``.
+        quantile: Which of the runs alike to go by, in [0, 1]; None for their mean.
 
     Returns:
         Seconds; nan where nothing like one of them was ever timed.
     """
     timed, total = table[table["seconds"].notna()], 0.0
-    near = timed.groupby(["family", "method", "updates"])["seconds"].mean().to_dict()
-    far = timed.groupby(["method", "updates"])["seconds"].mean().to_dict()
+    names = ["family", "method", "updates"]
+    near, far = (
+        (g.mean() if quantile is None else g.quantile(quantile)).to_dict()
+        for g in (timed.groupby(names)["seconds"], timed.groupby(names[1:])["seconds"])
+    )
     for spec in specs:
         what = (spec.method, spec.updates)
         total += near.get((spec.family, *what), far.get(what, np.nan))
@@ -100,3 +106,19 @@ def duration(seconds: float) -> str:
     if seconds < 90 * 60:
         return f"about {round(seconds / 60)} minutes"
     return f"about {seconds / 3600:.1f} hours"
+
+
+def duration_between(low: float, high: float) -> str:
+    """Return a range of seconds as people say it, such as ``"4 to 7 minutes"``."""
+    if not np.isfinite(low + high):
+        return duration(high)
+    for unit, name, below in (
+        (1, "seconds", 90),
+        (60, "minutes", 90 * 60),
+        (3600, "hours", np.inf),
+    ):
+        if high < below:
+            digits = 1 if name == "hours" else 0
+            ends = [f"{max(end / unit, 10.0**-digits):.{digits}f}" for end in (low, high)]
+            break
+    return duration(high) if ends[0] == ends[1] else f"{ends[0]} to {ends[1]} {name}"

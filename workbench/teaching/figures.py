@@ -12,10 +12,52 @@ from workbench.tasks import find
 from workbench.viewing.figures.colours import INK, look
 from workbench.viewing.figures.parts import LEGEND_BELOW, dressed
 from workbench.viewing.figures.runs import CONFLICT, DIFFUSION, DOWNSTREAM, TUNED, UNTUNED
+from workbench.viewing.player.method_strip import BACK, STAGES
 from workbench.viewing.scene.appearance import curve_of, goal_words, view_of
 
 PALETTE = (TUNED, DIFFUSION, DOWNSTREAM, CONFLICT, "#CC79A7", "#56B4E9", UNTUNED)
 """Okabe and Ito's colours, where they have no fixed meaning."""
+
+
+def whole_system() -> go.Figure:
+    """Draw the method from recorded runs to the robot, each box with the lesson that opens it."""
+    figure, last = go.Figure(), len(STAGES) - 1
+    for i, stage in enumerate(STAGES):
+        tuned, frozen = stage["key"] == "diffuser", stage["key"] == "transformer"
+        colour = TUNED if tuned else UNTUNED if frozen else INK
+        box = {"x0": i - 0.34, "x1": i + 0.34, "y0": -0.3, "y1": 0.3}
+        figure.add_shape(type="rect", line={"color": colour, "width": 3 if tuned else 1.5}, **box)
+        note = {"diffuser": "tuned", "transformer": "frozen"}.get(stage["key"], "")
+        figure.add_annotation(
+            x=i,
+            y=0,
+            text=f"<b>{stage['name'].replace(' ', '<br>')}</b><br>{note or '&nbsp;'}<br>"
+            f"<i>lesson {stage['lesson'][0]}</i>",
+            showarrow=False,
+            hovertext=stage["words"],
+        )
+        if i < last:
+            ends = {"ax": i + 0.36, "ay": 0, "x": i + 0.64, "y": 0, "axref": "x", "ayref": "y"}
+            figure.add_annotation(text="", arrowhead=2, arrowwidth=2, arrowcolor=INK, **ends)
+            figure.add_annotation(x=i + 0.5, y=0.12, text=stage["arrow"], showarrow=False)
+    # the way back: from the transformer below to the diffuser
+    figure.add_scatter(
+        x=[3, 3, 1],
+        y=[-0.32, -0.62, -0.62],
+        mode="lines",
+        line={"color": DOWNSTREAM, "width": 2, "dash": "dot"},
+        hoverinfo="skip",
+    )
+    ends = {"ax": 1, "ay": -0.62, "x": 1, "y": -0.32, "axref": "x", "ayref": "y"}
+    figure.add_annotation(text="", arrowhead=2, arrowwidth=2, arrowcolor=DOWNSTREAM, **ends)
+    words = f"{BACK['name']} <i>(lesson {BACK['lesson'][0]})</i>"
+    figure.add_annotation(
+        x=2, y=-0.74, text=words, showarrow=False, font_color=DOWNSTREAM, hovertext=BACK["words"]
+    )
+    figure.update_xaxes(visible=False, range=[-0.45, last + 0.45], fixedrange=True)
+    figure.update_yaxes(visible=False, range=[-0.9, 0.45], fixedrange=True)
+    margin = {"l": 10, "r": 10, "t": 10, "b": 10}
+    return dressed(figure, "", 230, margin=margin, showlegend=False)
 
 
 def episodes(trajectories: Mapping[str, Trajectory]) -> go.Figure:

@@ -68,7 +68,7 @@ def heat_map(
         hovertext=[f"{PROJECTIONS[rows[y]]}, λ = {lams[x]:g}<br>{said[i][1]}" for i, (x, y) in
                    enumerate(at)],
         mode="markers+text",
-        textfont={"color": [_text_colour(values[y, x], low, high) for x, y in at], "size": 13},
+        textfont={"color": [_text_colour(values[y, x], low, high) for x, y in at], "size": 16},
         # A heat map has no points to select: invisible marks, large as a finger, take the clicks.
         marker={"size": 56, "symbol": "square", "color": "rgba(0,0,0,0)"},
         hovertemplate="%{hovertext}<extra></extra>",
@@ -112,7 +112,7 @@ def _cell(r: pd.Series | None) -> tuple[str, str]:
         f"{100 * r['conflict_share']:.0f} % of updates conflict"
     )
     lines = interval.replace(", ", ",<br>")  # below each other: on a tablet a cell is narrow
-    small = f'<span style="font-size:12px">{lines}</span>'
+    small = f'<span style="font-size:14px">{lines}</span>'
     minus = str.maketrans("-", "−")
     return f"<b>{value.translate(minus)}</b><br>{small.replace('[-', '[−').replace('>-', '>−')}", (
         hover.translate(minus)

@@ -6,6 +6,7 @@ chooses its renderer once, when it is imported.
 
 from __future__ import annotations
 
+import itertools
 import json
 import sys
 from collections.abc import Iterator, Mapping
@@ -14,6 +15,7 @@ from typing import Any, NamedTuple
 
 import mujoco
 import numpy as np
+from PIL import Image, ImageDraw, ImageFont
 
 from workbench.viewing.scene import marks, raycast
 from workbench.viewing.scene.clips import mp4_writer
@@ -94,6 +96,50 @@ def _add(scene: mujoco.MjvScene, shape: marks.Shape) -> None:
         scene.ngeom += 1
 
 
+def projected(point: np.ndarray, at: np.ndarray, view: Mapping[str, float], size) -> np.ndarray:
+    """Return where a point of the world is in a picture, (2,) pixels; nan behind the camera.
+
+    Args:
+        point: (3,) metres.
+        at: What the camera looks at, (3,) metres.
+        view: ``azimuth``, ``elevation`` and vertical ``fovy`` in degrees, ``distance`` in metres.
+        size: Width and height in pixels.
+    """
+    azimuth, elevation = np.radians([view["azimuth"], view["elevation"]])
+    ahead = np.array([np.cos(azimuth), np.sin(azimuth), 0]) * np.cos(elevation)
+    ahead[2] = np.sin(elevation)
+    right = np.array([np.sin(azimuth), -np.cos(azimuth), 0])
+    away = np.asarray(point) - (at - view["distance"] * ahead)
+    depth = away @ ahead
+    if depth <= 0:
+        return np.full(2, np.nan)
+    scale = size[1] / 2 / np.tan(np.radians(view["fovy"]) / 2) / depth
+    return np.array(size) / 2 + scale * np.array([away @ right, -away @ np.cross(right, ahead)])
+
+
+def named(picture: np.ndarray, frame: Frame, view: Mapping[str, float]) -> np.ndarray:
+    """Return a picture with the goal's marks called by their names, at the edge if out of sight.
+
+    Args:
+        picture: (H, W, 3) uint8.
+        frame: What was drawn.
+        view: See ``projected``.
+    """
+    height, width = picture.shape[:2]
+    image, font = Image.fromarray(picture), ImageFont.load_default(size=max(11, height // 26))
+    draw = ImageDraw.Draw(image)
+    for shape in frame.shapes:
+        x, y = projected(shape.points[-1], frame.at, view, (width, height))
+        if not shape.label or np.isnan(x):
+            continue
+        text = f"< {shape.label}" if x < 0 else f"{shape.label} >" if x > width else shape.label
+        room = draw.textlength(text, font=font) / 2 + 6
+        place = (float(np.clip(x, room, width - room)), float(np.clip(y - 5, 16, height - 4)))
+        ink = tuple(int(255 * part) for part in shape.rgba[:3])
+        draw.text(place, text, ink, font, "ms", stroke_width=2, stroke_fill="white")
+    return np.asarray(image)
+
+
 def _main(folder: Path) -> None:
     """Draw the job in ``folder``, one line of progress per picture."""
     job = json.loads((folder / "job.json").read_text())
@@ -101,10 +147,11 @@ def _main(folder: Path) -> None:
     states, path, colours = (np.load(folder / f"{n}.npy") for n in ("states", "path", "colours"))
     draw = raycast.pictures if job["backend"] == "ray" else gl_pictures
     size = job["width"], job["height"]
-    pictures = draw(model, frames(model, states, path, job), size, job["camera"], colours)
+    to_draw, to_name = itertools.tee(frames(model, states, path, job))
+    pictures = draw(model, to_draw, size, job["camera"], colours)
     with mp4_writer(folder / "film.mp4", job["fps"]) as film:
-        for i, picture in enumerate(pictures):
-            film.append_data(picture)
+        for i, (picture, frame) in enumerate(zip(pictures, to_name, strict=True)):
+            film.append_data(named(picture, frame, job["camera"]))
             sys.stdout.write(f"{(i + 1) / len(states)}\n")
             sys.stdout.flush()
 

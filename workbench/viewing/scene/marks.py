@@ -30,11 +30,13 @@ class Shape:
         points: (n, 3) metres.
         radius: Metres.
         rgba: In [0, 1].
+        label: What a reader calls it, written over its last point; "" for nothing.
     """
 
     points: np.ndarray
     radius: float
     rgba: tuple[float, float, float, float]
+    label: str = ""
 
 
 def shapes(
@@ -61,16 +63,17 @@ def shapes(
         across = np.array([-vector[1], vector[0], 0])
         if mark["kind"] == "ball":
             inside = np.linalg.norm(now - vector) <= size
-            yield Shape(vector[None], size, (*(REACHED if inside else GOAL), 0.5))
+            rgba = (*(REACHED if inside else GOAL), 0.5)
+            yield Shape(vector[None], size, rgba, mark["label"])
         elif mark["kind"] == "pace":
             foot = np.array([*path[0, :2], floor]) + vector * seconds + [0, 0.3, 0]
             post = np.stack([foot, foot + np.array([0, 0, size])])
-            yield Shape(post, 0.012, (*PACE, 1.0))
+            yield Shape(post, 0.012, (*PACE, 1.0), mark["label"])
         elif mark["kind"] == "arrow":
             tail = np.array([*robot[:2], floor + 0.04]) + size * vector - mark["aside"] * across
             tip = tail + 0.9 * vector
             barbs = [tip + 0.16 * side * across - 0.24 * vector for side in (-1, 1)]
-            yield Shape(np.stack([tail, tip]), 0.03, (*GOAL, 1.0))
+            yield Shape(np.stack([tail, tip]), 0.03, (*GOAL, 1.0), mark["label"])
             yield Shape(np.stack([barbs[0], tip, barbs[1]]), 0.03, (*GOAL, 1.0))
         elif mark["kind"] == "line":
             start = np.array([*path[0, :2], floor + 0.01])

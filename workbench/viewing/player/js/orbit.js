@@ -43,7 +43,7 @@ export function orbits(canvas, shared) {
   });
   canvas.addEventListener("pointermove", (event) => {
     const from = fingers.get(event.pointerId);
-    if (!from) return;
+    if (!from || !event.buttons) return void fingers.delete(event.pointerId); // let go where we did not see it
     const before = fingers.size === 2 ? apart() : 0;
     fingers.set(event.pointerId, { x: event.clientX, y: event.clientY });
     if (before) turnBy(shared, 0, 0, apart() / before);

@@ -293,6 +293,7 @@ export function mount(element, data, report = null) {
   const sized = new ResizeObserver(() => schedule());
   sized.observe(root);
   document.addEventListener("visibilitychange", wake);
+  document.fonts.addEventListener("loadingdone", schedule); // what a canvas says is not set anew by itself
   root.addEventListener("pointerdown", hold);
   window.addEventListener("pointerup", release);
   window.addEventListener("pointercancel", release);
@@ -308,6 +309,7 @@ export function mount(element, data, report = null) {
       seen.disconnect();
       sized.disconnect();
       document.removeEventListener("visibilitychange", wake);
+      document.fonts.removeEventListener("loadingdone", schedule);
       window.removeEventListener("pointerup", release);
       window.removeEventListener("pointercancel", release);
       root.remove();

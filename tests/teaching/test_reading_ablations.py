@@ -1,0 +1,38 @@
+"""What the lesson on ablations reads: intervals that keep their promise or not, a plan of runs."""
+
+import numpy as np
+import pytest
+from scipy import stats
+
+from workbench.paper import ablation
+from workbench.teaching import reading_ablations as reading
+
+
+def test_students_interval_is_scipys():
+    values = np.random.default_rng(3).normal(size=(4, 5))
+    low, high = reading.student(values)
+    for row, ends in zip(values, zip(low, high, strict=True), strict=True):
+        wanted = stats.t.interval(0.95, 4, row.mean(), stats.sem(row))
+        assert ends == pytest.approx(wanted)
+
+
+def test_three_seeds_are_too_few_for_the_bootstrap():
+    share = {name: reading.coverage(r, 3, 400) for name, r in reading.RECIPES.items()}
+    assert share["Student's t"] == pytest.approx(0.95, abs=0.04)
+    assert share["percentile bootstrap"] < 0.85
+
+
+def test_a_plan_has_a_run_for_each_cell_and_one_without_a_weight():
+    grid = ablation.Grid("cheetah-vel", (0.0, 1.0), ("none", "vector"), ("medium",), (0, 1), (7,))
+    specs = reading.Plan(grid, 30, 5).specs
+    assert len(specs) == 2 * (1 + 2)
+    assert {(spec.updates, spec.episodes) for spec in specs} == {(30, 5)}
+
+
+def test_every_difference_is_judged():
+    guidance = reading.Guidance()
+    if guidance.returns("plain sum") is None:
+        pytest.skip("the guidance ablation does not ship")
+    said = list(guidance.judged(against="plain sum"))
+    assert said
+    assert all("Better? **" in words for words in said)
