@@ -245,7 +245,7 @@ ASKED = {
     "glossary": ("glossary-find",),
     "ablate": ("robot", "data", "lam", "cheetah_vel-lams", "metric"),
     "compare": ("table", "claim", "view", "row-1", "column-1"),
-    "data": ("robot", "cheetah-vel-task", "data", "episode"),
+    "data": ("robot", "cheetah-vel-task", "episode"),
     "runs": ("robot", "method", "runs", "cell", "search", "where"),
 }  # fmt: skip
 

@@ -175,7 +175,8 @@ class Visitor:
             await self._tune(tab)
         elif draw < 0.06:
             await self._timed("pages opened", tab.open(""))
-            await self._timed("films", tab.use("button", "Render", trigger_value=True))
+            if ("button", "Render") in tab.widgets:  # neither column may have run
+                await self._timed("films", tab.use("button", "Render", trigger_value=True))
         elif draw < 0.4:
             page = self._draw.choices(list(PAGES), LIKED)[0]
             await self._timed("pages opened", tab.open(page))

@@ -166,7 +166,7 @@ def _seen(name: str, made: tuple, _known: Known) -> Seen:
 def _overview(seen: Seen) -> None:
     """Draw the whole table: a row per row, two columns per column, ours and the published."""
     columns = [c for c in columns_of(seen.cells) if c in set(seen.table["column"])]
-    wide, texts = pd.DataFrame({"": [_short(row) for row in seen.rows]}), {}
+    wide, texts = pd.DataFrame({"": seen.rows}), {}
     config = {"": st.column_config.TextColumn(pinned=True, width=182)}
     for column in columns:
         part = seen.table[seen.table["column"] == column].set_index("row").reindex(seen.rows)
@@ -202,7 +202,8 @@ def _overview(seen: Seen) -> None:
             f"{labelled('reach')} is published on another scale of returns: compare its rows with "
             "each other, not ours with the paper's."
         )
-    styled_table = wide.style.format({n: _Texts(known) for n, known in texts.items()}, na_rep="–")
+    formats = {"": _short, **{n: _Texts(known) for n, known in texts.items()}}
+    styled_table = wide.style.format(formats, na_rep="–")
     ours = [name for name in texts if name.endswith("|here")]
     styled_table = styled_table.highlight_max(ours, props="font-weight: bold")
     st.dataframe(

@@ -73,6 +73,23 @@ def disk_errors(path: Path) -> Iterator[None]:
         raise OSError(number, os.strerror(number), str(path)) from error
 
 
+def ask_for_room(folder: Path, size: int) -> None:
+    """Fail now where so many bytes have no room below a folder, as far as the system can tell.
+
+    For writers that do not survive a full disk, as HDF5's library does not.
+
+    Raises:
+        OSError: if there is no room.
+    """
+    if hasattr(os, "posix_fallocate"):
+        path = folder / f"room{PARTIAL}"
+        try:
+            with open(path, "wb") as file:
+                os.posix_fallocate(file.fileno(), 0, size)
+        finally:
+            path.unlink(missing_ok=True)
+
+
 def write_json(path: Path, value: object, *, sort_keys: bool = False) -> None:
     """Write a value as indented JSON, whole."""
     with whole_file(path) as partial:
