@@ -10,7 +10,7 @@ comma := ,
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed-$(subst $(comma),-,$(EXTRAS))
 
-.PHONY: install app lab docs test campaign audit bench lint
+.PHONY: install app lab docs test campaign sbom audit bench lint
 install: $(STAMP)
 
 $(VENV)/bin/python:
@@ -45,16 +45,29 @@ test: install
 	$(BIN)/python -m mypy
 	$(BIN)/python -m pytest
 
-# Malformed inputs and killed writers, in the numbers of docs/trust.md; ends with its table.
+# Malformed inputs and killed writers, then a class of 20 for ten minutes, in the numbers of
+# docs/trust.md: its table, and its figure in build/ (make campaign CLASS=--keep: in docs/).
+CLASS ?=
 campaign: install
 	WORKBENCH_CAMPAIGN=1 $(BIN)/python -m pytest tests/test_campaign.py tests/test_faults.py tests/runs/test_crash.py
+	$(BIN)/python -m tests.campaign.a_class $(CLASS)
 
-# Known weaknesses of the pinned packages, and a bill of materials, build/sbom.cdx.json (CycloneDX).
-# It asks PyPI: behind a mirror that does not know weaknesses it fails, and says of which packages.
-audit: install
-	$(BIN)/python -m pip install --quiet --upgrade --target build/audit pip-audit
-	PYTHONPATH=build/audit $(BIN)/python -m pip_audit --strict --no-deps --disable-pip \
-		--requirement constraints.txt --format cyclonedx-json --output build/sbom.cdx.json
+# A bill of materials of what is installed, with licences: build/sbom.cdx.json (CycloneDX). Its tool
+# has an environment of its own; what it says comes from this machine alone.
+TOOLS := build/audit
+$(TOOLS)/.%: | $(VENV)/bin/python
+	test -x $(TOOLS)/bin/python || $(BIN)/python -m venv $(TOOLS)
+	$(TOOLS)/bin/python -m pip install --quiet $*
+	touch $@
+
+sbom: install $(TOOLS)/.cyclonedx-bom
+	$(TOOLS)/bin/python -m cyclonedx_py environment --pyproject pyproject.toml --output-reproducible \
+		--output-format JSON --output-file build/sbom.cdx.json $(BIN)/python
+
+# Known weaknesses of the pinned packages. It asks the registry: behind a mirror that does not know
+# weaknesses it fails, and says of which packages.
+audit: sbom $(TOOLS)/.pip-audit
+	$(TOOLS)/bin/python -m pip_audit --strict --no-deps --disable-pip --requirement constraints.txt
 
 # Speed beside other packages, which live in .venv-bench and take torch and the rest from $(VENV).
 # make bench ARGS="--only cheetah ant" runs a part; ARGS="--help" names the parts.

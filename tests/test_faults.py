@@ -5,6 +5,7 @@ store of runs has the same in `tests/runs/test_crash.py`.
 """
 
 import dataclasses
+import errno
 import itertools
 import json
 import os
@@ -12,6 +13,8 @@ import random
 import resource
 import shutil
 import signal
+import subprocess
+import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -257,7 +260,7 @@ def test_a_full_disk_leaves_the_old(writer, tmp_path, tally):
         writer.write(tmp_path, 2)
 
     before = writer.read(tmp_path)
-    assert ended(forked(work)) != 0
+    assert ended(forked(work)) == errno.EFBIG, "said as every full disk is"
     # an export is a new folder each time, and reading took the old one away
     assert writer.read(tmp_path) == (None if writer.write is write_export else before)
     assert not list(tmp_path.rglob(f"*{PARTIAL}"))
@@ -294,3 +297,31 @@ def test_a_folder_that_may_not_be_written_is_one_line(words, tmp_path, monkeypat
     said = done.stderr.strip().splitlines()[-1]
     assert said.startswith((b"error: ", b"failed: ", b"refused: ")), said
     tally("folders that may not be written", 1)
+
+
+VERB = "runpy.run_module('workbench', run_name='__main__')"
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        "tune cheetah-dir 0 --updates 1 --store runs",
+        "import {set} --save mine",
+        "export cheetah-dir 0 --out mine-v0",
+        "sweep --family cheetah-dir --task 0 --updates 1 --store runs",
+    ],
+)
+def test_a_full_disk_is_one_line(words, tmp_path, tally):
+    shipped = assets.ROOT / "cheetah-dir" / "demos" / "0-expert.safetensors"
+    limit = "import resource, runpy; resource.setrlimit(resource.RLIMIT_FSIZE, (2000, 2000)); "
+    done = subprocess.run(
+        [sys.executable, "-c", f"{limit}{VERB}", *words.format(set=shipped).split()],
+        capture_output=True,
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[1])},
+    )
+    assert done.returncode in (1, 2), done.stderr
+    assert b"Traceback" not in done.stderr
+    assert b"File too large" in done.stderr
+    assert not list((tmp_path / "runs").glob("*/result.json"))
+    tally("full disks", 1)

@@ -183,8 +183,8 @@ import sys
 from workbench.runs.store import RunStore
 from workbench.runs.sweep import sweep
 from workbench.tuning.loop import RunSpec
-few = {"eval_every": 0, "episodes": 1, "quality": "expert"}
-specs = [RunSpec("cheetah-dir", t, updates=3000, settings={"batch_size": 2}, **few) for t in (0, 1)]
+few = {"updates": 10**9, "eval_every": 0, "episodes": 1, "quality": "expert"}
+specs = [RunSpec("cheetah-dir", t, settings={"batch_size": 2}, **few) for t in (0, 1)]
 list(sweep(specs, RunStore(sys.argv[1]), workers=2))
 """
 

@@ -198,7 +198,7 @@ def test_a_run_that_is_there_can_be_watched_again_without_being_touched(spec, st
     list(watch(spec, store))
     path = store.root / spec.id / "result.json"
     before = path.read_bytes()
-    stream = watch(spec, store, keep=False)
+    stream = watch(spec, store)
     assert [next(stream).update for _ in range(3)] == [0, 0, 1]
     stream.close()
     assert path.read_bytes() == before

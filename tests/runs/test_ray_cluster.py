@@ -8,6 +8,7 @@ import time
 
 import pytest
 
+from tests.tasks.test_plugins import METHOD
 from workbench.runs.run_table import rows
 from workbench.runs.store import RunStore
 from workbench.runs.sweep import Attempt, Done, missing, sweep
@@ -104,6 +105,20 @@ def test_a_killed_worker_costs_an_attempt_and_the_rows_are_the_same(engine, tmp_
         assert a[name].astype(str).tolist() == b[name].astype(str).tolist(), name
     assert missing(specs, many) == []
     assert list(sweep(specs, many, engine=engine)) == [], "nothing is left to do"
+
+
+def test_nodes_find_a_method_of_ones_own(address, plugged, tmp_path):
+    from workbench.runs.ray_cluster import RayCluster
+
+    plugged(METHOD, "method.py")
+    short = {"settings": {"batch_size": 2}, "updates": 2, **FEW}
+    specs = [RunSpec("cheetah-dir", task, method="my-soft-prompt", **short) for task in (0, 1)]
+    engine = RayCluster(address)
+    try:
+        done = list(sweep(specs, RunStore(tmp_path / "runs"), engine=engine))
+    finally:
+        engine.close()
+    assert {d.run: d.error for d in done} == {spec.id: None for spec in specs}
 
 
 class Dying(Attempt):

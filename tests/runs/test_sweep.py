@@ -226,7 +226,7 @@ from workbench.runs.store import RunStore
 from workbench.runs.sweep import sweep
 from workbench.tuning.loop import RunSpec
 few = {"eval_every": 0, "episodes": 1, "quality": "expert"}
-long = {"updates": 2000, "settings": {"batch_size": 2}}
+long = {"updates": 10**9, "settings": {"batch_size": 2}}
 specs = [RunSpec("cheetah-dir", 0, method="prompt-dt", updates=0, **few)]
 specs += [RunSpec("cheetah-dir", task, **long, **few) for task in (0, 1)]
 for done in sweep(specs, RunStore(sys.argv[1]), workers=int(sys.argv[2])):

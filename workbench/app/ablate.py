@@ -6,7 +6,10 @@ Its numbers are ``paper/ablation.assemble`` of all runs that there are: those th
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import pandas as pd
+import plotly.graph_objects as go
 import streamlit as st
 
 from workbench.app import ablate_lengths, ablate_pretraining, sweeps
@@ -72,7 +75,8 @@ def prepare() -> None:
     tasks = tuple(task.index for task in evaluated_tasks(first()))
     grid = Grid(usual.family, usual.lambdas, usual.projections, ("medium",), tasks=tasks)
     _lacking(grid, known.key, known)
-    _assembled(grid, known.key, known)
+    _count(grid, known.key, known)
+    _figures(grid, known.key, _assembled(grid, known.key, known))
 
 
 def _offer_sweep(grid: Grid, specs: list[RunSpec]) -> bool:
@@ -124,10 +128,11 @@ def _live(grid: Grid, runs_page, was_active: bool) -> None:
             "or other data on the left, or run what is missing.",
             icon=":material/grid_off:",
         )
-    show_answers(grid, table, lambda other: _assembled(other, known.key, known))
+    figures = _figures(grid, known.key, table)
+    show_answers(grid, table, figures, lambda other: _assembled(other, known.key, known))
     _map_and_cell(grid, table, known, runs_page)
     paint_first("ablate", 2.5)
-    _curves(table)
+    _curves(table, figures)
     ablate_lengths.show(grid.family, grid.qualities[0], known)
     ablate_pretraining.show(grid.family)
 
@@ -135,6 +140,27 @@ def _live(grid: Grid, runs_page, was_active: bool) -> None:
 @st.cache_resource(max_entries=16, show_spinner=False)
 def _assembled(grid: Grid, made: tuple, _known: Known) -> pd.DataFrame:
     return ablation.assemble(_known.runs, [grid])
+
+
+# Drawing takes most of a view, and every visitor sees the same: nobody changes what is drawn.
+@st.cache_resource(max_entries=16, show_spinner=False)
+def _figures(grid: Grid, made: tuple, _table: pd.DataFrame) -> dict[str, go.Figure]:
+    draws = {"map": heat_map, "curves": curves, "conflicts": conflicts}
+    return {n: draw(_table) for n, draw in {**draws, "helps": helps, "gains": gains}.items()}
+
+
+@st.cache_resource(max_entries=64, show_spinner=False)
+def _map(
+    grid: Grid, made: tuple, picked: tuple[str, float], states: tuple, _table: pd.DataFrame
+) -> go.Figure:
+    return heat_map(_table, picked, dict(states))
+
+
+@st.cache_resource(max_entries=16, show_spinner=False)
+def _count(grid: Grid, made: tuple, _known: Known) -> tuple[int, int]:
+    """Return how many runs of a grid there are, and how many of them are the reader's."""
+    where = _known.runs.find(ablation.specs([grid]))["where"]
+    return len(where), int(where.eq(YOURS).sum())
 
 
 def _states(grid: Grid, known: Known) -> dict[tuple[str, float], str]:
@@ -162,12 +188,12 @@ def _map_and_cell(grid: Grid, table: pd.DataFrame, known: Known, runs_page) -> N
         picked = _choose_cell(grid)
     with left:
         st.markdown("**Interquartile mean of returns** over tasks and seeds, with 95 % intervals")
-        figure = heat_map(table, picked, _states(grid, known))
+        states = tuple(_states(grid, known).items())
+        figure = _map(grid, known.key, picked, states, table)
         words = "Interquartile mean of returns, a row per projection, a column per weight λ."
         chart(figure, "ablate-map", words, "ablation-map", on_select=_take_click)
-        there = known.runs.find(ablation.specs([grid]))["where"]
-        own = int(there.eq(YOURS).sum())
-        words = f"{len(there)} runs are drawn{f', {own} of them yours' if own else ''}."
+        there, own = _count(grid, known.key, known)
+        words = f"{there} runs are drawn{f', {own} of them yours' if own else ''}."
         if 0 in grid.lambdas and len(grid.projections) > 1:
             words += " At λ = 0 nothing is projected: all rows show the same runs."
         st.caption(words)
@@ -246,42 +272,38 @@ def _show_cell(
         offer_link("cell-link")
 
 
-def _curves(table: pd.DataFrame) -> None:
+def _curves(table: pd.DataFrame, figures: Mapping[str, go.Figure]) -> None:
     """Draw the same cells as curves over λ."""
     charts = (
         (
             "curves",
-            curves,
             "iqm",
             "Interquartile mean of returns over λ, a line and a band per projection.",
             "Bands are 95 % intervals over seeds. Higher is better.",
         ),
         (
             "conflicts",
-            conflicts,
             "conflict_share",
             "Share of updates in which the two gradients conflict, over λ.",
             "Where they do not conflict the projection changes nothing.",
         ),
         (
             "helps",
-            helps,
             "helps",
             "Probability that a run with projection beats the plain sum, over λ.",
             "Above one half the projection helps. Bars are 95 % intervals over seeds.",
         ),
         (
             "gains",
-            gains,
             "gain",
             "Mean return above the plain sum, paired by seed and task, over λ.",
             "The mean of paired differences: same seed, same task. 0: no difference.",
         ),
     )
-    there = [c for c in charts if table[c[2]].notna().any()]
-    drawn = {name: draw(table) for name, draw, *_ in there}
+    there = [c for c in charts if table[c[1]].notna().any()]
+    drawn = {name: figures[name] for name, *_ in there}
     for row in (there[:2], there[2:]):
-        for place, (name, _, _, alt, caption) in zip(st.columns(2, gap="large"), row, strict=False):
+        for place, (name, _, alt, caption) in zip(st.columns(2, gap="large"), row, strict=False):
             with place:
                 chart(drawn[name], f"ablate-{name}", alt, f"ablation-{name}")
                 st.caption(caption)
@@ -291,5 +313,5 @@ def _curves(table: pd.DataFrame) -> None:
             "both run at one λ."
         )
     with st.expander("Take the figures and numbers along", icon=":material/download:"):
-        offer_figures({"map": heat_map(table), **drawn}, "ablation", "ablate-html")
+        offer_figures({"map": figures["map"], **drawn}, "ablation", "ablate-html")
         offer_table(table, "ablation", "ablate-csv")

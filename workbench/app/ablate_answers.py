@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 import pandas as pd
+import plotly.graph_objects as go
 import streamlit as st
 
 from workbench.app.report import Item, offer_item
@@ -13,17 +14,20 @@ from workbench.data.qualities import QUALITIES
 from workbench.paper.ablation import Grid
 from workbench.paper.answers import answers
 from workbench.tasks import find
-from workbench.viewing.figures.ablation import curves, heat_map
 
 
 def show_answers(
-    grid: Grid, table: pd.DataFrame, assembled: Callable[[Grid], pd.DataFrame]
+    grid: Grid,
+    table: pd.DataFrame,
+    figures: Mapping[str, go.Figure],
+    assembled: Callable[[Grid], pd.DataFrame],
 ) -> None:
     """Say what the numbers answer, of this quality of data or of all.
 
     Args:
         grid: What is drawn.
         table: Its table.
+        figures: Of that table: the ``map`` and the ``curves``.
         assembled: Makes the table of another grid.
     """
     with st.container(key="answers"):
@@ -45,7 +49,7 @@ def show_answers(
             Item(
                 f"λ and projection, {find(grid.family).label}",
                 "\n".join(f"- {sentence}" for sentence in said),
-                {"map": heat_map(table), "returns": curves(table)},
+                {"map": figures["map"], "returns": figures["curves"]},
                 table,
                 ("python -m workbench sweep ablation",),
             ),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pandas as pd
+import plotly.graph_objects as go
 import streamlit as st
 
 from workbench.app.charts import chart, offer_figures, offer_table
@@ -43,7 +44,7 @@ def show(family: str, quality: str, known: Known) -> None:
         return
     figures = {}
     for place, axis in zip(st.columns(2, gap="large"), _WORDS, strict=True):
-        figures[axis] = over_length(table, axis, quality)
+        figures[axis] = _figure(known.key, axis, quality, table)
         words = f"Interquartile mean of returns over {axis}, with 95 % intervals."
         with place:
             chart(figures[axis], f"lengths-{axis}", words, f"lengths-{axis.strip('*')}")
@@ -60,3 +61,8 @@ def show(family: str, quality: str, known: Known) -> None:
 @st.cache_resource(max_entries=4, show_spinner=False)
 def _assembled(made: tuple, _known: Known) -> pd.DataFrame:
     return lengths.assemble(_known.runs)
+
+
+@st.cache_resource(max_entries=16, show_spinner=False)
+def _figure(made: tuple, axis: str, quality: str, _table: pd.DataFrame) -> go.Figure:
+    return over_length(_table, axis, quality)

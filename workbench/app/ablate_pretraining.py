@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import plotly.graph_objects as go
 import streamlit as st
 
 from workbench.app.charts import chart, offer_figures
@@ -25,13 +26,15 @@ def show(family: str) -> None:
         "before any test task is seen. The first steps follow the diffusion loss alone; from where "
         "the second line begins, both guide."
     )
-    histories, settings = {}, []
+    histories, settings, stamps = {}, [], []
     for network, method in _NETWORKS.items():
         path = assets.pretrained_path(family, network)
         if path.exists():
-            header = _header(str(path), path.stat().st_mtime_ns)
+            stamp = str(path), path.stat().st_mtime_ns
+            header = _header(*stamp)
             if "conflict" in header["history"]:
                 histories[METHODS[method].label] = header["history"]
+                stamps.append(stamp)
                 settings.append(
                     f"{METHODS[method].label}: {header['steps']:,} steps, the last "
                     f"{100 * header['guided_share']:.0f} % guided, λ = {header['lam']:g}, "
@@ -44,10 +47,7 @@ def show(family: str) -> None:
             icon=":material/model_training:",
         )
         return
-    figures = {
-        "losses": pretraining_losses(histories),
-        "conflicts": pretraining_conflicts(histories),
-    }
+    figures = _figures(tuple(stamps), histories)
     words = {
         "losses": "Both losses over the steps of the pretraining, means of a hundred steps.",
         "conflicts": "Share of the steps in which the gradients conflict, and of g_DT removed.",
@@ -58,6 +58,14 @@ def show(family: str) -> None:
     st.caption(". ".join(settings) + ". All of it stands in the header of each network's file.")
     with st.expander("Take the figures along", icon=":material/download:"):
         offer_figures(figures, "pretraining", "pretraining-html")
+
+
+@st.cache_resource(max_entries=16, show_spinner=False)
+def _figures(stamps: tuple, _histories: dict[str, History]) -> dict[str, go.Figure]:
+    return {
+        "losses": pretraining_losses(_histories),
+        "conflicts": pretraining_conflicts(_histories),
+    }
 
 
 @st.cache_data(max_entries=16, show_spinner=False)

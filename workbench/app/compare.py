@@ -44,12 +44,18 @@ class Seen:
         cells: Its runs.
         table: Of ``measured.assemble``.
         known: All runs that there are.
+        wanted: How many runs it is made of; one may stand in several cells.
+        there: How many of them there are.
+        own: How many of these are the reader's.
     """
 
     name: str
     cells: Cells
     table: pd.DataFrame
     known: Known
+    wanted: int
+    there: int
+    own: int
 
     @property
     def rows(self) -> list[str]:
@@ -134,11 +140,8 @@ def _choose_table() -> str:
 
 def _count(seen: Seen) -> None:
     """Say in the sidebar how much of a table there is."""
-    wanted = runs_of(seen.cells)  # a run may stand in several cells
-    found = seen.known.runs.find(wanted)
-    there, of = len(found), len({spec.id for spec in wanted})
-    own = int(found["where"].eq(YOURS).sum())
-    whose = f", {own} of them yours" if own else ""
+    there, of = seen.there, seen.wanted
+    whose = f", {seen.own} of them yours" if seen.own else ""
     if there == of:
         st.sidebar.caption(f"All {of:,} runs are there{whose}.")
     else:
@@ -151,7 +154,10 @@ def _count(seen: Seen) -> None:
 @st.cache_resource(max_entries=8, show_spinner="Counting the runs …")
 def _seen(name: str, made: tuple, _known: Known) -> Seen:
     whole = cells(name, data=QUALITIES)
-    return Seen(name, whole, assemble(name, whole, _known.runs), _known)
+    wanted = runs_of(whole)
+    found = _known.runs.find(wanted)
+    counts = len({spec.id for spec in wanted}), len(found), int(found["where"].eq(YOURS).sum())
+    return Seen(name, whole, assemble(name, whole, _known.runs), _known, *counts)
 
 
 def _overview(seen: Seen) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pandas as pd
+import plotly.graph_objects as go
 import streamlit as st
 
 from workbench.app.charts import chart, offer_figures, offer_table
@@ -56,8 +57,7 @@ def show_rankings(name: str, cells: Cells, table: pd.DataFrame, known: Known) ->
         "is the random behaviour policy, 1 the expert.",
     )
     if view == VIEWS[0]:
-        figure = intervals(table, column)
-        figure.update_layout(title_text=labelled(column))
+        figure = _intervals(name, column, known.key, table)
         note = "Bars are 95 % intervals over seeds"
         published = table.loc[table["column"] == column, "published"].notna().any()
         note += "; full diamonds are our means, open ones those published." if published else "."
@@ -134,3 +134,10 @@ def _scores(
     name: str, column: str, made: tuple, _cells: Cells, _known: Known
 ) -> dict[str, pd.DataFrame]:
     return rankings.scores_of(_cells, _known.runs, column)
+
+
+@st.cache_resource(max_entries=32, show_spinner=False)
+def _intervals(name: str, column: str, made: tuple, _table: pd.DataFrame) -> go.Figure:
+    figure = intervals(_table, column)
+    figure.update_layout(title_text=labelled(column))
+    return figure

@@ -64,9 +64,9 @@ def lacks_measures(column: Column) -> bool:
 
 
 def _submit(column: Column, label: str, store: RunStore) -> None:
-    spec, keep = column.spec, column.spec.id not in store or lacks_measures(column)
+    spec, anew = column.spec, lacks_measures(column)
     try:
-        QUEUE.submit(spec.id, label, lambda: watch(spec, store, keep=keep), **mine())
+        QUEUE.submit(spec.id, label, lambda: watch(spec, store, anew=anew), **mine())
     except ValueError as error:  # said after the rerun, which would take it away
         st.toast(str(error), icon=":material/hourglass:", duration="long")
 

@@ -7,11 +7,15 @@ which file systems do in one step. A kill in between leaves the temporary file a
 from __future__ import annotations
 
 import contextlib
+import errno
 import json
 import os
+import re
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
+
+from safetensors import SafetensorError
 
 PARTIAL = ".partial"
 """How temporary names end."""
@@ -26,7 +30,8 @@ def whole_file(path: Path) -> Iterator[Path]:
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = _partial(path)
     try:
-        yield partial
+        with disk_errors(path):
+            yield partial
         sync(partial)
         partial.replace(path)
     finally:
@@ -51,6 +56,38 @@ def whole_folder(path: Path) -> Iterator[Path]:
     finally:
         shutil.rmtree(partial, ignore_errors=True)
     sync(path.parent)
+
+
+@contextlib.contextmanager
+def disk_errors(path: Path) -> Iterator[None]:
+    """Let safetensors, which has an error of its own for a full disk, say it as all others do.
+
+    Raises:
+        OSError: if ``path`` cannot be written.
+    """
+    try:
+        yield
+    except SafetensorError as error:
+        found = re.search(r"os error (\d+)", str(error))
+        number = int(found[1]) if found else errno.EIO
+        raise OSError(number, os.strerror(number), str(path)) from error
+
+
+def ask_for_room(folder: Path, size: int) -> None:
+    """Fail now where so many bytes have no room below a folder, as far as the system can tell.
+
+    For writers that do not survive a full disk, as HDF5's library does not.
+
+    Raises:
+        OSError: if there is no room.
+    """
+    if hasattr(os, "posix_fallocate"):
+        path = folder / f"room{PARTIAL}"
+        try:
+            with open(path, "wb") as file:
+                os.posix_fallocate(file.fileno(), 0, size)
+        finally:
+            path.unlink(missing_ok=True)
 
 
 def write_json(path: Path, value: object, *, sort_keys: bool = False) -> None:

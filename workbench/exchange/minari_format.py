@@ -25,7 +25,7 @@ from pathlib import Path
 import numpy as np
 from gymnasium.spaces import Box
 
-from workbench.data.atomic_files import whole_folder
+from workbench.data.atomic_files import ask_for_room, whole_folder
 from workbench.data.rollout import step_from
 from workbench.data.trajectory import Trajectory
 from workbench.exchange import hdf5_reader
@@ -38,6 +38,7 @@ from workbench.tasks import find
 
 MAIN, METADATA = "main_data.hdf5", "metadata.json"
 _NAME = re.compile(r"[A-Za-z0-9_-]{1,80}-v\d{1,4}", re.ASCII)
+_FORM = 1 << 20  # bytes that the form itself takes, and more
 _COLUMNS = ("observations", "actions", "rewards", "terminations", "states")
 _MAX_METADATA = 4 << 20
 
@@ -76,6 +77,8 @@ def save_minari(
         raise ValueError(f"A data set holds the trajectories of one family: got {got}.")
     # Absolute: Minari counts the bytes of a relative folder wrongly and fails.
     with whole_folder(folder.absolute()) as partial:
+        columns = [x for t in trajectories for x in vars(t).values() if isinstance(x, np.ndarray)]
+        ask_for_room(partial, _FORM + 2 * sum(x.nbytes for x in columns))
         _write(partial / "data", folder.name, trajectories, description)
     return folder
 

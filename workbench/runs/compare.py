@@ -51,19 +51,19 @@ def preview(found: Resolved) -> TuneStep:
     return TuneStep(0, {}, 0.0, snapshot, n_trainable=learner.n_trainable, trace=snapshot.trace)
 
 
-def watch(spec: RunSpec, store: RunStore, *, keep: bool = True) -> Iterator[TuneStep]:
+def watch(spec: RunSpec, store: RunStore, *, anew: bool = False) -> Iterator[TuneStep]:
     """Yield a preview, so that there is something to draw at once, then the steps of a run.
 
     Args:
         spec: Any run, also of the untuned prompt.
         store: Where it is recorded.
-        keep: Whether it is recorded at all: a run that the store has stays when it is run again
-            to be looked at, even if that is stopped.
+        anew: Whether it is recorded also where the store has it. Else a run that is there, by
+            whomever, stays when it is run again to be looked at, even if that is stopped.
     """
     found = spec.resolved()
     yield preview(found)
     steps = run_resolved(found)
-    yield from store.record(spec, steps) if keep else steps
+    yield from steps if spec.id in store and not anew else store.record(spec, steps)
 
 
 def without_preview(steps: Iterable[TuneStep]) -> tuple[TuneStep, ...]:

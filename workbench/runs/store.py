@@ -15,7 +15,7 @@ import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
-from workbench.data.atomic_files import sync, write_json
+from workbench.data.atomic_files import disk_errors, sync, write_json
 from workbench.data.films import Film
 from workbench.data.rollout import Evaluation
 from workbench.data.trajectory import Segment, Trajectory
@@ -27,7 +27,7 @@ from workbench.networks.prompt_dt import Precision, PromptDT, PromptedPolicy
 from workbench.runs import run_folder
 from workbench.runs.index import Index, add, index_of
 from workbench.runs.locks import held
-from workbench.runs.run_folder import FORMAT, MADE
+from workbench.runs.run_folder import FORMAT, MADE, RESULT
 from workbench.tuning.identity import id_of
 from workbench.tuning.loop import TuneStep
 from workbench.tuning.spec import RunSpec
@@ -36,6 +36,10 @@ _PATIENCE = 5.0  # seconds that another writer of the same run has to end
 _TRACE = ("x", "x0_hat", "y")
 _PROMPT = ("returns_to_go", "observations", "actions", "rewards", "timesteps", "mask")
 _EPISODE = ("observations", "actions", "rewards", "states")
+
+
+class BeingWrittenError(ValueError):
+    """Another process is at this run now."""
 
 
 class RunStore:
@@ -64,21 +68,26 @@ class RunStore:
         """Pass ``steps`` through while writing them; the result follows the last one.
 
         A stream that is closed early leaves a folder without a result: an incomplete run,
-        which the next recording of the same spec replaces.
+        which the next recording of the same spec replaces. Nothing is written where another
+        process completes the run while this one waits for it.
 
         Raises:
-            ValueError: if another process is writing this run.
+            BeingWrittenError: if another process is writing this run.
         """
         canonical = spec.canonical
         run_id = id_of(canonical)
         folder = self.root / run_id
+        there = (folder / RESULT).exists()
         # the lock is on the very file that two writers would mix up
         with held(folder / "steps.jsonl", _PATIENCE) as ours:
             if not ours:
-                raise ValueError(
+                raise BeingWrittenError(
                     f"Run {run_id} in {self.root} is being written by another process. "
                     "Wait until it ends, or choose another folder."
                 )
+            if not there and (folder / RESULT).exists():
+                yield from steps  # as good as recorded, and to be lost by a kill
+                return
             _empty(folder)
             write_json(folder / "spec.json", canonical, sort_keys=True)
             yield from self._written(run_id, spec.asked_precision, steps)
@@ -242,11 +251,13 @@ def _save_evaluated(path: Path, step: TuneStep) -> None:
     if first.film is not None:
         episode["film"] = first.film.packed()
     tensors |= {f"episode.{n}": torch.from_numpy(column) for n, column in episode.items()}
-    save_file({n: t.contiguous() for n, t in tensors.items()}, path)
+    with disk_errors(path):
+        save_file({n: t.contiguous() for n, t in tensors.items()}, path)
 
 
 def _save_trace(path: Path, trace: DenoisingTrace) -> None:
-    save_file(_drawn(trace), path)
+    with disk_errors(path):
+        save_file(_drawn(trace), path)
 
 
 def _drawn(trace: DenoisingTrace) -> dict[str, torch.Tensor]:

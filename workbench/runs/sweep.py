@@ -21,7 +21,7 @@ from workbench.data.atomic_files import write_json
 from workbench.networks.fast.memory import keep_freed_memory
 from workbench.runs.locks import held
 from workbench.runs.run_folder import MADE
-from workbench.runs.store import RunStore
+from workbench.runs.store import BeingWrittenError, RunStore
 from workbench.shipped import assets
 from workbench.tasks import plugins
 from workbench.tuning.loop import run
@@ -179,6 +179,8 @@ class Attempt:
                     seconds = round(time.perf_counter() - began, 2)
                     made = {"commit": commit(), "machine": machine(), "seconds": seconds}
                     write_json(folder / MADE, made)
+        except BeingWrittenError:  # by the pages: a sweep would have held the lock
+            return Done(run_id, spec, 0.0, again=True)
         except Exception as error:
             again, spent = not isinstance(error, ValueError), time.perf_counter() - began
             return self.failed(due, spent, traceback.format_exc(), again, error)

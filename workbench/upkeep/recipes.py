@@ -267,5 +267,5 @@ def _rough(family: Family, verb: Verb, words: Words) -> float:
 def _size(words: Words) -> float:
     """Return about how much a transformer's step takes, in steps of the default size."""
     given = {"--batch-size": 64, "--n-layers": 3, "--width": 128}
-    parts = [int(flag(words, name, str(usual))) / usual for name, usual in given.items()]
-    return float(np.prod(parts))
+    said = [(flag(words, name, ""), usual) for name, usual in given.items()]
+    return float(np.prod([int(word) / usual for word, usual in said if word.isdecimal()]))

@@ -68,3 +68,28 @@ def test_importing_the_library_changes_no_process_and_the_command_line_its_own()
     done = subprocess.run([sys.executable, "-c", LIBRARY], capture_output=True, check=True)
     first, *_, last = done.stdout.decode().splitlines()
     assert (first, last) == ("[]", "[1]")
+
+
+HOLES = """
+import json
+from pathlib import Path
+import torch
+from workbench.networks.fast.memory import (
+    give_back_freed_memory, keep_freed_memory, share_the_heap
+)
+held = lambda: int(Path("/proc/self/statm").read_text().split()[1]) * 4096 / 1e6
+said = [keep_freed_memory(), share_the_heap()]
+blocks = [torch.ones(1 << 18) for _ in range(200)]  # a MiB each
+del blocks[:-1]  # the last one holds the end of the heap
+before = held()
+said.append(give_back_freed_memory())
+print(json.dumps([said, before - held()]))
+"""
+
+
+@of_glibc
+def test_holes_below_a_living_block_are_given_back():
+    done = subprocess.run([sys.executable, "-c", HOLES], capture_output=True, check=True)
+    said, less = json.loads(done.stdout)
+    assert said == [True, True, True]
+    assert less > 150, "MB"

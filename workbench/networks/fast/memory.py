@@ -1,4 +1,4 @@
-"""Memory that is freed is kept for the next update.
+"""Memory that is freed is kept for the next update, and given back when there is time.
 
 By default the C library gives large blocks back to the system when they are freed, and fetches
 them anew, page by page, a moment later: a tuning update has thousands of such page faults.
@@ -12,7 +12,7 @@ from __future__ import annotations
 import ctypes
 import os
 
-_TRIM_THRESHOLD, _MMAP_THRESHOLD = -1, -3  # M_… of malloc.h
+_TRIM_THRESHOLD, _MMAP_THRESHOLD, _ARENA_MAX = -1, -3, -8  # M_… of malloc.h
 _KEPT, _LARGEST = 256 << 20, 32 << 20  # bytes
 
 
@@ -33,3 +33,36 @@ def keep_freed_memory() -> bool:
     except (AttributeError, OSError, TypeError):  # another C library
         return False
     return bool(mallopt(_TRIM_THRESHOLD, _KEPT) and mallopt(_MMAP_THRESHOLD, _LARGEST))
+
+
+def share_the_heap() -> bool:
+    """Let all threads of this process take memory from two heaps, not from one each.
+
+    To be called before there are threads: those of a server of pages come and go with its
+    visitors, and each would leave a heap with holes of its own.
+
+    Returns:
+        Whether the C library can do so and the environment does not say otherwise.
+    """
+    if {"MALLOC_ARENA_MAX", "GLIBC_TUNABLES"} & os.environ.keys():
+        return False
+    try:
+        return bool(ctypes.CDLL(None).mallopt(_ARENA_MAX, 2))
+    except (AttributeError, OSError, TypeError):  # another C library
+        return False
+
+
+def give_back_freed_memory() -> bool:
+    """Give back to the system what lies free anywhere in the heap; it takes milliseconds.
+
+    Many threads that take and free blocks of all sizes leave holes that nobody would ever give
+    back by himself: a server of pages grows by them for as long as it runs.
+
+    Returns:
+        Whether the C library can do so, as glibc can.
+    """
+    try:
+        ctypes.CDLL(None).malloc_trim(0)
+    except (AttributeError, OSError, TypeError):  # another C library
+        return False
+    return True
