@@ -1,5 +1,7 @@
 """What axe finds on every page, in both themes: nothing serious."""
 
+import shutil
+
 import pytest
 
 from tests import browser
@@ -12,6 +14,7 @@ BUSY = "[data-testid=stSkeleton], [data-testid=stStatusWidgetRunningIcon]"
 @pytest.mark.parametrize("theme", ["light", "dark"])
 def test_axe_finds_no_serious_fault(tmp_path, theme):
     axe = pytest.importorskip("axe_playwright_python.sync_playwright", reason="no axe").Axe()
+    shutil.copytree(ROOT / ".streamlit", tmp_path / ".streamlit")  # the colours
     lines = (ROOT / "app.py").read_text()
     (tmp_path / "app.py").write_text(f"import sys\nsys.path.insert(0, {str(ROOT)!r})\n{lines}")
     with browser.served(tmp_path / "app.py", tmp_path) as url, browser.opened() as page:

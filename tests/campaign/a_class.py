@@ -145,7 +145,8 @@ class Visitor:
 
     async def stay(self, until: float) -> None:
         """Use the pages until then, in one tab after another."""
-        await asyncio.sleep(self._draw.uniform(0, 30))  # a class does not come in at once
+        come_in = min(30.0, (until - time.monotonic()) / 10)  # not all at once
+        await asyncio.sleep(self._draw.uniform(0, come_in))
         while time.monotonic() < until:
             tab = Client(self._url)
             try:
