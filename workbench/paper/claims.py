@@ -163,7 +163,7 @@ CLAIMS: tuple[Claim, ...] = (
         tuple(
             ClaimComparison(f"{f}, {reading}", "guidance", (f"projection, {reading}", f), (_SUM, f))
             for f in _GUIDED
-            for reading in ("published", "vector", "tensor", "subspace")
+            for reading in ("vector", "tensor", "subspace")
         ),
     ),
     Claim(

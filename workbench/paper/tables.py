@@ -102,7 +102,6 @@ _GUIDANCE = {
     "diffusion loss alone": {"guidance": "diffusion"},
     "downstream loss alone": {"guidance": "downstream"},
     "plain sum": {"projection": "none"},
-    "projection, published": {},
     "projection, vector": {"projection": "vector"},
     "projection, tensor": {"projection": "tensor"},
     "projection, subspace": {"projection": "subspace"},
@@ -220,7 +219,7 @@ def _guidance(families: Iterable[str], data: Sequence[str], **fields: Any) -> Ce
             spec
             for index in _tasks(family)
             for spec in _seeds(
-                "prompt-diffuser", family, index, quality=quality, settings=settings, **fields
+                FORMERLY, family, index, quality=quality, settings=settings, **fields
             )
         ]
         for column, (family, quality) in columns.items()
