@@ -88,8 +88,15 @@ def cell(curve: Curve, quality: str) -> list[RunSpec]:
 
 
 def specs() -> list[RunSpec]:
-    """Return every run, expert data first: a sweep stopped early has a whole quality."""
-    found = [s for quality in QUALITIES for curve in CURVES for s in cell(curve, quality)]
+    """Return every run, a whole quality and a seed of every line first: a part tells something."""
+    found = [
+        spec
+        for quality in QUALITIES
+        for seed in SEEDS
+        for curve in CURVES
+        for spec in cell(curve, quality)
+        if spec.seed == seed
+    ]
     return list({spec.id: spec for spec in found}.values())
 
 
