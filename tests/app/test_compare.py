@@ -64,9 +64,9 @@ def test_measured_and_published_stand_side_by_side(page):
 NOT_YET = {
     (family, method)
     for family in ("cheetah-dir", "ant-dir", "reach")
-    for method in ("prompt-diffuser", "soft-prompt", "prompt-tuning-dt")
+    for method in ("soft-prompt", "prompt-tuning-dt", "prompt-dt-ft-full")
 }
-"""What waits to be measured anew, or with prompts cut from late rows."""
+"""What waits: prompts cut from late rows, and full fine-tuning until it no longer helps."""
 
 
 @pytest.mark.parametrize("name", TABLES)
@@ -175,3 +175,13 @@ def test_the_rows_drawn_and_the_row_against_are_chosen(page):
     page.multiselect(key="rows-1").set_value([]).run()
     assert "Choose at least one row" in texts(page)
     assert not page.exception
+
+
+def test_a_table_taken_along_says_of_how_many_runs_it_is_and_what_makes_them(page):
+    page.run()
+    page.button(key="compare-report").click().run()
+    assert not page.exception
+    (item,) = page.session_state["report"]
+    runs = len(known_runs().runs.find(runs_of(cells("1"))))
+    assert f"{runs:,} runs, 3 seeds of each task, 20 episodes a run" in item.words
+    assert item.commands == ("python -m workbench table 1 --run",)

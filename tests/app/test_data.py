@@ -237,3 +237,14 @@ def test_the_demonstrations_of_every_family_can_be_replayed():
         assert [c["label"].split(":")[0] for c in payload["columns"]] == names
         best = max(t.episode_return for t in assets.demos(task, "expert"))
         assert f"{best:.1f}".replace("-", "−") in payload["columns"][0]["label"]
+
+
+@pytest.mark.parametrize(("robot", "there"), [("Cheetah-vel", True), ("Ant-dir", False)])
+def test_bad_data_tell_the_task_where_it_is_a_velocity(tmp_path, monkeypatch, robot, there):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(data, "show_replays", lambda task, names: None)
+    page = AppTest.from_function(script, default_timeout=60)
+    page.query_params["robot"] = robot
+    page.run()
+    assert not page.exception
+    assert ("What bad data tell" in [heading.value for heading in page.subheader]) is there

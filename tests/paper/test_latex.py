@@ -9,6 +9,7 @@ from workbench.paper.latex import booktabs, escaped, measured
 def test_special_letters_are_escaped():
     assert escaped("50 % of A_1 & λ ± 3") == r"50 \% of A\_1 \& $\lambda$ $\pm$ 3"
     assert escaped("\\") == r"\textbackslash{}"
+    assert escaped("Made by `table 1 --run`.") == r"Made by \texttt{table 1 -{}-run}."
 
 
 def test_any_table_is_written_with_numbers_to_the_right():

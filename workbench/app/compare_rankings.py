@@ -12,6 +12,7 @@ from workbench.app.known_runs import Known
 from workbench.app.report import Item, offer_item
 from workbench.paper import rankings
 from workbench.paper.latex import measured
+from workbench.paper.measured import ALL
 from workbench.paper.tables import Cells
 from workbench.viewing.figures.tables import improvements, intervals, levels_of, profiles
 
@@ -71,14 +72,37 @@ def show_rankings(name: str, cells: Cells, table: pd.DataFrame, known: Known) ->
     st.caption(note)
     with st.expander("Take the figure and the numbers along", icon=":material/download:"):
         offer_figures({view: figure}, file, "compare-html")
-        caption = f"Table {name} measured: mean ± sd over seeds of the return per episode."
+        caption = _caption(name, table)
         offer_table(
             table, f"table-{name}", "compare-csv", lambda: measured(table, caption, f"pd-{name}")
         )
         offer_item(
-            Item(f"Table {name}, {labelled(column)}: {view}", caption, {view: figure}, table),
+            Item(
+                f"Table {name}, {labelled(column)}: {view}",
+                caption,
+                {view: figure},
+                table,
+                (_command(name),),
+            ),
             "compare-report",
         )
+
+
+def _caption(name: str, table: pd.DataFrame) -> str:
+    """Say what a table holds, of how many runs, and the command that makes them."""
+    table = table[(table["runs"] > 0) & (table["column"] != ALL)]
+    seeds, episodes = table["seeds"], table["episodes"]
+    n = f"{int(table['runs'].sum()):,} runs"
+    if len(seeds):
+        n += f", {int(seeds.max())} seeds of each task, {int(episodes.max())} episodes a run"
+    return (
+        f"Table {name} of arXiv 2411.01168, measured: mean ± sd over seeds of the return per "
+        f"episode; {n}. Made by `{_command(name)}`."
+    )
+
+
+def _command(name: str) -> str:
+    return f"python -m workbench table {name} --run"
 
 
 def _normalised(name: str, column: str, cells: Cells, known: Known, view: str):

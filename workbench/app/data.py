@@ -6,7 +6,13 @@ import streamlit as st
 
 from workbench.app.data_episodes import ORDERS
 from workbench.app.data_networks import show_networks
-from workbench.app.data_replay import EPISODES, prepare_demos, show_coverage, show_replays
+from workbench.app.data_replay import (
+    EPISODES,
+    prepare_demos,
+    show_coverage,
+    show_replays,
+    show_tent,
+)
 from workbench.app.data_sets import compare_sets, sets_of
 from workbench.app.data_upload import bring, manage
 from workbench.app.links import ANYTHING, Offers, broken_choices, show_broken
@@ -120,3 +126,4 @@ def _there_is(task: Task, explore) -> None:
     with beside:
         compare_sets(sets, "sets")
     show_coverage(task, list(sets))
+    show_tent(task, list(sets))

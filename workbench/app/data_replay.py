@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 import streamlit as st
 
 from workbench.app.charts import chart
@@ -11,8 +12,9 @@ from workbench.app.links_copied import offer_link
 from workbench.app.page import guarded
 from workbench.data.coverage import Coverage, transitions
 from workbench.tasks import Task, find
+from workbench.tasks.rewards import CONTROL_COST
 from workbench.viewing.figures.colours import look
-from workbench.viewing.figures.data import coverage_map, spread
+from workbench.viewing.figures.data import coverage_map, reward_tent, spread
 from workbench.viewing.player.component import payload, player
 from workbench.viewing.player.contents import MAX_COLUMNS, PlayerColumn
 from workbench.viewing.player.from_runs import chart_of, episode_of
@@ -115,6 +117,34 @@ def show_coverage(task: Task, names: list[str]) -> None:
             "Observations and actions on their two principal axes, each variable divided by its "
             "standard deviation. Sets that overlap show the same behaviour."
         )
+
+
+def show_tent(task: Task, names: list[str]) -> None:
+    """Draw what the rewards of each set tell of the task, where it is a velocity.
+
+    Args:
+        task: Whose demonstrations.
+        names: Of the sets.
+    """
+    if task.family != "cheetah-vel":
+        return
+    st.subheader("What bad data tell", anchor="what-bad-data-tell")
+    points = {}
+    for name, changed in stamps_of(task, names):
+        demos = [demo for demo in demos_of(task, name, changed) if demo.states is not None]
+        if not demos:  # of another recorder: velocities are not told
+            continue
+        velocity = [np.diff(demo.states[:, 0]) / find(task.family).dt for demo in demos]
+        effort = [CONTROL_COST * np.square(demo.actions[:-1]).sum(1) for demo in demos]
+        reward = [demo.rewards[:-1] for demo in demos]
+        points[name] = np.concatenate(velocity), np.concatenate(reward) + np.concatenate(effort)
+    figure = reward_tent(points, task.goal[0])
+    chart(figure, "tent", "Reward of every step over its velocity, by set.", "tent")
+    st.caption(
+        "All sets lie on one tent, and its tip is the goal: a random step is a poor example of "
+        "acting, but its reward says how the task judges it. A method that *imitates* bad data "
+        "learns to act badly; one that *reads the rewards* can learn the task from them."
+    )
 
 
 @st.cache_resource(max_entries=16, show_spinner=False)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 
 import pandas as pd
@@ -23,8 +24,9 @@ _SPECIAL = {c: rf"\{c}" for c in "&%$#_{}"} | {
 
 
 def escaped(text: str) -> str:
-    """Return text that LaTeX shows as it is."""
-    return "".join(_SPECIAL.get(c, c) for c in text)
+    """Return text that LaTeX shows as it is; what stands between backticks is a command."""
+    shown = "".join(_SPECIAL.get(c, c) for c in text).replace("--", "-{}-")
+    return re.sub("`([^`]*)`", r"\\texttt{\1}", shown)
 
 
 def booktabs(table: pd.DataFrame, caption: str, label: str, digits: int = 1) -> str:

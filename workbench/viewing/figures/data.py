@@ -1,4 +1,4 @@
-"""Sets of demonstrations → Plotly figures: returns, coverage, and the spread of a variable."""
+"""Sets of demonstrations → Plotly figures: returns, coverage, rewards, a variable's spread."""
 
 from __future__ import annotations
 
@@ -11,6 +11,36 @@ from workbench.data.coverage import Coverage
 from workbench.viewing.figures.colours import look
 
 _GOLDEN = 0.618034  # multiples of the golden ratio, modulo 1, never come close to each other
+
+
+def reward_tent(points: Mapping[str, tuple[np.ndarray, np.ndarray]], goal: float) -> go.Figure:
+    """Draw the reward of every step over its velocity, with the goal: whoever acted, one tent.
+
+    Args:
+        points: Name of a set → velocities (n,) m/s, and rewards without what effort costs (n,).
+        goal: m/s.
+    """
+    figure = go.Figure()
+    for name, (velocity, reward) in points.items():
+        figure.add_scatter(
+            x=velocity,
+            y=reward,
+            mode="markers",
+            name=name,
+            marker={"size": 5, "color": look(name).colour, "opacity": 0.45},
+            hovertemplate=f"{name}, %{{x:.2f}} m/s: %{{y:.2f}}<extra></extra>",
+        )
+    figure.add_vline(goal, line={"dash": "dash"}, annotation_text=f"the goal, {goal:.2f} m/s")
+    figure.update_layout(
+        height=340,
+        margin={"l": 10, "r": 10, "t": 30, "b": 40},
+        legend={"orientation": "h", "x": 0, "y": -0.25, "yanchor": "top"},
+        hovermode="closest",
+        uirevision="keep",
+    )
+    figure.update_xaxes(title="forward velocity of the step, m/s", automargin=True, zeroline=False)
+    figure.update_yaxes(title="reward, without the effort", automargin=True, zeroline=False)
+    return figure
 
 
 def return_strips(sets: Mapping[str, np.ndarray]) -> go.Figure:
