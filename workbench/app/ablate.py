@@ -16,7 +16,7 @@ from workbench.app import ablate_lengths, ablate_pretraining, sweeps
 from workbench.app.ablate_answers import show_answers
 from workbench.app.ablate_grid import choose_grid, grid_offers, run_so_far, usual_grid
 from workbench.app.charts import chart, offer_figures, offer_table
-from workbench.app.families import first
+from workbench.app.families import first, labelled
 from workbench.app.known_runs import YOURS, Known, known_runs, show_runs
 from workbench.app.links import broken_choices, runs_params, show_broken
 from workbench.app.links_copied import offer_link
@@ -314,4 +314,10 @@ def _curves(table: pd.DataFrame, figures: Mapping[str, go.Figure]) -> None:
         )
     with st.expander("Take the figures and numbers along", icon=":material/download:"):
         offer_figures({"map": figures["map"], **drawn}, "ablation", "ablate-html")
-        offer_table(table, "ablation", "ablate-csv")
+        qualities = ", ".join(dict.fromkeys(table["quality"]))
+        caption = (
+            f"{labelled(table['family'].iloc[0])}, {qualities} data: λ and projection, "
+            "interquartile mean of returns, 95 % intervals over seeds; "
+            f"{table['runs'].sum()} runs. Made by `python -m workbench sweep {SWEEP}`."
+        )
+        offer_table(table, "ablation", "ablate-csv", caption)

@@ -100,7 +100,11 @@ def as_html(figures: Mapping[str, go.Figure], title: str, words: str = "") -> st
 
 
 def offer_table(
-    table: pd.DataFrame, file: str, key: str, latex: Callable[[], str] | None = None
+    table: pd.DataFrame,
+    file: str,
+    key: str,
+    caption: str,
+    latex: Callable[[str], str] | None = None,
 ) -> None:
     """Draw buttons that download a table as CSV and as LaTeX.
 
@@ -108,7 +112,9 @@ def offer_table(
         table: What to write.
         file: Name of the files, without ending.
         key: Streamlit's identity of the button.
-        latex: Makes the LaTeX, where it is not simply the table itself.
+        caption: Of the LaTeX: what the numbers are, of how many runs, and the command that makes
+            them, between backticks.
+        latex: Makes the LaTeX of that caption, where it is not simply the table itself.
     """
     st.download_button(
         "Numbers as CSV",
@@ -122,7 +128,7 @@ def offer_table(
     )
     st.download_button(
         "Table as LaTeX",
-        lambda: (latex() if latex else booktabs(table, file, file)).encode(),
+        lambda: (latex(caption) if latex else booktabs(table, caption, file)).encode(),
         f"{file}.tex",
         "text/plain",
         icon=":material/download:",

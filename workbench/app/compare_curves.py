@@ -58,7 +58,12 @@ def show_curves(known: Known) -> None:
         _table(part)
     with st.expander("Take the figures and numbers along", icon=":material/download:"):
         offer_figures(figures, "curves", "curves-html")
-        offer_table(table[table["quality"] == quality], "curves", "curves-csv")
+        caption = (
+            f"{label}, {quality} data: interquartile mean of returns over contexts and seconds, "
+            f"95 % intervals over seeds, {curves.EPISODES} episodes an evaluation. Made by "
+            f"`python -m workbench sweep {curves.NAME}`."
+        )
+        offer_table(table[table["quality"] == quality], "curves", "curves-csv", caption)
 
 
 def _table(part: pd.DataFrame) -> None:

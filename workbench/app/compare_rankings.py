@@ -74,7 +74,11 @@ def show_rankings(name: str, cells: Cells, table: pd.DataFrame, known: Known) ->
         offer_figures({view: figure}, file, "compare-html")
         caption = _caption(name, table)
         offer_table(
-            table, f"table-{name}", "compare-csv", lambda: measured(table, caption, f"pd-{name}")
+            table,
+            f"table-{name}",
+            "compare-csv",
+            caption,
+            lambda caption: measured(table, caption, f"pd-{name}"),
         )
         offer_item(
             Item(

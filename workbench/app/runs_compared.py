@@ -70,7 +70,8 @@ def show_compared(
     st.caption("Bars are 95 % intervals over the runs of a group, or over the episodes of a run.")
     with st.container(horizontal=True):
         offer_figures(figures, "runs-compared", "compared-html")
-        offer_table(table, "runs-compared", "compared-csv")
+        caption = f"{len(table)} runs: what differs in their settings, and their mean returns."
+        offer_table(table, "runs-compared", "compared-csv", caption)
         offer_item(
             Item(
                 f"{len(rows)} runs beside each other",

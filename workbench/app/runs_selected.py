@@ -126,7 +126,11 @@ def _actions(rows, specs: list[RunSpec], mine: list[str], library, explore_page,
             "numbers ship.",
         )
     with places[4]:
-        offer_table(rows.drop(columns="where"), "runs", "runs-csv")
+        caption = (
+            f"{len(rows)} runs: settings and mean returns of the last evaluation. Listed by "
+            "`python -m workbench runs`."
+        )
+        offer_table(rows.drop(columns="where"), "runs", "runs-csv", caption)
 
 
 def _store(where: str) -> RunStore | None:
