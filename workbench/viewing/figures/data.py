@@ -8,7 +8,7 @@ import numpy as np
 import plotly.graph_objects as go
 
 from workbench.data.coverage import Coverage
-from workbench.viewing.figures.colours import look
+from workbench.viewing.figures.colours import INK, look
 
 _GOLDEN = 0.618034  # multiples of the golden ratio, modulo 1, never come close to each other
 
@@ -18,10 +18,11 @@ def reward_tent(points: Mapping[str, tuple[np.ndarray, np.ndarray]], goal: float
 
     Args:
         points: Name of a set → velocities (n,) m/s, and rewards without what effort costs (n,).
+            The last one is drawn below the others.
         goal: m/s.
     """
     figure = go.Figure()
-    for name, (velocity, reward) in points.items():
+    for name, (velocity, reward) in reversed(points.items()):  # the widest is the lowest
         figure.add_scatter(
             x=velocity,
             y=reward,
@@ -30,7 +31,8 @@ def reward_tent(points: Mapping[str, tuple[np.ndarray, np.ndarray]], goal: float
             marker={"size": 5, "color": look(name).colour, "opacity": 0.45},
             hovertemplate=f"{name}, %{{x:.2f}} m/s: %{{y:.2f}}<extra></extra>",
         )
-    figure.add_vline(goal, line={"dash": "dash"}, annotation_text=f"the goal, {goal:.2f} m/s")
+    line = {"dash": "dash", "color": INK}
+    figure.add_vline(goal, line=line, annotation_text=f" the goal, {goal:g} m/s")
     figure.update_layout(
         height=340,
         margin={"l": 10, "r": 10, "t": 30, "b": 40},
