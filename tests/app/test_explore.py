@@ -252,7 +252,7 @@ def test_others_wait_in_a_visible_queue_and_can_be_cancelled(app, queue):
 
 
 def test_an_error_in_a_job_is_words_on_the_page(app, queue, monkeypatch):
-    def fail(spec, store, keep):
+    def fail(spec, store, anew):
         raise ValueError("the few-shot set is missing")
         yield
 

@@ -12,7 +12,7 @@ import streamlit as st
 
 from workbench.app import sharing
 from workbench.app.data_sets import compare_sets, sets_of, show_returns
-from workbench.app.links import task_params
+from workbench.app.links import lead_to, task_params
 from workbench.app.page import plain
 from workbench.data import own_sets
 from workbench.exchange import received
@@ -272,7 +272,7 @@ def _next_step(report: Report, name: str, explore) -> None:
             key=f"explore-{task}",
             help="Opens the first page with this task and this data chosen.",
         ):
-            st.switch_page(explore, query_params=task_params(task, quality))
+            lead_to(explore, task_params(task, quality))
         command = f"python -m workbench tune {task.family} {task.index} --quality {quality}"
         st.caption("The same on the command line:")
         st.code(command, language="sh")
@@ -297,7 +297,7 @@ def manage(task: Task, explore) -> None:
             key=f"tune-{task}-{name}",
             help="Opens the first page with this task and this data chosen.",
         ):
-            st.switch_page(explore, query_params=task_params(task, quality))
+            lead_to(explore, task_params(task, quality))
         if not sharing.shared() and away.button(
             "Delete",
             icon=":material/delete:",

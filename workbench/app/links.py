@@ -6,6 +6,7 @@ the options are what a link holds; those that this module writes itself stand he
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import difflib
 import re
@@ -13,6 +14,8 @@ from collections.abc import Container, Hashable, Mapping
 from urllib.parse import parse_qsl, urlencode
 
 import streamlit as st
+from streamlit.errors import StreamlitAPIException
+from streamlit.navigation.page import StreamlitPage
 
 from workbench.app.page import plain
 from workbench.shipped import assets
@@ -83,13 +86,37 @@ def keep_apart(page: str) -> None:
     state["page-seen"] = page
     if left in (None, page):
         return
-    shared = ("robot", "data", "view", *(f"{family}-task" for family in FAMILIES))
-    kept[left] = {name: state[name] for name in shared if name in state}
+    kept[left] = {name: state[name] for name in _shared() if name in state}
     for name in kept[left]:
         del state[name]
     for name, value in kept.get(page, {}).items():
         if name not in st.query_params:
             state[name] = value
+    for name, value in state.pop("led-to", {}).items():
+        state[name] = value
+        with contextlib.suppress(StreamlitAPIException):  # a control of the page before has it yet
+            st.query_params[name] = value
+
+
+def lead_to(page: StreamlitPage, params: Mapping[str, str]) -> None:
+    """Switch to another page with some of its controls set.
+
+    Streamlit sets no parameter of an address that a control of the present page is bound to, so
+    those that several pages have are left for ``keep_apart`` to set on the other one.
+
+    Args:
+        page: Where to.
+        params: As its address would say it.
+    """
+    here = {name: value for name, value in params.items() if name in _shared()}
+    st.session_state["led-to"] = here
+    rest = {name: value for name, value in params.items() if name not in here}
+    st.switch_page(page, query_params=rest)
+
+
+def _shared() -> tuple[str, ...]:
+    """Return the parameters that several pages have."""
+    return ("robot", "data", "view", *(f"{family}-task" for family in FAMILIES))
 
 
 def broken_choices(offers: Offers) -> list[str]:
