@@ -116,7 +116,8 @@ def test_a_renderer_that_is_not_there_stops_no_verb(renderer):
 
 def test_the_renderer_asked_for_is_kept_for_those_who_draw(monkeypatch):
     monkeypatch.setenv("MUJOCO_GL", "osmesa")
-    monkeypatch.delenv("WORKBENCH_RENDERER", raising=False)
+    monkeypatch.setenv("WORKBENCH_RENDERER", "")  # so that what is left behind is undone
+    monkeypatch.delenv("WORKBENCH_RENDERER")
     for _ in range(2):  # a process of ours that starts another one
         graphics.leave_drawing_to_children()
         assert os.environ["MUJOCO_GL"] == "disable"
