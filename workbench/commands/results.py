@@ -266,6 +266,8 @@ def _curves() -> str:
     """Return when each method is of use, a line per method, two columns per quality."""
     table = curves.assemble(_runs(curves.NAME))
     found = curves.useful(table)
+    if found.empty:
+        return f"*Not run yet: `python -m workbench sweep {curves.NAME}`.*"
     there = [q for q in QUALITIES if found["quality"].eq(q).any()]
     head = ["", *(w for q in there for w in (f"{q} data: useful after", "best"))]
     lines = []
