@@ -12,6 +12,7 @@ import pytest
 import torch
 
 import workbench.__main__ as command
+from tests.writers import writers_of
 from workbench.commands import sweep_progress
 from workbench.paper import ablation
 from workbench.runs.run_table import load_results, results_path
@@ -196,28 +197,13 @@ def test_workers_end_soon_after_a_sweep_that_was_killed_by_force(tmp_path):
         env={**os.environ, "PYTHONPATH": str(checkout.RUNNING)},
     )  # fmt: skip
     deadline = time.monotonic() + 900  # the event counts, not the time
-    while len(writers(root)) < 2 and time.monotonic() < deadline:
+    while len(busy := writers_of(root)) < 2 and time.monotonic() < deadline:
         time.sleep(0.1)
-    assert len(writers(root)) == 2
+    assert len(busy) == 2
     child.send_signal(signal.SIGKILL)
     child.wait()
     deadline = time.monotonic() + 900  # the event counts, not the time
-    while writers(root) and time.monotonic() < deadline:
+    while writers_of(root) and time.monotonic() < deadline:
         time.sleep(0.1)
-    assert writers(root) == set()
+    assert writers_of(root) == set()
     assert RunStore(root).ids() == []
-
-
-def writers(root):
-    """Return the processes that write a run below ``root``."""
-    found = set()
-    for entry in filter(str.isdigit, os.listdir("/proc")):
-        try:
-            open_files = [
-                os.readlink(f"/proc/{entry}/fd/{n}") for n in os.listdir(f"/proc/{entry}/fd")
-            ]
-        except OSError:  # it has ended, or is not ours
-            continue
-        if any(f.startswith(str(root)) and f.endswith("steps.jsonl") for f in open_files):
-            found.add(int(entry))
-    return found

@@ -9,6 +9,7 @@ import time
 import pytest
 
 from tests.tasks.test_plugins import METHOD
+from tests.writers import writers_of
 from workbench.runs.run_table import rows
 from workbench.runs.store import RunStore
 from workbench.runs.sweep import Attempt, Done, missing, sweep
@@ -87,7 +88,7 @@ def test_a_killed_worker_costs_an_attempt_and_the_rows_are_the_same(engine, tmp_
     def kill_its_writer():
         while not killed:
             if lines.exists() and lines.read_text().count("\n") >= 2:
-                killed.extend(writers_of(lines))
+                killed.extend(writers_of(lines.parent))
                 for pid in killed:
                     os.kill(pid, signal.SIGKILL)
             time.sleep(0.02)
@@ -144,16 +145,3 @@ def test_what_always_dies_is_given_up_and_bad_input_is_told(engine, tmp_path):
     assert "few-shot" in done.error
     assert not done.again
     assert "Traceback" in (store.root / bad.id / "error.txt").read_text()
-
-
-def writers_of(path):
-    """Return the processes that have a file open."""
-    found = []
-    for entry in filter(str.isdigit, os.listdir("/proc")):
-        try:
-            names = [os.readlink(fd.path) for fd in os.scandir(f"/proc/{entry}/fd")]
-        except OSError:  # it has ended, or is not ours
-            continue
-        if str(path) in names:
-            found.append(int(entry))
-    return found
