@@ -29,8 +29,10 @@ from workbench.commands.output import (
 )
 from workbench.data.behaviour import BehaviourConfig
 from workbench.networks.diffusion import DiffuserConfig
+from workbench.networks.harmo_dt import HarmoConfig
 from workbench.networks.hyper_network import HyperConfig
 from workbench.networks.informed_diffusion import InformedConfig
+from workbench.networks.models import MODELS, model_named
 from workbench.networks.prompt_dt import ModelConfig
 from workbench.networks.vae_gan import GANConfig, GeneratorConfig, VAEConfig
 from workbench.networks.variants import variant_of
@@ -122,6 +124,10 @@ def pretrain(
     family: Positional[FamilyName],
     config: OmitArgPrefixes[PretrainConfig] = PretrainConfig(),
     sizes: OmitArgPrefixes[ModelConfig] = ModelConfig(),
+    model: Annotated[str, arg(help=f"Which: {', '.join(MODELS)}.")] = "prompt-dt",
+    begin_with_prompt_dt: Annotated[
+        bool, arg(help="Begin another model with the weights of the family's Prompt-DT.")
+    ] = False,
     data: Data = Path("data"),
     out: Out = None,
     split: Split = TEST,
@@ -135,23 +141,35 @@ def pretrain(
 ) -> None:
     """Pretrain a Prompt-DT on the training tasks' data; MT-ORL's network with `--prompt-length 0`.
 
+    `--model` pretrains another model to be prompted, of the same size and on the same data.
     The default size is the released code's (3 layers of 128). The paper's is
     `--n-layers 4 --n-heads 4 --width 512`. Keeps a checkpoint below WORK and resumes from it.
 
     Several GPUs or nodes: `torchrun --nproc-per-node 2 -m workbench pretrain FAMILY`; each process
     takes `--batch-size` sequences a step, the first one writes.
     """
-    sizes = _of_variant(sizes, variant, "prompt-dt")
+    kind = model_named(model)
+    sizes = _of_variant(sizes, variant, model)
     pool = making.load_pool(find(family), data, split=split)
+    if model != "prompt-dt":
+        if not sizes.prompt_length:
+            raise ValueError("`--prompt-length 0` is for MT-ORL's network: leave out `--model`.")
+        sizes = kind.sizes(**dataclasses.asdict(sizes))
+    elif begin_with_prompt_dt:
+        raise ValueError("`--begin-with-prompt-dt` is for another `--model`: leave one out.")
+    if isinstance(sizes, HarmoConfig):
+        sizes = dataclasses.replace(sizes, n_tasks=len(pool.tasks))
+    begin = load_model(family, split, variant) if begin_with_prompt_dt else None
     with joined(device) as world:
-        kept = Checkpoint(work, identity(pool, config, sizes, seed, processes=world.size))
+        made_from = identity(pool, config, sizes, seed, model=begin, processes=world.size)
+        kept = Checkpoint(work, made_from)
         resume = world.shared(kept.state)
-        steps = pretrain_steps(pool, config, sizes, seed, resume, world)
+        steps = pretrain_steps(pool, config, sizes, seed, resume, world, kind, begin)
         if world.rank:
             deque(steps, maxlen=0)
             return
         step = _train(kept, steps, config.steps)
-    name = "prompt-dt" if sizes.prompt_length else "mt-orl"
+    name = model if sizes.prompt_length else "mt-orl"
     path = out or assets.pretrained_path(family, name, split, variant)
     _finish(kept, step.model, path, config, seed, as_json)
 

@@ -15,7 +15,7 @@ import torch
 
 from workbench.data.qualities import QUALITIES, Quality
 from workbench.data.trajectory import Normalizer, Positions, Segment, Trajectories, Trajectory
-from workbench.networks.prompt_dt import ModelConfig, Precision, PromptDT, action_loss
+from workbench.networks.prompt_dt import ModelConfig, Precision, PromptDT
 from workbench.pretraining.parallel import ALONE, World
 from workbench.pretraining.resumable import Training, TrainingState
 from workbench.tasks import find
@@ -159,8 +159,10 @@ def pretrain(
     seed: int,
     resume: TrainingState | None = None,
     world: World = ALONE,
+    kind: type[PromptDT] = PromptDT,
+    begin: PromptDT | None = None,
 ) -> Iterator[PretrainStep]:
-    """Train a Prompt-DT on ``data`` and yield every gradient step.
+    """Train a Prompt-DT, or another model, on ``data`` and yield every gradient step.
 
     The normaliser is fitted on ``data``, so pass training tasks only.
 
@@ -172,6 +174,9 @@ def pretrain(
         resume: A step's ``state()``: yields the steps that follow it, the very same ones.
         world: The processes that share the training: each takes ``batch_size`` sequences a step.
             All yield the same losses; a state is that of the first.
+        kind: Of the model; ``sizes`` are its own.
+        begin: A trained model of the same size, whose weights this one begins with; what it has
+            besides begins as it would.
 
     Raises:
         ValueError: if ``data`` lacks a quality that prompts are drawn from, or ``resume`` is of
@@ -181,9 +186,11 @@ def pretrain(
     trajectories = data.trajectories
     rng, draws = np.random.default_rng(seed), Draws(seed, world.device)
     with draws:
-        model = PromptDT(sizes, find(trajectories.items[0].task.family))
+        model = kind(sizes, find(trajectories.items[0].task.family))
         model.precision = config.precision
-    model.normalizer.fit(trajectories)
+    if begin is not None:
+        model.load_state_dict(begin.state_dict(), strict=False)
+    model.fit(trajectories)
     model.to(world.device)
     optimizer = torch.optim.AdamW(
         model.parameters(), lr=config.lr, weight_decay=config.weight_decay
@@ -201,18 +208,27 @@ def pretrain(
         config.average,
         rng,
         draws.rng,
-        identity(data, config, sizes, seed, processes=world.size),
+        identity(data, config, sizes, seed, model=begin, processes=world.size),
     )
     whole = dataclasses.replace(config, batch_size=config.batch_size * world.size)
     if resume is not None:
         training.restore(resume)
+
+    def batch_of(tasks: np.ndarray) -> tuple[Segment, Segment]:
+        prompt, context = draw_batch(data, whole, sizes, rng, tasks)
+        return prompt.to(world.device), context.to(world.device)
+
     while training.step < config.steps:
         model.train()
-        prompt, context = map(world.part, draw_batch(data, whole, sizes, rng))
+        with draws:
+            model.revise(training.step / config.steps, batch_of)
+        tasks = rng.integers(len(data.tasks), size=whole.batch_size)
+        batch = *draw_batch(data, whole, sizes, rng, tasks), torch.from_numpy(tasks)
+        prompt, context, which = map(world.part, batch)
         if world.rank:  # its own dropout, that needs no state of its own
             draws.rng.manual_seed(hash((seed, world.rank, training.step)) % 2**63)
         with draws:
-            loss = action_loss(model, prompt, context) * world.share(context.mask)
+            loss = model.loss(prompt, context, which) * world.share(context.mask)
         training.descend(loss, config.clip, world)
         averaged = training.averaged.module
         yield PretrainStep(training.step, world.mean(loss.item()), averaged, training.state)
@@ -235,7 +251,7 @@ def identity(
         sizes: Size of the network, likewise.
         seed: Seed of everything.
         normalizer: Statistics that the training reads, if any.
-        model: A frozen model that the training reads, if any.
+        model: A frozen model that the training reads, or begins with, if any.
         processes: That share the training.
     """
     made_from = {

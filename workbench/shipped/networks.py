@@ -10,6 +10,7 @@ import torch
 from workbench.networks.diffusion import PromptDiffuser
 from workbench.networks.hyper_network import HyperNetwork
 from workbench.networks.informed_diffusion import InformedDiffuser
+from workbench.networks.models import MODELS
 from workbench.networks.prompt_dt import PromptDT
 from workbench.networks.vae_gan import PromptGAN, PromptVAE
 from workbench.networks.variants import variant_of
@@ -17,7 +18,7 @@ from workbench.shipped import assets
 from workbench.tasks.splits import TEST
 
 NETWORKS: dict[str, type] = {
-    "prompt-dt": PromptDT,
+    **MODELS,
     "mt-orl": PromptDT,
     "diffuser": PromptDiffuser,
     "vae": PromptVAE,
