@@ -25,8 +25,6 @@ class FrozenModel(Protocol):
 
     kind: ClassVar[str]
     """The paper's name of it."""
-    differentiable: ClassVar[bool]
-    """Whether a gradient reaches the prompt; else only methods that take none can tune it."""
     family: Family
     """The task family it was trained on."""
     normalizer: Normalizer
@@ -44,7 +42,10 @@ class FrozenModel(Protocol):
         """Numbers that pretraining changed."""
 
     def __call__(self, prompt: Segment, context: Segment) -> Tensor:
-        """Return the action of every context row, (B, K, A) in [-1, 1], from what is before it."""
+        """Return the action of every context row, (B, K, A) in [-1, 1], from what is before it.
+
+        Differentiable in the prompt: methods that descend L_DT need no more of a model.
+        """
 
     def computing(self, precision: Precision) -> FrozenModel:
         """Return this very model, weights shared, computing in ``precision``."""
@@ -66,8 +67,17 @@ class FrozenModel(Protocol):
     def with_adapters(self, bottleneck: int) -> Any:
         """Return a frozen copy with a trainable adapter after each block's MLP."""
 
-    def with_weights(self, weights: Mapping[str, Tensor]) -> FrozenModel:
+    def with_weights(self, weights: Mapping[str, Tensor]) -> Any:
         """Return a frozen copy with other numbers for some of its parameters, or with adapters."""
+
+    def frozen(self) -> Any:
+        """Switch to evaluation for good: no dropout, no parameter takes a gradient."""
+
+    def eval(self) -> Any:
+        """See ``nn.Module``."""
+
+    def requires_grad_(self, requires_grad: bool = True) -> Any:
+        """See ``nn.Module``."""
 
     def parameters(self) -> Iterator[nn.Parameter]:
         """See ``nn.Module``."""

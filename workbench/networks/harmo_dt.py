@@ -85,16 +85,21 @@ class HarmoDT(PromptDT):
         self.register_buffer("masks", order >= round(config.sparsity * units))
         self.register_buffer("revised", torch.tensor(0))  # how often; a training that goes on knows
 
+    @property
+    def layers(self) -> list[MaskedLinear]:
+        """What the masks are in front of, block by block."""
+        return [module for module in self.modules() if isinstance(module, MaskedLinear)]
+
     @contextlib.contextmanager
     def masked(self, tasks: Tensor) -> Iterator[None]:
         """Compute, as long as the block lasts, sequence b under the mask of task ``tasks[b]``."""
         try:
-            for layer, block in enumerate(self.blocks):
-                block.down.gate = self.masks[tasks, layer][:, None].to(block.down.weight.dtype)
+            for i, layer in enumerate(self.layers):
+                layer.gate = self.masks[tasks, i][:, None].to(layer.weight.dtype)
             yield
         finally:
-            for block in self.blocks:
-                block.down.gate = None
+            for layer in self.layers:
+                layer.gate = None
 
     def loss(self, prompt: Segment, context: Segment, tasks: Tensor) -> Tensor:
         """Return L_DT, every sequence under the mask of its task."""
@@ -109,7 +114,7 @@ class HarmoDT(PromptDT):
             return
         self.revised += 1
         share = self.config.exchanged * 0.5 * (1 + np.cos(np.pi * done))
-        weights = [block.down.weight for block in self.blocks]
+        weights = [layer.weight for layer in self.layers]
         gradients = []
         for task, masks in enumerate(self.masks):
             prompt, context = batch_of(np.full(_SEQUENCES, task))
@@ -155,9 +160,10 @@ class HarmoDT(PromptDT):
         """Return a frozen copy whose weights are masked as those of a training task."""
         model = copy.deepcopy(self)
         with torch.no_grad():
-            for block, mask in zip(model.blocks, self.masks[task], strict=True):
-                block.down.weight.mul_(mask)
-        return model.frozen()
+            for layer, mask in zip(model.layers, self.masks[task], strict=True):
+                layer.weight.mul_(mask)
+        model.frozen()
+        return model
 
 
 @contextlib.contextmanager

@@ -7,12 +7,14 @@ from workbench.networks.multi_game_dt import MultiGameDT
 from workbench.networks.prompt_dt import PromptDT
 from workbench.tasks import did_you_mean
 
+PROMPT_DT = "prompt-dt"
+"""The paper's; what a run takes that names none."""
 MODELS: dict[str, type[PromptDT]] = {
-    "prompt-dt": PromptDT,
+    PROMPT_DT: PromptDT,
     "multi-game-dt": MultiGameDT,
     "harmodt": HarmoDT,
 }
-PAPERS = {"prompt-dt": "2206.13499", "multi-game-dt": "2205.15241", "harmodt": "2405.18080"}
+PAPERS = {PROMPT_DT: "2206.13499", "multi-game-dt": "2205.15241", "harmodt": "2405.18080"}
 """Where each is published, on arXiv."""
 
 

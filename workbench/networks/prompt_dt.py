@@ -15,7 +15,7 @@ import dataclasses
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import ClassVar, get_args
+from typing import get_args
 
 import numpy as np
 import torch
@@ -196,7 +196,6 @@ class PromptDT(SavedNetwork):
     """
 
     kind, sizes = "Prompt-DT", ModelConfig
-    differentiable: ClassVar[bool] = True
     precision: Precision = "fp32"
 
     def __init__(self, config: ModelConfig, family: Family):

@@ -10,7 +10,7 @@ import torch
 from workbench.networks.diffusion import PromptDiffuser
 from workbench.networks.hyper_network import HyperNetwork
 from workbench.networks.informed_diffusion import InformedDiffuser
-from workbench.networks.models import MODELS
+from workbench.networks.models import MODELS, PROMPT_DT
 from workbench.networks.prompt_dt import PromptDT
 from workbench.networks.vae_gan import PromptGAN, PromptVAE
 from workbench.networks.variants import variant_of
@@ -29,9 +29,11 @@ NETWORKS: dict[str, type] = {
 """The kinds of pretrained networks, by the name of their files."""
 
 
-def load_model(family: str, split: str = TEST, variant: str = "") -> PromptDT:
-    """Load a family's pretrained Prompt-DT, frozen; once, unless the file changes."""
-    return load_network(family, "prompt-dt", split, variant)
+def load_model(
+    family: str, split: str = TEST, variant: str = "", name: str = PROMPT_DT
+) -> PromptDT:
+    """Load a family's pretrained Prompt-DT, or another model, frozen; once, unless it changes."""
+    return load_network(family, name, split, variant)
 
 
 def load_diffuser(family: str, split: str = TEST) -> PromptDiffuser:
