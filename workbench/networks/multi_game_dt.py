@@ -122,7 +122,10 @@ class MultiGameDT(PromptDT):
 
         def act(rows: Segment, begin: int, t: int) -> Tensor:
             context = rows[:, begin : t + 1]  # views
-            context.returns_to_go[:, -1] = self.asked_return(prompt, context)
+            # From row to row returns-to-go differ by what was earned, as in the training data:
+            # so what is asked for now moves those of the rows before as well.
+            asked = self.asked_return(prompt, context)
+            context.returns_to_go.add_((asked - context.returns_to_go[:, -1])[:, None])
             return self(prompt, context)[:, -1].float()
 
         return act

@@ -64,6 +64,11 @@ def network_at(path: Path, variant: str = "") -> torch.nn.Module:
             f"workbench collect {family}`, then `python -m workbench {verb} {family} "
             f"--variant {variant}` (prompt-dt before the others)."
         )
+    if name in MODELS and name != PROMPT_DT and not path.exists():
+        raise ValueError(
+            f"No {MODELS[name].kind} ships for {family}. Make it: `python -m workbench collect "
+            f"{family}`, then `python -m workbench pretrain {family} --model {name}`."
+        )
     return _load(NETWORKS[name], path, path.stat().st_mtime_ns if path.exists() else 0)
 
 
