@@ -51,7 +51,7 @@ from workbench.upkeep import making, own_data
 
 Out = Annotated[Path | None, arg(help="Checkpoint to write; the shipped one if left out.")]
 Variant = Annotated[
-    str, arg(help="Of another size than what ships, kept below data/variants: n-5, k-2, …")
+    str, arg(help="Other networks than ship, kept below data/variants: n-5, k-2, …, banded.")
 ]
 FromData = Annotated[
     Path | None,
@@ -122,6 +122,9 @@ def pretrain(
     family: Positional[FamilyName],
     config: OmitArgPrefixes[PretrainConfig] = PretrainConfig(),
     sizes: OmitArgPrefixes[ModelConfig] = ModelConfig(),
+    begin_with_prompt_dt: Annotated[
+        bool, arg(help="Begin with the weights of the family's Prompt-DT that ships.")
+    ] = False,
     data: Data = Path("data"),
     out: Out = None,
     split: Split = TEST,
@@ -141,12 +144,16 @@ def pretrain(
     Several GPUs or nodes: `torchrun --nproc-per-node 2 -m workbench pretrain FAMILY`; each process
     takes `--batch-size` sequences a step, the first one writes.
     """
+    if sizes.attention == "banded":
+        variant = variant or "banded"  # else it would take the place of what ships
     sizes = _of_variant(sizes, variant, "prompt-dt")
     pool = making.load_pool(find(family), data, split=split)
+    begin = load_model(family, split) if begin_with_prompt_dt else None
     with joined(device) as world:
-        kept = Checkpoint(work, identity(pool, config, sizes, seed, processes=world.size))
+        made_from = identity(pool, config, sizes, seed, model=begin, processes=world.size)
+        kept = Checkpoint(work, made_from)
         resume = world.shared(kept.state)
-        steps = pretrain_steps(pool, config, sizes, seed, resume, world)
+        steps = pretrain_steps(pool, config, sizes, seed, resume, world, begin=begin)
         if world.rank:
             deque(steps, maxlen=0)
             return
