@@ -14,7 +14,7 @@ from tests.benchmarks.timing import Result, Spread, interleaved, ratio
 from tests.conftest import record
 from workbench.data.rollout import evaluate
 from workbench.data.trajectory import Trajectories
-from workbench.networks.prompt_dt import PromptedPolicy
+from workbench.networks.prompt_dt import PromptedPolicy, hidden_tokens
 from workbench.runs.index import index_of
 from workbench.runs.run_table import table_of
 from workbench.runs.tunings import tunings
@@ -27,8 +27,9 @@ def plain_encoder(model):
         # Padding is on the left and real tokens follow the prompt: dropping it is masking it.
         keep = mask[0].bool()
         x = tokens[:, keep]
+        hidden = hidden_tokens(x.shape[1], 0)
         for block in model.blocks:
-            x = block(x)
+            x = block(x, hidden)
         out = torch.zeros_like(tokens)
         out[:, keep] = model.norm_out(x)
         return out

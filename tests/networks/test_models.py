@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 
-from tests.conftest import TOY, TOY_SIZES, build_named, record
+from tests.conftest import TOY_SIZES, build_named, record
 from tests.test_all_methods import SMALL, digest
 from workbench.data.qualities import QUALITIES
 from workbench.data.rollout import evaluate
@@ -198,30 +198,43 @@ def test_a_method_that_brings_its_own_model_takes_no_other(shipped):
 # ---- multi-game DT ----
 
 
-def test_the_return_asked_for_is_not_looked_up(toy, prompts, contexts):
+def test_the_return_asked_for_follows_from_the_prompt(toy, prompts):
     model = build_named("multi-game-dt")
-    asked = model.asked_return(prompts, contexts)
-    told = contexts.returns_to_go.clone()
-    told[:, -1] += 100
-    own = contexts.actions.clone()
-    own[:, -1] += 1
-    other = dataclasses.replace(contexts, returns_to_go=told, actions=own)
-    assert torch.equal(model.asked_return(prompts, other), asked)
-    told[:, -2] += 100
-    assert not torch.equal(model.asked_return(prompts, other), asked)
+    asked = model.asked_return(prompts)
+    assert asked.shape == (3, 1)
+    assert ((model.low < asked) & (asked < model.high)).all()
+    other = dataclasses.replace(prompts, observations=prompts.observations + 1)
+    assert not torch.equal(model.asked_return(other), asked)
 
 
-def test_the_return_asked_for_lies_in_the_upper_tail(toy, prompts, contexts):
-    model = build_named("multi-game-dt")
-    found = []
-    for optimism in (0.0, 10.0, 1e4):
+def test_the_return_asked_for_lies_in_the_upper_tail(toy, prompts):
+    """Beside the mean of the tilted distribution, in NumPy."""
+    model, asked = build_named("multi-game-dt"), []
+    logits = model.return_logits(prompts).detach().double().numpy()
+    places = (np.arange(64) + 0.5) / 64
+    for optimism in (0.0, 10.0, 1e3):
         model.config = dataclasses.replace(model.config, optimism=optimism)
-        found.append(model.asked_return(prompts, contexts))
-    left = (TOY.horizon - contexts.timesteps[:, -1])[:, None]
-    assert (found[0] < found[1]).all()
-    assert (found[1] < found[2]).all()
-    assert torch.allclose(found[2] / left, model.high, atol=float(model.high - model.low) / 64)
-    assert (found[0] / left > model.low).all()
+        asked.append(model.asked_return(prompts))
+        tilted = logits + optimism * places
+        p = np.exp(tilted - tilted.max(1, keepdims=True))
+        mean = (p / p.sum(1, keepdims=True)) @ places
+        wanted = float(model.low) + float(model.high - model.low) * mean
+        assert np.allclose(asked[-1][:, 0].detach(), wanted, rtol=1e-4)
+    assert (asked[0] < asked[1]).all()
+    assert (asked[1] < asked[2]).all()
+    assert torch.allclose(asked[2], model.high, atol=float(model.high - model.low) / 64)
+
+
+def test_returns_are_learned_where_a_context_begins_with_its_episode(toy, prompts, contexts):
+    model, tasks = build_named("multi-game-dt"), torch.zeros(1, dtype=torch.long)
+    assert contexts.timesteps[:2, 0].tolist() == [0, 3]
+    prompt, later = prompts[1:2], contexts[1:2]
+    assert model.loss(prompt, later, tasks) == action_loss(model, prompt, later)
+    prompt, begun = prompts[:1], contexts[:1]
+    place = (begun.returns_to_go[0, 0, 0] - model.low) / (model.high - model.low)
+    surprise = -model.return_logits(prompt).log_softmax(-1)[0, int((place * 64).clamp(0, 63))]
+    whole = action_loss(model, prompt, begun) + 0.2 * surprise
+    assert torch.allclose(model.loss(prompt, begun, tasks), whole)
 
 
 def test_no_target_return_is_asked_for(toy, prompts):

@@ -44,6 +44,12 @@ def test_a_chain_changes_what_denoises_and_a_prompt_all_that_knows_one():
         "prompt-dt",
         "vae",
     ]
+    assert [
+        n for n in ("mt-orl", "prompt-dt", "diffuser", "hyper") if VARIANTS["banded"].changes(n)
+    ] == [
+        "prompt-dt",
+        "hyper",
+    ]
     assert not variant_of("").changes("diffuser")
     assert Variant(n_diffusion_steps=5).sizes() == {"n_diffusion_steps": 5}
 
@@ -76,6 +82,17 @@ def test_the_prompt_has_the_length_that_was_asked_for(toy, on_demand):
     last = list(run(spec(variant="k-2")))[-1]
     assert last.snapshot.policy.prompt.length == 2
     assert acting_model(spec(variant="k-2")).config.prompt_length == 2
+
+
+def test_banded_attention_acts_under_what_ships_else(toy, on_demand):
+    sizes = dataclasses.replace(TOY_SIZES, **variant_of("banded").sizes())
+    build_model(toy, sizes, seed=3).save(assets.model_path("toy", variant="banded"))
+    banded = spec(variant="banded")
+    assert acting_model(banded).config.attention == "banded"
+    assert banded.untuned.variant == "banded"
+    last = list(run(banded))[-1]
+    assert last.snapshot.policy.model.config.attention == "banded"
+    assert last.snapshot.policy.prompt.length == TOY_SIZES.prompt_length
 
 
 def test_the_untuned_run_keeps_a_variant_only_where_it_matters(shipped):

@@ -77,6 +77,37 @@ def test_a_pool_knows_its_tasks_and_qualities(pool):
     assert len(pool.trajectories) == 3 * (2 * 3 + 3)
 
 
+def test_banded_attention_is_trained_on_two_bands_of_rows(pool):
+    rng = np.random.default_rng(0)
+    banded = dataclasses.replace(TOY_SIZES, attention="banded")
+    for sizes, rows in ((TOY_SIZES, TOY_SIZES.context_length), (banded, 2 * banded.context_length)):
+        prompt, context = draw_batch(pool, CONFIG, sizes, rng)
+        assert prompt.length == sizes.prompt_length
+        assert context.length == rows
+    losses = [step.loss for step in pretrain(pool, CONFIG, banded, 0)]
+    assert len(losses) == 5
+    assert np.isfinite(losses).all()
+
+
+def test_a_training_begins_with_the_weights_of_another_model(toy, real_pool):
+    begin = build_model(toy)
+    still = dataclasses.replace(CONFIG, steps=1, lr=0.0, weight_decay=0.0)
+    banded = dataclasses.replace(TOY_SIZES, attention="banded")
+    (step,) = pretrain(real_pool, still, banded, 0, begin=begin)
+    for name, parameter in step.model.named_parameters():
+        torch.testing.assert_close(parameter, dict(begin.named_parameters())[name])
+    ids = [identity(real_pool, still, banded, 0, model=m) for m in (None, begin)]
+    assert ids[0] != ids[1]
+    with pytest.raises(ValueError, match="weights of its own size"):
+        next(pretrain(real_pool, still, dataclasses.replace(TOY_SIZES, width=32), 0, begin=begin))
+
+
+def test_what_was_added_later_is_not_named_where_it_is_as_before(pool):
+    assert "attention" not in identity(pool, CONFIG, TOY_SIZES, 0)["sizes"]
+    banded = dataclasses.replace(TOY_SIZES, attention="banded")
+    assert identity(pool, CONFIG, banded, 0)["sizes"]["attention"] == "banded"
+
+
 def test_a_missing_group_is_refused(toy):
     with pytest.raises(ValueError, match="1 of 4 groups are empty"):
         Pool([

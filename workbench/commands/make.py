@@ -32,7 +32,7 @@ from workbench.networks.diffusion import DiffuserConfig
 from workbench.networks.harmo_dt import HarmoConfig
 from workbench.networks.hyper_network import HyperConfig
 from workbench.networks.informed_diffusion import InformedConfig
-from workbench.networks.models import MODELS, model_named
+from workbench.networks.models import MODELS, PROMPT_DT, model_named
 from workbench.networks.prompt_dt import ModelConfig
 from workbench.networks.vae_gan import GANConfig, GeneratorConfig, VAEConfig
 from workbench.networks.variants import variant_of
@@ -53,7 +53,7 @@ from workbench.upkeep import making, own_data
 
 Out = Annotated[Path | None, arg(help="Checkpoint to write; the shipped one if left out.")]
 Variant = Annotated[
-    str, arg(help="Of another size than what ships, kept below data/variants: n-5, k-2, …")
+    str, arg(help="Other networks than ship, kept below data/variants: n-5, k-2, …, banded.")
 ]
 FromData = Annotated[
     Path | None,
@@ -124,9 +124,9 @@ def pretrain(
     family: Positional[FamilyName],
     config: OmitArgPrefixes[PretrainConfig] = PretrainConfig(),
     sizes: OmitArgPrefixes[ModelConfig] = ModelConfig(),
-    model: Annotated[str, arg(help=f"Which: {', '.join(MODELS)}.")] = "prompt-dt",
+    model: Annotated[str, arg(help=f"Which: {', '.join(MODELS)}.")] = PROMPT_DT,
     begin_with_prompt_dt: Annotated[
-        bool, arg(help="Begin another model with the weights of the family's Prompt-DT.")
+        bool, arg(help="Begin with the weights of the family's Prompt-DT that ships.")
     ] = False,
     data: Data = Path("data"),
     out: Out = None,
@@ -144,27 +144,29 @@ def pretrain(
     `--model` pretrains another model to be prompted, of the same size and on the same data.
     The default size is the released code's (3 layers of 128). The paper's is
     `--n-layers 4 --n-heads 4 --width 512`. Keeps a checkpoint below WORK and resumes from it.
+    `--attention banded` is a variant of its own, `banded`: its contexts are twice as long, so that
+    `--batch-size 36` costs what 64 do by default.
 
     Several GPUs or nodes: `torchrun --nproc-per-node 2 -m workbench pretrain FAMILY`; each process
     takes `--batch-size` sequences a step, the first one writes.
     """
     kind = model_named(model)
+    if sizes.attention == "banded":
+        variant = variant or "banded"  # else it would take the place of what ships
     sizes = _of_variant(sizes, variant, model)
     pool = making.load_pool(find(family), data, split=split)
-    if model != "prompt-dt":
+    if model != PROMPT_DT:
         if not sizes.prompt_length:
             raise ValueError("`--prompt-length 0` is for MT-ORL's network: leave out `--model`.")
         sizes = kind.sizes(**dataclasses.asdict(sizes))
-    elif begin_with_prompt_dt:
-        raise ValueError("`--begin-with-prompt-dt` is for another `--model`: leave one out.")
     if isinstance(sizes, HarmoConfig):
         sizes = dataclasses.replace(sizes, n_tasks=len(pool.tasks))
-    begin = load_model(family, split, variant) if begin_with_prompt_dt else None
+    begin = load_model(family, split) if begin_with_prompt_dt else None
     with joined(device) as world:
         made_from = identity(pool, config, sizes, seed, model=begin, processes=world.size)
         kept = Checkpoint(work, made_from)
         resume = world.shared(kept.state)
-        steps = pretrain_steps(pool, config, sizes, seed, resume, world, kind, begin)
+        steps = pretrain_steps(pool, config, sizes, seed, resume, world, begin=begin, kind=kind)
         if world.rank:
             deque(steps, maxlen=0)
             return
@@ -269,6 +271,7 @@ def hyper(
     data: Data = Path("data"),
     out: Out = None,
     split: Split = TEST,
+    variant: Variant = "",
     work: Work = Path("build/pretrain"),
     seed: Seed = 0,
     as_json: Json = False,
@@ -277,11 +280,12 @@ def hyper(
 
     Keeps a checkpoint below WORK and resumes from it.
     """
-    pool, model = making.load_pool(find(family), data, split=split), load_model(family, split)
+    pool = making.load_pool(find(family), data, split=split)
+    model = load_model(family, split, variant)
     sizes = HyperConfig.of(model.config)
     kept = Checkpoint(work, identity(pool, config, sizes, seed, model=model))
     step = _train(kept, pretrain_hyper(pool, model, config, seed, kept.state), config.steps)
-    path = out or assets.pretrained_path(family, "hyper", split)
+    path = out or assets.pretrained_path(family, "hyper", split, variant)
     _finish(kept, step.hyper, path, config, seed, as_json)
 
 

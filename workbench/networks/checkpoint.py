@@ -57,6 +57,20 @@ def read_checkpoint(path: Path) -> tuple[dict, dict[str, Tensor]]:
         raise ValueError(f"{path} is no checkpoint of this workbench: {error}.") from error
 
 
+ADDED_LATER = {"added later": True}
+"""Metadata of a field that files and trainings of before do not name."""
+
+
+def plain_sizes(config: Any) -> dict[str, Any]:
+    """Return a configuration as plain JSON.
+
+    What was added later is left out where it is as it was before, so that what is made again has
+    the bytes that it had.
+    """
+    usual = {f.name: f.default for f in dataclasses.fields(config) if f.metadata == ADDED_LATER}
+    return {n: v for n, v in dataclasses.asdict(config).items() if v != usual.get(n, ...)}
+
+
 class SavedNetwork(nn.Module):
     """A network that is built from a configuration and a task family, and kept in one file.
 
@@ -90,7 +104,7 @@ class SavedNetwork(nn.Module):
 
     def save(self, path: Path, *, half: bool = False, **metadata: object) -> None:
         """Write weights, size and family as safetensors; see ``write_checkpoint``."""
-        header = {"config": dataclasses.asdict(self.config), "family": self.family.name, **metadata}
+        header = {"config": plain_sizes(self.config), "family": self.family.name, **metadata}
         write_checkpoint(path, self.state_dict(), header, half=half)
 
     @classmethod

@@ -1,13 +1,17 @@
 """Multi-game Decision Transformer (arXiv 2205.15241): it predicts the return and asks for the best.
 
-A Decision Transformer is told what return to reach. This one reads a row as observation,
-return-to-go, action, learns how likely each return is, p(R_t | …, o_t), and acts on the upper tail
-of what it believes possible (section 3.2): log p(R_t | expert) = log p(R_t) + κ · R_t. So nobody
-has to know what a good return of an unseen task is.
+A Decision Transformer is told what return to reach. This one learns how likely each return is and
+asks for the upper tail of what it believes possible (section 3.2 there), so that nobody has to know
+what a good return of an unseen task is:
 
-What is ours: the trajectory prompt before the context, as in Prompt-DT, in the place of 41 games'
-pixels; actions are numbers with a squared error, not tokens; the reward is not predicted; the
-return asked for is the mean of the tilted distribution, where the paper draws one, so that equal
+    log p(R | expert, …) = log p(R | …) + κ · R + const.
+
+What is ours: the paper reads observation, return, action, reward, and predicts the return of every
+row. Here the order is Prompt-DT's (return, observation, action), and the return of the whole
+episode is predicted once, from the trajectory prompt, which tells the task as the pixels of 41
+games do: with the returns of earlier rows in the context the later ones follow from what was
+earned. So it can begin with a Prompt-DT's weights. Actions are numbers with a squared error, not
+tokens, and the mean of the tilted distribution is asked for, where the paper draws a return: equal
 seeds are equal episodes.
 """
 
@@ -15,14 +19,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from workbench.data.trajectory import Segment, Trajectories, masked_mean
+from workbench.data.trajectory import Segment, Trajectories
 from workbench.networks.frozen_model import Mode, NextActions
-from workbench.networks.prompt_dt import Embedding, ModelConfig, PromptDT, _initialise
+from workbench.networks.prompt_dt import ModelConfig, PromptDT, _initialise, action_loss
 from workbench.tasks import Family
 
 _ACTION_VARIANCE = 0.1
@@ -35,13 +38,14 @@ class MultiGameConfig(ModelConfig):
     """Size of a multi-game DT.
 
     Attributes:
-        n_bins: Bins of the return-to-go per step that is left (120 returns in the paper).
+        n_bins: Bins of the return, between the lowest and the highest of the training data (120
+            in the paper).
         optimism: κ, by how much the log-likelihood of the highest bin is raised over the lowest's
-            (10 in the paper).
+            (10 in the paper, of another range of returns).
     """
 
     n_bins: int = 64
-    optimism: float = 10.0
+    optimism: float = 30.0
 
     def __post_init__(self):
         super().__post_init__()
@@ -53,13 +57,10 @@ class MultiGameConfig(ModelConfig):
 
 
 class MultiGameDT(PromptDT):
-    """Predict returns, and actions that earn them.
-
-    A return-to-go shrinks as the episode ends, so that bins of it would be coarse there: what is
-    binned is the return-to-go per step that is left, R_t / (T - t).
+    """A Prompt-DT that says under a prompt which returns are possible.
 
     Attributes:
-        low, high: The range of the bins, from the training data.
+        low, high: The lowest and the highest return of the training data.
     """
 
     kind, sizes = "multi-game DT", MultiGameConfig
@@ -74,66 +75,54 @@ class MultiGameDT(PromptDT):
         self.register_buffer("high", torch.tensor(1.0))
 
     def fit(self, data: Trajectories) -> None:
-        """Take the statistics of the training data, and the range of returns per step."""
+        """Take the statistics of the training data, and the range of its returns."""
         super().fit(data)
-        n = len(data)
-        every = data.segments(np.arange(n), np.zeros(n, int), int(data.lengths.max()))
-        rates = self._rates(every)[every.mask > 0]
-        low, high = torch.quantile(rates[:: max(1, len(rates) // 1_000_000)], _ENDS)
-        self.low.copy_(low)
-        self.high.copy_(torch.maximum(high, low + 1e-3))
+        returns = [t.episode_return for t in data.items]
+        self.low.fill_(min(returns))
+        self.high.fill_(max(*returns, min(returns) + 1e-3))
 
-    def tokens(self, embedding: Embedding, segment: Segment) -> Tensor:
-        """Return the tokens of rows, (B, 3 K, W), in the order observation, return, action."""
-        rows = super().tokens(embedding, segment).unflatten(1, (-1, 3))
-        return rows[:, :, [1, 0, 2]].flatten(1, 2)
+    def return_logits(self, prompt: Segment) -> Tensor:
+        """Return log p(R | prompt) but for a constant, of every bin, (B, n_bins).
+
+        It is read where the prompt ends; ``prompt`` must have rows.
+        """
+        nothing = Segment.empty(self.family, len(prompt)).to(prompt.mask.device)
+        with self.autocast(prompt):
+            last = self.encoded(prompt, nothing, slice(3 * prompt.length - 1, None))
+            return self.return_head(last[:, 0]).float()
 
     def loss(self, prompt: Segment, context: Segment, tasks: Tensor) -> Tensor:
-        """Return the negative log-likelihood of returns and actions, scaled as L_DT is."""
-        with self.autocast(context):
-            x = self.encoded(prompt, context, slice(3 * prompt.length, None)).unflatten(1, (-1, 3))
-            logits, actions = self.return_head(x[:, :, 0]), torch.tanh(self.head(x[:, :, 1]))
-        width = (self.high - self.low) / self.config.n_bins
-        bins = ((self._rates(context) - self.low) / width).long().clamp(0, self.config.n_bins - 1)
-        surprise = F.cross_entropy(logits.float().flatten(0, 1), bins.flatten(), reduction="none")
-        error = (actions - context.actions).square()
-        share = 2 * _ACTION_VARIANCE / len(self.family.actions)
-        return masked_mean(error, context.mask) + share * masked_mean(
-            surprise.view_as(context.mask), context.mask
-        )
+        """Return the negative log-likelihood of returns and actions, scaled as L_DT is.
 
-    def asked_return(self, prompt: Segment, context: Segment) -> Tensor:
-        """Return what is asked for in the last row of contexts, (B, 1) raw.
+        A context says what its episode earned where it begins with the episode; of the others the
+        return of the whole is not known.
+        """
+        whole = context.timesteps[:, 0] == 0
+        share = 2 * _ACTION_VARIANCE / len(self.family.actions)
+        error = action_loss(self, prompt, context)
+        if not whole.any():
+            return error
+        u = (context.returns_to_go[whole, 0, 0] - self.low) / (self.high - self.low)
+        bins = (u * self.config.n_bins).long().clamp(0, self.config.n_bins - 1)
+        return error + share * F.cross_entropy(self.return_logits(prompt[whole]), bins)
+
+    def asked_return(self, prompt: Segment) -> Tensor:
+        """Return what is asked for under each of B prompts, (B, 1) raw.
 
         It is the mean of p(R | expert) ∝ p(R) exp(κ u), u in [0, 1] the place of R among the bins.
-        The last row's own return-to-go and action are not read.
         """
-        newest = 3 * (prompt.length + context.length) - 3
-        with self.autocast(context):
-            logits = self.return_head(self.encoded(prompt, context, slice(newest, newest + 1)))
         places = (torch.arange(self.config.n_bins) + 0.5) / self.config.n_bins
-        expert = (logits[:, 0].float() + self.config.optimism * places).softmax(-1)
-        rate = self.low + (self.high - self.low) * (expert @ places)
-        left = self.family.horizon - context.timesteps[:, -1]
-        return (rate * left)[:, None]
+        expert = (self.return_logits(prompt) + self.config.optimism * places).softmax(-1)
+        return (self.low + (self.high - self.low) * (expert @ places))[:, None]
 
     def next_actions(self, prompt: Segment, mode: Mode, longest: int) -> NextActions:
-        """Begin to act in B episodes, asking in every row for a return of its own."""
+        """Begin to act in B episodes, and ask for a return of its own; without a prompt as told."""
+        act = super().next_actions(prompt, mode, longest)
+        asked = self.asked_return(prompt) if prompt.length else None
 
-        def act(rows: Segment, begin: int, t: int) -> Tensor:
-            context = rows[:, begin : t + 1]  # views
-            # From row to row returns-to-go differ by what was earned, as in the training data:
-            # so what is asked for now moves those of the rows before as well.
-            asked = self.asked_return(prompt, context)
-            context.returns_to_go.add_((asked - context.returns_to_go[:, -1])[:, None])
-            return self(prompt, context)[:, -1].float()
+        def ask_and_act(rows: Segment, begin: int, t: int) -> Tensor:
+            if t == 0 and asked is not None:
+                rows.returns_to_go[:, 0] = asked
+            return act(rows, begin, t)
 
-        return act
-
-    def _rates(self, segment: Segment) -> Tensor:
-        """Return returns-to-go per step that is left, (B, K)."""
-        left = (self.family.horizon - segment.timesteps).clamp(min=1)
-        return segment.returns_to_go[..., 0] / left
-
-
-_ENDS = torch.tensor([0.001, 0.999])
+        return ask_and_act

@@ -13,9 +13,9 @@ from __future__ import annotations
 import copy
 import dataclasses
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import get_args
+from typing import Literal, get_args
 
 import numpy as np
 import torch
@@ -23,12 +23,14 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from workbench.data.trajectory import Normalizer, Segment, Trajectories, Trajectory, masked_mean
-from workbench.networks.checkpoint import SavedNetwork
-from workbench.networks.fast import inference, prompt_gradient
+from workbench.networks.checkpoint import ADDED_LATER, SavedNetwork
+from workbench.networks.fast import inference, prompt_gradient, ring
 from workbench.networks.fast.checked import TOLERANCE, Double
 from workbench.networks.fast.processor import has_bf16
 from workbench.networks.frozen_model import FrozenModel, Mode, NextActions, Precision
 from workbench.tasks import Family
+
+Attention = Literal["sliding", "banded"]
 
 
 @dataclass(frozen=True)
@@ -42,6 +44,10 @@ class ModelConfig:
         context_length: K, rows of recent history.
         prompt_length: K*, rows of the trajectory prompt; 0 for a Decision Transformer without.
         dropout: Dropout probability while training.
+        attention: What a token reads besides the prompt. ``"sliding"``: the last K rows, as
+            published; each step encodes them anew, for what has left the window must not be seen
+            through what stays. ``"banded"``: each token the K rows up to its own, as they were
+            encoded then, so that nothing is encoded twice.
     """
 
     n_layers: int = 3
@@ -50,6 +56,7 @@ class ModelConfig:
     context_length: int = 20
     prompt_length: int = 5
     dropout: float = 0.1
+    attention: Attention = field(default="sliding", metadata=ADDED_LATER)
 
     def __post_init__(self):
         if self.width % self.n_heads:
@@ -58,6 +65,20 @@ class ModelConfig:
             )
         if not 0 <= self.dropout < 1:
             raise ValueError(f"`dropout` must lie in [0, 1): got {self.dropout}.")
+        if self.attention not in get_args(Attention):
+            known = ", ".join(get_args(Attention))
+            raise ValueError(f"`attention` must be one of {known}: got {self.attention!r}.")
+
+    @property
+    def band(self) -> int | None:
+        """How many rows of a context a token reads, its own the last; None for all of them."""
+        return self.context_length if self.attention == "banded" else None
+
+    @property
+    def reach(self) -> int:
+        """How many rows an action depends on: K, or L (K - 1) + 1 through L banded layers."""
+        layers = self.n_layers if self.attention == "banded" else 1
+        return layers * (self.context_length - 1) + 1
 
     @classmethod
     def paper(cls) -> ModelConfig:
@@ -132,24 +153,23 @@ class Block(nn.Module):
         self.down = nn.Linear(4 * width, width)
         self.adapter: Adapter | None = None
 
-    def forward(self, x: Tensor, queries: slice = slice(None)) -> Tensor:
+    def forward(self, x: Tensor, hidden: Tensor, queries: slice = slice(None)) -> Tensor:
         """Apply the block.
 
         Args:
             x: Tokens, (B, n, W).
+            hidden: Which tokens (columns) each token (rows) does not read, (n, n).
             queries: Positions whose outputs are wanted. The others serve as keys and values alone.
 
         Returns:
             The tokens at ``queries``, (B, r, W).
         """
-        n = x.shape[1]
         qkv = self.qkv(self.norm_attention(x)).chunk(3, -1)
         # by heads, (B, H, n, W / H)
         q, k, v = (t.unflatten(-1, (self.n_heads, -1)).transpose(1, 2) for t in qkv)
         q, x = q[:, :, queries], x[:, queries]
         scores = q @ k.transpose(-1, -2) * k.shape[-1] ** -0.5
-        future = torch.ones(n, n, dtype=torch.bool, device=x.device).triu(1)[queries]
-        weights = self._drop(scores.masked_fill(future, -torch.inf).softmax(-1))
+        weights = self._drop(scores.masked_fill(hidden[queries], -torch.inf).softmax(-1))
         x = x + self._drop(self.out((weights @ v).transpose(1, 2).flatten(2)))
         x = x + self._drop(self.down(F.relu(self.up(self.norm_mlp(x)))))
         return x if self.adapter is None else self.adapter(x)
@@ -158,7 +178,25 @@ class Block(nn.Module):
         return dropout(x, self.dropout) if self.training else x
 
 
-def encode(blocks: nn.ModuleList, prompt: Tensor, context: Tensor, queries: slice) -> Tensor:
+def hidden_tokens(
+    n_prompt: int, n_context: int, band: int | None = None, device: torch.device | None = None
+) -> Tensor:
+    """Return which tokens (columns) each token (rows) does not read, (n, n): what is hidden is −∞.
+
+    All that come after it; with a band also the context's rows that are ``band`` or more before
+    its own. The prompt is never too old.
+    """
+    place = torch.arange(n_prompt + n_context, device=device)
+    after = place > place[:, None]
+    if band is None:
+        return after
+    row = (place - n_prompt).div(3, rounding_mode="floor")
+    return after | ((row >= 0) & (row[:, None] - row >= band))
+
+
+def encode(
+    blocks: nn.ModuleList, prompt: Tensor, context: Tensor, queries: slice, band: int | None = None
+) -> Tensor:
     """Apply blocks one after the other to the tokens of a prompt and the context behind it.
 
     Args:
@@ -166,14 +204,16 @@ def encode(blocks: nn.ModuleList, prompt: Tensor, context: Tensor, queries: slic
         prompt: Tokens, (B, 3 K*, W).
         context: Tokens, (B, 3 K, W).
         queries: Which of these 3 (K* + K) tokens to return.
+        band: How many rows of the context a token reads; all by default.
 
     Returns:
         Those tokens, (B, r, W).
     """
     x = torch.cat([prompt, context], 1)
+    hidden = hidden_tokens(prompt.shape[1], context.shape[1], band, x.device)
     for block in blocks[:-1]:
-        x = block(x)
-    return blocks[-1](x, queries)
+        x = block(x, hidden)
+    return blocks[-1](x, hidden, queries)
 
 
 ENCODE = Double(
@@ -242,6 +282,9 @@ class PromptDT(SavedNetwork):
         prompt_tokens = context_tokens[:, :0]
         if prompt.length:
             prompt_tokens = self.tokens(self.prompt_embedding, prompt)
+        band = self.config.band
+        if band is not None and context.length > band:  # else it would hide nothing
+            return self.norm_out(encode(self.blocks, prompt_tokens, context_tokens, queries, band))
         half = torch.is_autocast_enabled(context.mask.device.type)
         way = self._way_to_encode(prompt_tokens, context_tokens) if half else encode
         return self.norm_out(way(self.blocks, prompt_tokens, context_tokens, queries))
@@ -310,7 +353,7 @@ class PromptDT(SavedNetwork):
         """Begin to act in B episodes; see ``FrozenModel``."""
         # One verdict for all models of a size, with adapters or without: two policies that begin
         # as one (a method's and the untuned one) must act alike to the last bit.
-        double = ACT[mode, self.precision]
+        double = ACT["banded" if self.config.band is not None else mode, self.precision]
         return double.choose(self.config, self, mode, longest)(self, prompt, mode, longest)
 
     def frozen(self) -> PromptDT:
@@ -388,17 +431,18 @@ def act_by_forward(model: FrozenModel, prompt: Segment, mode: Mode, longest: int
     return lambda rows, begin, t: model(prompt, rows[:, begin : t + 1])[:, -1].float()
 
 
-ACT: Mapping[tuple[Mode, Precision], Double] = {
+ACT: Mapping[tuple[Mode | Literal["banded"], Precision], Double] = {
     (mode, precision): Double(
         f"acting, {mode} {precision}",
         plain=act_by_forward,
-        fast=inference.ActFromCache,
-        trial=inference.trial,
+        fast=ring.ActFromRing if mode == "banded" else inference.ActFromCache,
+        trial=ring.trial if mode == "banded" else inference.trial,
         tolerance=TOLERANCE[precision],
     )
-    for mode in get_args(Mode)
+    for mode in (*get_args(Mode), "banded")
     for precision in get_args(Precision)
 }
+"""Ways of acting; with banded attention the modes are one, for nothing is encoded anew."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -412,7 +456,7 @@ class PromptedPolicy:
         mode: ``"exact"`` reads the last K rows at each step: what every result is made with.
             ``"block"`` is for screening and live views, several times as fast: what was encoded
             is kept, and the context is cut every K / 2 steps only, so that it has K rows on
-            average (for K = 20 it grows from 16 to 25).
+            average (for K = 20 it grows from 16 to 25). With banded attention it is exact.
         precision: ``"bf16"`` acts in bfloat16 with 8 episodes or more, where the processor has
             it; elsewhere that would be slower, and is float32.
 
@@ -448,10 +492,10 @@ class Episodes:
 
     def __init__(self, policy: PromptedPolicy, n: int):
         model, family = policy.model, policy.model.family
-        k, horizon = model.config.context_length, family.horizon
+        k, horizon, banded = model.config.reach, family.horizon, model.config.band is not None
         # A context that is as long as the longest loses all but the shortest's rows. Exact mode
         # has K rows always; block mode as many below K as above, for the model was trained on K.
-        dropped = max(1, k // 2) if policy.mode == "block" else 1
+        dropped = max(1, k // 2) if policy.mode == "block" and not banded else 1
         self.shortest = k - (dropped - 1) // 2
         self.longest = self.shortest + dropped - 1
         target = family.target_return if policy.target_return is None else policy.target_return

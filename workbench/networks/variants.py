@@ -1,6 +1,6 @@
-"""Other sizes than those that ship: chains of N steps and prompts of K* rows.
+"""Other networks than those that ship: chains of N steps, prompts of K* rows, banded attention.
 
-Both are of pretrained networks, so each needs networks of its own. They are made on demand
+All are of pretrained networks, so each needs networks of its own. They are made on demand
 (``pretrain`` and ``diffuser`` with ``--variant``), kept below ``data/variants``, and do not ship;
 what they did does.
 """
@@ -8,10 +8,12 @@ what they did does.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any, Literal
 
 from workbench.tasks import did_you_mean
 
 _OF_THE_CHAIN = ("diffuser", "informed")
+_OF_THE_TRANSFORMER = ("prompt-dt", "hyper")
 
 
 @dataclass(frozen=True)
@@ -21,18 +23,22 @@ class Variant:
     Attributes:
         n_diffusion_steps: N, None where it is as shipped.
         prompt_length: K*, None where it is as shipped.
+        attention: Of the transformer, None where it is as shipped.
     """
 
     n_diffusion_steps: int | None = None
     prompt_length: int | None = None
+    attention: Literal["banded"] | None = None
 
     def changes(self, network: str) -> bool:
         """Return whether a network is another one than the one that ships."""
         if self.prompt_length is not None:
             return network != "mt-orl"
+        if self.attention is not None:
+            return network in _OF_THE_TRANSFORMER
         return self.n_diffusion_steps is not None and network in _OF_THE_CHAIN
 
-    def sizes(self) -> dict[str, int]:
+    def sizes(self) -> dict[str, Any]:
         """Return what differs, by name, as the networks' configurations call it."""
         return {name: value for name, value in vars(self).items() if value is not None}
 
@@ -40,8 +46,9 @@ class Variant:
 VARIANTS: dict[str, Variant] = {
     **{f"n-{n}": Variant(n_diffusion_steps=n) for n in (5, 10, 50)},
     **{f"k-{k}": Variant(prompt_length=k) for k in (2, 10)},
+    "banded": Variant(attention="banded"),
 }
-"""Shipped are N = 20 and K* = 5."""
+"""Shipped are N = 20, K* = 5 and a sliding context."""
 
 
 def variant_of(name: str) -> Variant:

@@ -15,6 +15,7 @@ import torch
 
 from workbench.data.qualities import QUALITIES, Quality
 from workbench.data.trajectory import Normalizer, Positions, Segment, Trajectories, Trajectory
+from workbench.networks.checkpoint import plain_sizes
 from workbench.networks.prompt_dt import ModelConfig, Precision, PromptDT
 from workbench.pretraining.parallel import ALONE, World
 from workbench.pretraining.resumable import Training, TrainingState
@@ -142,14 +143,16 @@ def draw_batch(
     """Draw prompts and contexts of the same tasks: ``tasks``, or ``batch_size`` random ones.
 
     The prompt and the context come from trajectories drawn apart, so that the prompt tells the
-    task and seldom the very transitions to imitate; contexts are of every quality.
+    task and seldom the very transitions to imitate; contexts are of every quality. With banded
+    attention they have 2 K rows, or hardly a token would read what has a full band itself.
     """
     if tasks is None:
         tasks = rng.integers(len(data.tasks), size=config.batch_size)
     prompt = draw_prompts(data, config, sizes.prompt_length, rng, tasks)
     index = data.draw(rng, tasks, data.qualities)
-    start = data.trajectories.starts(rng, index, sizes.context_length, whole=False)
-    return prompt, data.trajectories.segments(index, start, sizes.context_length)
+    rows = sizes.context_length * (1 if sizes.band is None else 2)
+    start = data.trajectories.starts(rng, index, rows, whole=False)
+    return prompt, data.trajectories.segments(index, start, rows)
 
 
 def pretrain(
@@ -159,8 +162,8 @@ def pretrain(
     seed: int,
     resume: TrainingState | None = None,
     world: World = ALONE,
-    kind: type[PromptDT] = PromptDT,
     begin: PromptDT | None = None,
+    kind: type[PromptDT] = PromptDT,
 ) -> Iterator[PretrainStep]:
     """Train a Prompt-DT, or another model, on ``data`` and yield every gradient step.
 
@@ -174,13 +177,13 @@ def pretrain(
         resume: A step's ``state()``: yields the steps that follow it, the very same ones.
         world: The processes that share the training: each takes ``batch_size`` sequences a step.
             All yield the same losses; a state is that of the first.
-        kind: Of the model; ``sizes`` are its own.
         begin: A trained model of the same size, whose weights this one begins with; what it has
             besides begins as it would.
+        kind: Of the model; ``sizes`` are its own.
 
     Raises:
         ValueError: if ``data`` lacks a quality that prompts are drawn from, or ``resume`` is of
-            a training with other arguments.
+            a training with other arguments, or ``begin`` is of another size.
     """
     check(data, config)
     trajectories = data.trajectories
@@ -189,7 +192,7 @@ def pretrain(
         model = kind(sizes, find(trajectories.items[0].task.family))
         model.precision = config.precision
     if begin is not None:
-        model.load_state_dict(begin.state_dict(), strict=False)
+        begin_with(model, begin)
     model.fit(trajectories)
     model.to(world.device)
     optimizer = torch.optim.AdamW(
@@ -234,6 +237,21 @@ def pretrain(
         yield PretrainStep(training.step, world.mean(loss.item()), averaged, training.state)
 
 
+def begin_with(model: PromptDT, other: PromptDT) -> None:
+    """Give a model the weights of a Prompt-DT of its size; what it has besides stays.
+
+    Raises:
+        ValueError: if it is of another size.
+    """
+    try:
+        model.load_state_dict({**model.state_dict(), **other.state_dict()})
+    except RuntimeError as error:
+        raise ValueError(
+            f"A training begins with weights of its own size: got {model.config} to begin with "
+            f"those of {other.config}. Leave out `--begin-with-prompt-dt`, or the other size."
+        ) from error
+
+
 def identity(
     data: Pool,
     config: Any,
@@ -257,7 +275,7 @@ def identity(
     made_from = {
         "family": data.trajectories.items[0].task.family,
         "settings": dataclasses.asdict(config),
-        "sizes": dataclasses.asdict(sizes),
+        "sizes": plain_sizes(sizes),
         "seed": seed,
         "data": data.fingerprint,
     }

@@ -145,7 +145,7 @@ class CachedBlock:
 
     def read(self, x: Tensor) -> Tensor:
         """Return queries, keys and values of tokens, (B, n, 3 W)."""
-        return self.qkv(_normed(x, self.block.norm_attention))
+        return self.qkv(layer_normed(x, self.block.norm_attention))
 
     def __call__(self, x: Tensor, n_cached: int, queries: slice, qkv: Tensor | None) -> Tensor:
         """Apply the block.
@@ -161,7 +161,7 @@ class CachedBlock:
         """
         block, n = self.block, x.shape[1]
         if qkv is None and len(x) * n > MANY_ROWS:
-            normed = _normed(x, block.norm_attention)
+            normed = layer_normed(x, block.norm_attention)
             q, (k, v) = self.q(normed[:, queries]), self.kv(normed).chunk(2, -1)
         else:
             q, k, v = (self.read(x) if qkv is None else qkv).chunk(3, -1)
@@ -171,7 +171,7 @@ class CachedBlock:
         self.keys[:, :, n_cached:n_keys], self.values[:, :, n_cached:n_keys] = k, v
         attended = self._attend(q, n_keys)
         x = self.out(attended.transpose(1, 2).flatten(2), plus=x[:, queries])
-        x = self.mlp(_normed(x, block.norm_mlp), x)
+        x = self.mlp(layer_normed(x, block.norm_mlp), x)
         return x if block.adapter is None else block.adapter(x.float()).to(x.dtype)
 
     def _attend(self, q: Tensor, n_keys: int) -> Tensor:
@@ -197,7 +197,8 @@ def causal_mask(r: int, n: int, dtype: torch.dtype) -> Tensor:
     return torch.zeros(r, n, dtype=dtype).masked_fill_(later, -torch.inf)
 
 
-def _normed(x: Tensor, norm: nn.LayerNorm) -> Tensor:
+def layer_normed(x: Tensor, norm: nn.LayerNorm) -> Tensor:
+    """Apply a layer norm to tokens, (B, n, W)."""
     return F.layer_norm(x, norm.normalized_shape, norm.weight, norm.bias, norm.eps)
 
 
@@ -210,8 +211,8 @@ def trial(
 ) -> Callable[[], Sequence[Tensor]]:
     """Prepare to act at the start of random episodes, and where the context is full."""
     k = model.config.context_length
-    prompt = _random_rows(model, rng, model.config.prompt_length)
-    rows = _random_rows(model, rng, k + 1)
+    prompt = random_rows(model, rng, model.config.prompt_length)
+    rows = random_rows(model, rng, k + 1)
     # in exact mode a row has left by then; in block mode the start's tokens are in the cache
     begin, t = (0, k - 1) if mode == "block" else (1, k)
     with torch.inference_mode():
@@ -225,7 +226,8 @@ def trial(
     return run
 
 
-def _random_rows(model: Any, rng: torch.Generator, length: int) -> Segment:
+def random_rows(model: Any, rng: torch.Generator, length: int) -> Segment:
+    """Return the first rows of some episodes for a trial, of no sense, as large as real ones."""
     family, statistics, n = model.family, model.normalizer, _TRIAL_EPISODES
     o, a = len(family.observations), len(family.actions)
     returns, observations, actions = (

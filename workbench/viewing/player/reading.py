@@ -39,18 +39,19 @@ def reading_of(
     # pack and unpack stand before the network, so that ∂a/∂x is per standard deviation
     x, y = model.normalizer.pack(prompt[:1].detach())
     n_actions = episode.actions.shape[1]
-    n = len(moments) * n_actions
     contexts, rows = _contexts(model, episode, moments)
-    with torch.enable_grad():
-        x = x.repeat(n, 1, 1).requires_grad_()
-        made = model.computing("fp32")(
-            model.normalizer.unpack(x, y.repeat(n, 1, 1)),
-            contexts[torch.arange(len(moments)).repeat_interleave(n_actions)],
-        )
-        each = torch.arange(n)
-        wanted = made[each, rows.repeat_interleave(n_actions), each % n_actions]
-        (gradient,) = torch.autograd.grad(wanted.sum(), x)
-    return gradient.reshape(len(moments), n_actions, *x.shape[1:]).norm(dim=1).double().numpy()
+    each = torch.arange(n_actions)
+    network = model.computing("fp32")
+    gradients = []
+    for i, row in enumerate(rows):  # all moments at once would hold 200 MB for a reader's glance
+        with torch.enable_grad():
+            repeated = x.repeat(n_actions, 1, 1).requires_grad_()
+            made = network(
+                model.normalizer.unpack(repeated, y.repeat(n_actions, 1, 1)),
+                contexts[torch.full_like(each, i)],
+            )
+            gradients += torch.autograd.grad(made[each, row, each].sum(), repeated)
+    return torch.stack(gradients).norm(dim=1).double().numpy()
 
 
 def _contexts(
