@@ -1,6 +1,8 @@
 """Who is let in, what a browser is told, and what a class may do on a shared server."""
 
 import json
+import os
+import socket
 import threading
 import urllib.error
 import urllib.request
@@ -23,6 +25,7 @@ from workbench.app import data, jobs, sharing
 from workbench.app.sharing import COOKIE, HEADERS, KEY, Gate
 from workbench.commands import app as verb
 from workbench.data import own_sets
+from workbench.networks.fast.memory import FEW_KERNELS
 from workbench.runs.jobs import JobQueue
 
 
@@ -125,11 +128,10 @@ def test_every_answer_has_the_headers(client, key):
 @pytest.fixture
 def started(monkeypatch, capfd):
     """Start the verb, and return what it prints and the environment of the server."""
-    import os
-    import socket
-
     monkeypatch.setattr(os, "dup2", lambda a, b: None)
-    monkeypatch.setenv(KEY, "")  # so that what the verb sets here is undone
+    for name in (KEY, *FEW_KERNELS):  # so that what the verb sets here is undone
+        monkeypatch.setenv(name, "")
+        monkeypatch.delenv(name)
     words = []
     monkeypatch.setattr(os, "execv", lambda program, line: words.append(line))
     with socket.socket() as free:
@@ -154,6 +156,17 @@ def test_share_prints_a_key_that_no_list_of_processes_shows(started):
     assert none is None
     assert words[words.index("--server.address") + 1] == "127.0.0.1"
     assert "key" not in alone
+
+
+def test_a_shared_server_keeps_few_kernels_unless_told_otherwise(started, monkeypatch):
+    ((name, few),) = FEW_KERNELS.items()
+    started()
+    assert name not in os.environ
+    started(share=True)
+    assert os.environ[name] == few
+    monkeypatch.setenv(name, "512")
+    started(share=True)
+    assert os.environ[name] == "512"
 
 
 def test_the_network_is_for_those_who_ask_for_it(started, tmp_path):

@@ -53,6 +53,24 @@ def test_a_family_and_a_method_of_one_file_each(plugged):
     assert plugins.failures() == []
 
 
+def test_what_is_loaded_already_is_checked_as_it_is(tmp_path):
+    times = tmp_path / "times"
+    (tmp_path / "method.py").write_text(f"{METHOD}\nopen({str(times)!r}, 'a').write('x')\n")
+    for named in ("method.py", ""):
+        times.write_text("")
+        done = subprocess.run(
+            [sys.executable, "-m", "workbench", "check", "method.py"],
+            cwd=tmp_path, capture_output=True, text=True,
+            env={
+                **os.environ,
+                "PYTHONPATH": str(Path(plugins.__file__).parents[2]),
+                plugins.VARIABLE: named,
+            },
+        )  # fmt: skip
+        assert done.returncode == 0, done.stderr
+        assert times.read_text() == "x", "read once"
+
+
 def test_a_setting_of_ones_own_is_a_flag_of_the_commands(plugged, tmp_path):
     """In a process of its own, for flags are made when the commands are imported."""
     seeded = METHOD.replace("MySoftPrompt", "Other").replace("lr: float = 1e-2", "seed: int = 3")

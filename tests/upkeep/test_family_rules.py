@@ -160,6 +160,27 @@ def test_a_goal_that_is_added_to_and_not_set_is_refused(monkeypatch):
     assert "must set values" in found["a goal can be given anew"]
 
 
+@pytest.mark.parametrize("leak", [0.0, 1.0])
+def test_a_term_that_tells_the_goal_is_found_where_the_dynamics_differ_too(monkeypatch, leak):
+    class Moving(Push):
+        def reward(self):
+            return -abs(self.v) + leak * self.goal
+
+    def heavier(env, goal):
+        env.goal, env.mass = goal[0], 2.0 + goal[0]
+
+    found = broken(family_of(Moving, heavier), monkeypatch)
+    assert set(found) == ({"no reward tells the goal"} if leak else set())
+    assert not leak or "At like steps" in found["no reward tells the goal"]
+
+
+def test_a_goal_that_the_reward_is_about_is_no_leak_where_the_dynamics_differ_too(monkeypatch):
+    def heavier(env, goal):
+        env.goal, env.mass = goal[0], 2.0 + goal[0]
+
+    assert broken(family_of(Push, heavier), monkeypatch) == {}
+
+
 def test_a_term_of_the_reward_that_tells_the_goal_is_refused(monkeypatch):
     def telling(velocity, actions, goal):
         return {**toy_reward(velocity, actions, goal), "bonus": 2 * goal[0] + 0 * velocity[..., 0]}

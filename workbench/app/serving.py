@@ -26,7 +26,8 @@ from workbench.viewing.scene import graphics
 
 SCRIPT = Path(__file__).with_name("navigation.py")
 """What Streamlit runs for every visitor."""
-_BREATH = 10.0  # seconds
+_BREATH = 5.0  # seconds
+_KEPT = 64 << 20  # bytes that stay for the next update; a class shares the memory of one machine
 # Names of these files hold a hash of their content, so that a browser need never ask again.
 _CACHED_FOR_GOOD = {"cache-control": "public, immutable, max-age=31536000"}
 
@@ -69,7 +70,7 @@ def prepare() -> None:
         from workbench.networks.fast.memory import keep_freed_memory, share_the_heap
 
         torch.set_num_threads(1)
-        keep_freed_memory()
+        keep_freed_memory(_KEPT)
         share_the_heap()
         for page in (explore, compare, ablate, runs, data):
             page.prepare()

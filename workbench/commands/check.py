@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Annotated
 
 from tyro.conf import Positional, arg
@@ -58,7 +59,10 @@ def _found(thing: str) -> Iterator[tuple[str, Iterator[Checked]]]:
     elif thing in METHODS:
         yield f"method {thing}", check_method(thing, METHODS[thing])
     else:
-        added = plugins.add(thing)
+        known = [
+            p for p in plugins.plugins() if thing == p.name or Path(thing).absolute() == p.path
+        ]
+        (added,) = [p for p in known if not p.error] or [plugins.add(thing)]
         for family in added.families:
             yield f"family {family.name}", check_family(family)
         for name, kind in added.methods:

@@ -10,14 +10,14 @@ from dataclasses import dataclass
 import numpy as np
 from gymnasium.utils.env_checker import check_env
 
-from workbench.tasks import Environment, Family
+from workbench.tasks import Family
 from workbench.tasks.as_gymnasium import TaskEnv
+from workbench.upkeep.goal_leaks import told_by_observations, told_by_rewards
+from workbench.upkeep.trial_episodes import HELD, Episode, run
 
-STEPS, SEEDS = 60, 8
-"""Steps of an episode that are looked at, and episodes of each task."""
+SEEDS = 8
+"""Episodes of each task that are looked at."""
 _TASKS = 6  # of a family, evenly spread: what holds for these holds for the others
-_HELD = 5  # steps that a random action is held: white noise alone gets nowhere
-_TOLD = 0.9  # share of the goal's variance that one observation may not predict
 
 
 @dataclass(frozen=True)
@@ -41,9 +41,9 @@ class Broken(Exception):
 
 def check_family(family: Family) -> Iterator[Checked]:
     """Hold a family to every rule, one after another; a rule that fails does not end it."""
-    recorded: dict[int, list[_Episode]] = {}
+    recorded: dict[int, list[Episode]] = {}
 
-    def episodes() -> dict[int, list[_Episode]]:
+    def episodes() -> dict[int, list[Episode]]:
         if not recorded:
             for i in _spread(family):
                 recorded[i] = [run(family, i, seed) for seed in range(SEEDS)]
@@ -74,45 +74,12 @@ def check_family(family: Family) -> Iterator[Checked]:
             yield Checked(rule, f"{type(error).__name__}: {' '.join(str(error).split())}")
 
 
-@dataclass(frozen=True)
-class _Episode:
-    """Some steps of an episode under random actions: (T, O), (T, A), (T,), (T, M)."""
-
-    first: np.ndarray
-    observations: np.ndarray
-    actions: np.ndarray
-    rewards: np.ndarray
-    measured: np.ndarray
-
-
 def _spread(family: Family) -> list[int]:
     n = len(family.goals)
     return sorted({round(i) for i in np.linspace(0, n - 1, min(n, _TASKS))})
 
 
-def run(family: Family, index: int, seed: int, env: Environment | None = None) -> _Episode:
-    """Act at random in a task; the actions depend on the seed alone."""
-    own = family.build(family.goals[index]) if env is None else env
-    rng = np.random.default_rng([23, seed])
-    steps = min(STEPS, family.horizon)
-    drawn = rng.uniform(-1, 1, (-(-steps // _HELD), len(family.actions)))
-    actions = np.repeat(drawn, _HELD, 0)[:steps].astype(np.float32)
-    rows = []
-    try:
-        first, _ = own.reset(seed=seed)
-        for action in actions:
-            observation, reward, ended, _, info = own.step(action)
-            rows.append((observation, float(reward), np.asarray(info["measured"], float)))
-            if ended:
-                break
-    finally:
-        if env is None:
-            own.close()
-    observations, rewards, measured = (np.array(c) for c in zip(*rows, strict=True))
-    return _Episode(np.asarray(first), observations, actions[: len(rows)], rewards, measured)
-
-
-def _equal(a: _Episode, b: _Episode) -> bool:
+def _equal(a: Episode, b: Episode) -> bool:
     return all(
         np.array_equal(x, y) for x, y in zip(vars(a).values(), vars(b).values(), strict=True)
     )
@@ -175,7 +142,7 @@ def _anew(family: Family) -> None:
                 )
 
 
-def _random(recorded: dict[int, list[_Episode]]) -> None:
+def _random(recorded: dict[int, list[Episode]]) -> None:
     for index, items in recorded.items():
         if len({e.first.tobytes() for e in items}) == 1:
             raise Broken(
@@ -184,7 +151,7 @@ def _random(recorded: dict[int, list[_Episode]]) -> None:
             )
 
 
-def _constant(family: Family, recorded: dict[int, list[_Episode]]) -> None:
+def _constant(family: Family, recorded: dict[int, list[Episode]]) -> None:
     rows = np.concatenate([e.observations for items in recorded.values() for e in items])
     still = np.flatnonzero(np.ptp(rows, 0) == 0)
     still = [i for i in still if family.observations[i].unit != "always 0"]
@@ -204,7 +171,7 @@ def _effect(family: Family) -> None:
                 env.reset(seed=0)
                 row = np.zeros(len(family.actions), np.float32)
                 row[i] = push
-                for _ in range(min(_HELD, family.horizon)):
+                for _ in range(min(HELD, family.horizon)):
                     observation, reward, ended, *_ = env.step(row)
                     if ended:
                         break
@@ -213,7 +180,7 @@ def _effect(family: Family) -> None:
             raise Broken(f"Action {i} ({action.name}) changes nothing, at -1 and at 1.")
 
 
-def _differ(recorded: dict[int, list[_Episode]]) -> None:
+def _differ(recorded: dict[int, list[Episode]]) -> None:
     first, *others = recorded.values()
     for items, index in zip(others, list(recorded)[1:], strict=True):
         if all(_equal(a, b) for a, b in zip(first, items, strict=True)):
@@ -223,88 +190,18 @@ def _differ(recorded: dict[int, list[_Episode]]) -> None:
             )
 
 
-def _observed(family: Family, recorded: dict[int, list[_Episode]]) -> None:
-    told = "The prompt alone may tell the task: leave it out of what is observed."
-    columns = {i: np.concatenate([e.observations for e in items]) for i, items in recorded.items()}
-    still = np.all([np.ptp(rows, 0) == 0 for rows in columns.values()], 0)
-    means = np.stack([rows[0] for rows in columns.values()])
-    for i in np.flatnonzero(still & (np.ptp(means, 0) > 0)):
-        raise Broken(
-            f"Observation {i} ({family.observations[i].name}) is the same throughout a task and "
-            f"differs between tasks: it tells the goal. {told}"
-        )
+def _observed(family: Family, recorded: dict[int, list[Episode]]) -> None:
     every = range(len(family.goals)) if len(family.goals) <= 60 else _spread(family)
-    seeds = range(100, 100 + SEEDS)
-    if len(every) * len(seeds) < 3 * (len(family.observations) + 1):
-        return  # too few to tell
-    starts, goals = [], []
-    for index in every:
-        with contextlib.closing(family.build(family.goals[index])) as env:
-            starts += [np.asarray(env.reset(seed=s)[0], float) for s in seeds]
-            goals += [family.goals[index]] * len(seeds)
-    share = _predicted(np.array(starts), np.array(goals, float))
-    if share > _TOLD:
-        raise Broken(
-            f"The first observation of an episode predicts {share:.0%} of the goal, before "
-            f"anything was done. {told}"
-        )
+    if problem := told_by_observations(family, recorded, every, SEEDS):
+        raise Broken(problem)
 
 
-def _predicted(x: np.ndarray, y: np.ndarray) -> float:
-    """Return the share of the variance of goals that a linear fit predicts, of rows held back."""
-    x = (x - x.mean(0)) / np.maximum(x.std(0), 1e-9)
-    y = (y - y.mean(0)) / np.maximum(y.std(0), 1e-9)
-    x = np.concatenate([x, np.ones((len(x), 1))], 1)
-    held = np.arange(len(x)) % 2 == 0
-    fitted = x[~held]
-    weights = np.linalg.solve(fitted.T @ fitted + 1e-3 * np.eye(x.shape[1]), fitted.T @ y[~held])
-    errors = np.square(y[held] - x[held] @ weights).mean(0) / y[held].var(0).clip(1e-9)
-    return float(1 - errors.min())
+def _rewarded(family: Family, recorded: dict[int, list[Episode]]) -> None:
+    if problem := told_by_rewards(family, recorded):
+        raise Broken(problem)
 
 
-def _rewarded(family: Family, recorded: dict[int, list[_Episode]]) -> str | None:
-    rewards = {i: np.concatenate([e.rewards for e in items]) for i, items in recorded.items()}
-    if all(np.ptp(r) == 0 for r in rewards.values()):
-        raise Broken("The reward is the same whatever is done: there is nothing to learn from.")
-    if family.formula:
-        _offsets(family, recorded)
-        return None
-    first, *others = recorded.values()
-    for items in others:
-        pairs = list(zip(first, items, strict=True))
-        if any(len(a.rewards) != len(b.rewards) for a, b in pairs):
-            return None
-        gaps = np.concatenate([b.rewards - a.rewards for a, b in pairs])
-        size = max(1.0, float(np.abs(np.concatenate([a.rewards for a, _ in pairs])).max()))
-        if np.abs(gaps.mean()) < 1e-6 * size or np.ptp(gaps) > 1e-6 * size:
-            return None
-    raise Broken(
-        f"The rewards of tasks differ by the same in every step ({gaps[0]:.4g} between task "
-        f"{next(iter(recorded))} and task {list(recorded)[-1]}), whatever is done: the reward "
-        "itself tells the goal. Take that term out."
-    )
-
-
-def _offsets(family: Family, recorded: dict[int, list[_Episode]]) -> None:
-    """Look for a term that differs between tasks by the same whatever is measured and done."""
-    seen = np.concatenate([e.measured for items in recorded.values() for e in items])
-    rng = np.random.default_rng(0)
-    # far beyond what random actions reach: there every goal is passed
-    wide = seen.mean(0) + 10 * (seen.std(0) + 1) * rng.standard_normal((512, seen.shape[1]))
-    actions = rng.uniform(-1, 1, (512, len(family.actions)))
-    terms = {i: dict(family.reward_terms(wide, actions, family.goals[i])) for i in recorded}
-    base, *others = terms
-    for name in terms[base]:
-        gaps = [np.asarray(terms[i][name], float) - terms[base][name] for i in others]
-        gaps = [np.broadcast_to(gap, 512) for gap in gaps]
-        if gaps and all(np.ptp(g) < 1e-9 < np.abs(g).max() for g in gaps):
-            raise Broken(
-                f"The term {name!r} of the reward differs between tasks by the same amount "
-                "whatever is done: it tells the goal. Take it out."
-            )
-
-
-def _recompute(family: Family, recorded: dict[int, list[_Episode]]) -> str | None:
+def _recompute(family: Family, recorded: dict[int, list[Episode]]) -> str | None:
     if not family.formula:
         return "the environment's own reward: recordings are not judged under other goals"
     for index, items in recorded.items():
@@ -351,7 +248,7 @@ def _watched(family: Family) -> str:
     return "by its pictures"
 
 
-def _scale(family: Family, recorded: dict[int, list[_Episode]]) -> str:
+def _scale(family: Family, recorded: dict[int, list[Episode]]) -> str:
     per_step = np.mean([e.rewards.mean() for items in recorded.values() for e in items])
     earned = float(per_step) * family.horizon
     note = f"random actions earn about {earned:.4g}, the target is {family.target_return:.4g}"

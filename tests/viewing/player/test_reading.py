@@ -42,6 +42,18 @@ def test_it_is_the_size_of_the_actions_derivative(toy):
     np.testing.assert_array_equal(found[:, -1], 0.0, "no reward is read")
 
 
+def test_a_glance_holds_one_moment_at_a_time(toy, monkeypatch):
+    model, prompt, episode = acted(toy)
+    sizes = []
+    model.register_forward_pre_hook(lambda _, given: sizes.append(len(given[1].mask)))
+    moments = moments_of(episode, 5)
+    found = reading_of(model, prompt, episode, moments)
+    assert sizes == [episode.actions.shape[1]] * 5
+    np.testing.assert_allclose(
+        found[2], reading_of(model, prompt, episode, [moments_of(episode, 5)[2]])[0]
+    )
+
+
 def test_later_moments_see_the_rows_that_the_policy_saw(toy):
     """The contexts are right if the model repeats in them the actions that it took."""
     model, prompt, episode = acted(toy)

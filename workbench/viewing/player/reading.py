@@ -39,25 +39,26 @@ def reading_of(
     # pack and unpack stand before the network, so that ∂a/∂x is per standard deviation
     x, y = model.normalizer.pack(prompt[:1].detach())
     n_actions = episode.actions.shape[1]
-    n = len(moments) * n_actions
     contexts, rows = _contexts(model, episode, moments)
-    with torch.enable_grad():
-        x = x.repeat(n, 1, 1).requires_grad_()
-        made = model.computing("fp32")(
-            model.normalizer.unpack(x, y.repeat(n, 1, 1)),
-            contexts[torch.arange(len(moments)).repeat_interleave(n_actions)],
-        )
-        each = torch.arange(n)
-        wanted = made[each, rows.repeat_interleave(n_actions), each % n_actions]
-        (gradient,) = torch.autograd.grad(wanted.sum(), x)
-    return gradient.reshape(len(moments), n_actions, *x.shape[1:]).norm(dim=1).double().numpy()
+    each = torch.arange(n_actions)
+    network = model.computing("fp32")
+    gradients = []
+    for i, row in enumerate(rows):  # all moments at once would hold 200 MB for a reader's glance
+        with torch.enable_grad():
+            repeated = x.repeat(n_actions, 1, 1).requires_grad_()
+            made = network(
+                model.normalizer.unpack(repeated, y.repeat(n_actions, 1, 1)),
+                contexts[torch.full_like(each, i)],
+            )
+            gradients += torch.autograd.grad(made[each, row, each].sum(), repeated)
+    return torch.stack(gradients).norm(dim=1).double().numpy()
 
 
 def _contexts(
     model: PromptDT, episode: Trajectory, moments: Sequence[int]
 ) -> tuple[Segment, torch.Tensor]:
-    """Return the last K rows at each moment as the policy saw them, and the newest row's place."""
-    k, family = model.config.context_length, model.family
+    """Return the last rows at each moment as the policy saw them, and the newest row's place."""
+    k, family = model.config.reach, model.family
     earned = np.concatenate([[0.0], np.cumsum(episode.rewards)[:-1]])
     begins = [max(0, t + 1 - k) for t in moments]
     index = np.minimum(np.array(begins)[:, None] + np.arange(k), len(episode) - 1)
