@@ -562,6 +562,20 @@ def test_the_verb_makes_what_is_missing_and_says_so(verb, place):
     assert "toy pretrain: about" in err
 
 
+def test_what_was_never_there_is_new_and_no_difference(verb, place):
+    entries = json.loads((place.root / "manifest.json").read_text())
+    for name in [n for n in entries if n.startswith("toy/demos/")]:
+        (place.root / name).unlink()
+        del entries[name]
+    (place.root / "manifest.json").write_text(json.dumps(entries))
+    status, out, err = verb(only=["demos"], runner=Runner(place), as_json=True)
+    assert status == 0
+    rows = {row["step"]: row for row in json.loads(out.splitlines()[-1])["steps"]}
+    assert (rows["demos"]["new"], rows["demos"]["same"], rows["demos"]["different"]) == (6, 0, {})
+    assert "6 new files" in err
+    assert "came out different" not in err + out
+
+
 def test_a_failure_says_how_to_go_on(verb, place):
     status, _, err = verb("toy", "--force", runner=Runner(place, broken="demos"), force=True)
     assert status == 1

@@ -217,13 +217,9 @@ def _tell(item: Step | Outcome) -> None:
     if item.status:
         print(f"{name}: failed with exit status {item.status}", file=sys.stderr)
         return
-    same = sum(f.same for f in item.files)
-    print(
-        f"{name}: {duration(item.seconds)}; {same} of {len(item.files)} files came out the same",
-        file=sys.stderr,
-    )
+    print(f"{name}: {duration(item.seconds)}; {item.words}", file=sys.stderr)
     for file in item.files:
-        if not file.same:
+        if not (file.same or file.new):
             print(f"    {file.file}: {file.change}", file=sys.stderr)
 
 
@@ -231,12 +227,13 @@ def _with(rows: list[dict], item: Step | Outcome) -> list[dict]:
     """Return the rows of the result with one more step, or with what came out of the last."""
     if isinstance(item, Step):
         names = {"family": item.recipe.family, "step": item.recipe.verb}
-        empty = {"status": None, "seconds": None, "same": None, "different": {}}
+        empty = {"status": None, "seconds": None, "same": None, "new": None, "different": {}}
         return [*rows, {**names, "why": item.why, **empty}]
     came = {
         "status": item.status,
         "seconds": round(item.seconds, 1),
         "same": sum(f.same for f in item.files),
-        "different": {f.file: f.change for f in item.files if not f.same},
+        "new": sum(f.new for f in item.files),
+        "different": {f.file: f.change for f in item.files if not (f.same or f.new)},
     }
     return [*rows[:-1], {**rows[-1], **came}]

@@ -85,10 +85,15 @@ class Compared:
     now: Mapping[str, Any] | None
 
     @property
+    def new(self) -> bool:
+        """Whether there was no such file before."""
+        return self.was is None
+
+    @property
     def change(self) -> str:
         """What differs, in words."""
         if self.was is None or self.now is None:
-            return "new" if self.was is None else "not made"
+            return "new" if self.new else "not made"
         names = [n for n in self.was if n in self.now and not n.startswith(_COSTS)]
         pairs = [(n, self.was[n], self.now[n]) for n in names if not isinstance(self.was[n], dict)]
         moved = [f"{n} {was} → {now}" for n, was, now in pairs if was != now]
@@ -103,6 +108,14 @@ class Outcome:
     status: int
     seconds: float
     files: tuple[Compared, ...] = ()
+
+    @property
+    def words(self) -> str:
+        """How many files came out the same as before, and how many are new."""
+        old = [f for f in self.files if not f.new]
+        parts = [f"{sum(f.same for f in old)} of {len(old)} files came out the same"] if old else []
+        new = len(self.files) - len(old)
+        return "; ".join([*parts, *([f"{new} new file{'s' * (new > 1)}"] if new else [])]) or "done"
 
 
 class Reproduction:
@@ -226,17 +239,18 @@ class Reproduction:
         files = tuple(_compared(name, before, after) for name in sorted({*before, *after}))
         if verb == "collect":  # what was not kept cannot be compared
             files = tuple(f for f in files if f.was is not None)
-        n_same = sum(f.same for f in files)
-        if n_same < len(files):
+        done = Outcome(step, 0, time.perf_counter() - began, files)
+        if not all(f.same for f in files):
             made = {*self.ships[family.name], *self.verbs[family.name]}
             for reader in filter(made.__contains__, READERS[verb]):
-                noted.setdefault(reader, {"why": f"{verb} came out different"})
+                why = "is new" if all(f.new for f in files) else "came out different"
+                noted.setdefault(reader, {"why": f"{verb} {why}"})
             if "collect" in READERS[verb]:
                 self._forget(family, ("collect",))
         del noted[verb]
-        self._of("finished", family)[verb] = f"{n_same} of {len(files)} files came out the same"
+        self._of("finished", family)[verb] = done.words
         self._write_notes()
-        return Outcome(step, 0, time.perf_counter() - began, files)
+        return done
 
     def _contents(self, family: Family, verb: Verb, *, recorded: bool) -> dict[str, list]:
         """Return ``[content hash, measured]`` of every file of a step.
