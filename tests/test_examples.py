@@ -11,7 +11,7 @@ from workbench.tasks import find, plugins
 from workbench.upkeep import family_rules
 
 EXAMPLES = Path(__file__).parents[1] / "docs" / "examples"
-NAMES = {"pendulum": "pendulum", "hopper": "hopper-random"}
+NAMES = {"pendulum": "pendulum", "ball": "ball", "hopper": "hopper-random"}
 
 
 @pytest.fixture(params=NAMES)

@@ -24,11 +24,12 @@ DOCS, BUILD = ROOT / "docs", ROOT / "build" / "bench"
 
 def parts(repeats: int) -> dict[str, Callable[[], Iterator[Result]]]:
     """Return what is measured, by name."""
-    cheetah = {"exact fp32": 5.0, "exact bf16": 8.0, "block bf16": 20.0}
+    cheetah = {"exact fp32": 5.0, "exact bf16": 8.0, "block bf16": 20.0, "banded bf16": 25.0}
     ant = {"exact bf16": 6.0, "block fp32": 10.0}
     return {
         "cheetah": partial(cases.evaluation, "cheetah-vel", cheetah, repeats),
         "ant": partial(cases.evaluation, "ant-dir", ant, repeats),
+        "simulator": partial(cases.beside_the_simulator, repeats),
         "training": partial(cases.training, repeats),
         "tuning": partial(cases.tuning, repeats),
         "workers": partial(cases.processes, repeats),
@@ -36,6 +37,7 @@ def parts(repeats: int) -> dict[str, Callable[[], Iterator[Result]]]:
         "prompt": partial(cases.to_a_prompt, max(1, repeats // 2)),
         "sweep": partial(cases.sweeping, repeats),
         "block": cases.block_difference,
+        "banded": cases.banded_difference,
     }
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import dataclasses
 import json
 import os
 import subprocess
@@ -12,6 +13,7 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import mujoco
 import numpy as np
 import torch
 
@@ -28,13 +30,13 @@ from workbench.data.rollout import evaluate, half_width
 from workbench.methods import METHODS
 from workbench.methods.projection import MODES
 from workbench.networks.fast.checked import plain_only
-from workbench.networks.prompt_dt import ModelConfig, PromptedPolicy
+from workbench.networks.prompt_dt import Attention, ModelConfig, PromptDT, PromptedPolicy
 from workbench.pretraining.prompt_dt import Pool, PretrainConfig, pretrain
 from workbench.runs.store import RunStore
 from workbench.runs.sweep import sweep
 from workbench.shipped import assets
 from workbench.shipped.networks import load_diffuser, load_model
-from workbench.tasks import Task, find
+from workbench.tasks import Task, find, make
 from workbench.tuning.loop import EVALUATION_SEED, run
 from workbench.tuning.prompt_kinds import draw
 from workbench.tuning.spec import RunSpec
@@ -47,7 +49,11 @@ VARIANTS = {
     "exact bf16": {"precision": "bf16"},
     "block fp32": {"mode": "block"},
     "block bf16": {"mode": "block", "precision": "bf16"},
+    "banded fp32": {"attention": "banded"},
+    "banded bf16": {"attention": "banded", "precision": "bf16"},
 }
+"""Banded ones compute with the weights that ship, which were not trained for it: how fast they act
+does not depend on that, how well they act does."""
 COMES_FROM = (
     ("published", "lock-step", f"batching, {EPISODES} episodes in lock-step"),
     ("lock-step", "exact fp32", "caching, nothing encoded twice that stays"),
@@ -56,9 +62,14 @@ COMES_FROM = (
 """Pairs of ways to evaluate that differ in one thing, and the thing: their product is the whole."""
 
 
-def prompted(task: Task, n: int = 5, **how: str) -> PromptedPolicy:
+def prompted(task: Task, n: int = 5, attention: Attention = "sliding", **how) -> PromptedPolicy:
     """Return the shipped model of a task's family under ``n`` expert prompts."""
     family, model = find(task.family), load_model(task.family)
+    if attention != model.config.attention:
+        weights = model.state_dict()
+        model = PromptDT(dataclasses.replace(model.config, attention=attention), family)
+        model.load_state_dict(weights)
+        model.frozen()
     prompt = draw(family, task, "expert", n, model.config.prompt_length, 0)
     return PromptedPolicy(model, prompt, **how)
 
@@ -130,6 +141,42 @@ def evaluation(family: str, goals: dict[str, float], repeats: int) -> Iterator[R
             yield Result(title, value, "×", goal, note=note)
 
 
+def simulator_limit(family: str, steps: int = 400) -> float:
+    """Return bare ``mj_step`` environment steps per CPU second, with random actions."""
+    task = find(family).tasks("test")[0]
+    env, rng = make(task), np.random.default_rng(0)
+    env.reset(seed=1)
+    nstep = 5 if family == "reach" else env.frame_skip
+    controls = rng.uniform(-1, 1, (steps, env.model.nu)) * 0.3
+    began = time.process_time()
+    for control in controls:
+        env.data.ctrl[:] = control
+        mujoco.mj_step(env.model, env.data, nstep=nstep)
+    return steps / (time.process_time() - began)
+
+
+def beside_the_simulator(repeats: int, episodes: int = 50) -> Iterator[Result]:
+    """Compare the whole evaluation loop with the simulator's steps alone."""
+    for family, goal in (("cheetah-vel", 50.0), ("ant-dir", 70.0)):
+        task, label = find(family).tasks("test")[0], find(family).label
+        policies = {name: prompted(task, **how) for name, how in VARIANTS.items()}
+        for policy in policies.values():
+            steps_of(policy, task, 2)
+        shares: dict[str, list[float]] = {name: [] for name in policies}
+        for _ in range(repeats):
+            for name, policy in policies.items():
+                # right before each of them: a neighbour may slow the machine for a while
+                bare, began = simulator_limit(family), time.process_time()
+                speed = steps_of(policy, task, episodes) / (time.process_time() - began)
+                shares[name].append(100 * speed / bare)
+        for name, values in shares.items():
+            wanted = goal if name == "banded bf16" else None
+            note = f"whole loop, {episodes} episodes in lock-step, one core"
+            yield Result(
+                f"{label}: {name}, share of bare mj_step", Spread.of(values), "%", wanted, note=note
+            )
+
+
 def block_difference(episodes: int = 40) -> Iterator[Result]:
     """Pair block with exact evaluation: same tasks, prompts and initial states."""
     for family in ("cheetah-vel", "ant-dir"):
@@ -147,6 +194,30 @@ def block_difference(episodes: int = 40) -> Iterator[Result]:
             Spread(mean, mean - half, mean + half),
             "return",
             note=f"95 % interval over {len(exact)} episodes of {len(tasks)} tasks: it {contained}",
+        )
+
+
+def banded_difference(episodes: int = 20) -> Iterator[Result]:
+    """Pair the banded variant with what ships, where it was made: same prompts and initial states.
+
+    ``python -m workbench pretrain FAMILY --attention banded`` makes it.
+    """
+    for family in ("cheetah-vel", "ant-dir"):
+        if not assets.model_path(family, variant="banded").exists():
+            continue
+        differences = []
+        for task in find(family).tasks("test"):
+            usual = prompted(task, precision="bf16")
+            banded = dataclasses.replace(usual, model=load_model(family, variant="banded"))
+            returns = [evaluate(p, task, seeds(episodes)).returns for p in (usual, banded)]
+            differences.append(returns[1] - returns[0])
+        paired = np.concatenate(differences)
+        mean, half = float(paired.mean()), half_width(paired)
+        yield Result(
+            f"{find(family).label}: return of banded attention less what ships, paired",
+            Spread(mean, mean - half, mean + half),
+            "return",
+            note=f"95 % interval over {len(paired)} episodes, expert prompts, one pretraining seed",
         )
 
 

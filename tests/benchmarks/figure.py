@@ -11,7 +11,7 @@ matplotlib.use("Agg")
 from matplotlib import pyplot as plt
 
 BLUE, GREY, ORANGE = "#2f6fb5", "#8a8f98", "#c8741e"
-COLOURS = (BLUE, ORANGE, "#3b8f5a", "#8257a8", GREY)
+COLOURS = (BLUE, ORANGE, "#3b8f5a", "#8257a8", "#b5483f", "#2a8f99", GREY)
 
 
 def draw_ratios(results: list[Mapping], path: Path) -> None:

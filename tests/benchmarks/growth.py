@@ -7,18 +7,16 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-import mujoco
-import numpy as np
 import torch
 
-from tests.benchmarks.cases import VARIANTS, prompted, seeds, steps_of
+from tests.benchmarks.cases import VARIANTS, prompted, seeds, simulator_limit, steps_of
 from workbench.data.rollout import evaluate
 from workbench.methods import METHODS
 from workbench.networks.diffusion import DiffuserConfig
 from workbench.networks.prompt_dt import ModelConfig, PromptDT, PromptedPolicy
 from workbench.shipped import assets
 from workbench.shipped.networks import load_model
-from workbench.tasks import find, make
+from workbench.tasks import find
 
 
 @dataclass(frozen=True)
@@ -30,20 +28,6 @@ class Point:
     size: int
     value: float
     unit: str
-
-
-def simulator_limit(family: str, steps: int = 400) -> float:
-    """Return bare ``mj_step`` environment steps per CPU second, with random actions."""
-    task = find(family).tasks("test")[0]
-    env, rng = make(task), np.random.default_rng(0)
-    env.reset(seed=1)
-    nstep = 5 if family == "reach" else env.frame_skip
-    controls = rng.uniform(-1, 1, (steps, env.model.nu)) * 0.3
-    began = time.process_time()
-    for control in controls:
-        env.data.ctrl[:] = control
-        mujoco.mj_step(env.model, env.data, nstep=nstep)
-    return steps / (time.process_time() - began)
 
 
 def _rate(policy: PromptedPolicy, task, n: int) -> float:

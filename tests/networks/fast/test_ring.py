@@ -32,7 +32,7 @@ def banded(toy, k=K, layers=2, *, sharp=True, **sizes):
     model = build_model(toy, config, seed=3)
     with torch.no_grad():
         for block in model.blocks if sharp else ():  # each row looks at few others
-            block.qkv.weight[: 2 * config.width] *= 6
+            block.qkv.weight[: 2 * config.width] *= 3
     return model
 
 

@@ -115,7 +115,9 @@ class RingBlock(CachedBlock):
 
     def _over_all(self, q: Tensor, mask: Tensor) -> Tensor:
         """Attend to what the mask leaves of all places, (B, H, r, W / H)."""
-        return F.scaled_dot_product_attention(q, self.keys, self.values, attn_mask=mask)
+        # for so few queries this takes half the time of torch's fused attention
+        scores = (q @ self.keys.transpose(-1, -2)).mul_(q.shape[-1] ** -0.5).add_(mask)
+        return scores.softmax(-1, dtype=torch.float32).to(q.dtype) @ self.values
 
 
 @functools.lru_cache(maxsize=512)

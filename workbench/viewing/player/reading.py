@@ -57,8 +57,8 @@ def reading_of(
 def _contexts(
     model: PromptDT, episode: Trajectory, moments: Sequence[int]
 ) -> tuple[Segment, torch.Tensor]:
-    """Return the last K rows at each moment as the policy saw them, and the newest row's place."""
-    k, family = model.config.context_length, model.family
+    """Return the last rows at each moment as the policy saw them, and the newest row's place."""
+    k, family = model.config.reach, model.family
     earned = np.concatenate([[0.0], np.cumsum(episode.rewards)[:-1]])
     begins = [max(0, t + 1 - k) for t in moments]
     index = np.minimum(np.array(begins)[:, None] + np.arange(k), len(episode) - 1)
