@@ -69,6 +69,7 @@ def test_an_address_says_the_same():
         {"settings": {"temperature": 0.0}},
         {"settings": {"n_candidates": 8}},
         {"updates": 7},
+        {"model": "harmodt"},
     ],
 )
 def test_what_the_page_has_no_control_for_is_not_linked(fields):

@@ -30,7 +30,7 @@ NAMES = {
     "2": ("Table 2", "few-shot data × initial prompt"),
     "3": ("Table 3", "far tasks, and zero-shot"),
     "guidance": ("Guidance", "which losses, which projection"),
-    "models": ("Models", "other papers' models, same prompts"),
+    "models": ("Models", "others under the same prompts"),
     "claims": ("Claims", "one by one: does it hold here?"),
 }
 """Table, or what follows from all of them → its name for readers and links, and what it shows."""
@@ -82,9 +82,11 @@ def page(runs_page) -> None:
         return
     seen = _seen(name, known.key, known)
     _count(seen)
-    st.header("The paper's tables, measured here")
+    others = seen.name == "models"
+    st.header("Other models under the same prompts" if others else _HEADER)
     st.markdown(
-        "Every number of the paper beside the mean of our own runs, **higher is better**. Press a "
+        ("Models of other papers in the Prompt-DT's place: the mean" if others else _BESIDE)
+        + " of our own runs, **higher is better**. Press a "
         "column's name to sort by it; **click a number** to see the runs behind it. ± is over "
         "seeds, **bold** our best of a column. What follows is under **Claims**, at the left."
     )
@@ -95,6 +97,10 @@ def page(runs_page) -> None:
     show_rankings(seen.name, seen.cells, seen.table, known)
     if seen.name == TABLES[0]:
         show_curves(known)
+
+
+_HEADER = "The paper's tables, measured here"
+_BESIDE = "Every number of the paper beside the mean"
 
 
 def prepare() -> None:

@@ -96,11 +96,14 @@ def _caption(name: str, table: pd.DataFrame) -> str:
     """Say what a table holds, of how many runs, and the command that makes them."""
     table = table[(table["runs"] > 0) & (table["column"] != ALL)]
     seeds, episodes = table["seeds"], table["episodes"]
+    what = f"Table {name} of arXiv 2411.01168"
+    if name == "models":
+        what = "Models of other papers under the same prompts"
     n = f"{int(table['runs'].sum()):,} runs"
     if len(seeds):
         n += f", {int(seeds.max())} seeds of each task, {int(episodes.max())} episodes a run"
     return (
-        f"Table {name} of arXiv 2411.01168, measured: mean ± sd over seeds of the return per "
+        f"{what}, measured: mean ± sd over seeds of the return per "
         f"episode; {n}. Made by `{_command(name)}`."
     )
 

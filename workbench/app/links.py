@@ -18,6 +18,7 @@ from streamlit.errors import StreamlitAPIException
 from streamlit.navigation.page import StreamlitPage
 
 from workbench.app.page import plain
+from workbench.networks.models import PROMPT_DT
 from workbench.shipped import assets
 from workbench.tasks import FAMILIES, Task, find
 from workbench.tasks.splits import TEST
@@ -222,6 +223,7 @@ def can_explore(spec: RunSpec) -> bool:
     settings = spec.canonical["settings"]
     return (
         spec.split == TEST
+        and spec.model == PROMPT_DT
         and not spec.prompts
         and assets.other_task(spec.quality) is None
         and (not CHOSEN[spec.method][1] or _slider(spec) in range(50, 501, 50))
