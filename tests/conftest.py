@@ -21,6 +21,7 @@ from workbench.data.trajectory_files import save_trajectories
 from workbench.networks.diffusion import DiffuserConfig, PromptDiffuser
 from workbench.networks.hyper_network import HyperConfig, HyperNetwork
 from workbench.networks.informed_diffusion import InformedConfig
+from workbench.networks.models import MODELS, PROMPT_DT
 from workbench.networks.prompt_dt import ModelConfig, PromptDT
 from workbench.networks.vae_gan import GENERATORS, GANConfig, VAEConfig
 from workbench.shipped import assets, networks
@@ -188,11 +189,11 @@ def demos(toy):
     return record(toy.task(5), 3)
 
 
-def build_model(family, sizes=TOY_SIZES, seed=0, weights=0.25):
+def build_model(family, sizes=TOY_SIZES, seed=0, weights=0.25, kind=PromptDT):
     """Return a frozen Prompt-DT whose weights are large enough for every input to matter."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        model = PromptDT(sizes, family)
+        model = kind(kind.sizes(**dataclasses.asdict(sizes)), family)
         for parameter in model.parameters():
             if parameter.ndim == 2:
                 torch.nn.init.normal_(parameter, std=weights)
@@ -204,6 +205,13 @@ def model(toy):
     """A frozen two-layer Prompt-DT of the toy family with fitted statistics."""
     built = build_model(toy)
     built.normalizer.fit(Trajectories([t for i in (0, 4) for t in record(toy.task(i), 2)]))
+    return built
+
+
+def build_named(name, family=TOY):
+    """Return a frozen model of the toy family by name, with fitted statistics."""
+    built = build_model(family, kind=MODELS[name])
+    built.fit(Trajectories([t for i in (0, 4) for t in record(TOY.task(i), 2)]))
     return built
 
 
@@ -261,6 +269,8 @@ def shipped(toy, model, without_prompt, diffuser, tmp_path, monkeypatch, fresh_c
     monkeypatch.setattr(assets, "ROOT", root)
     monkeypatch.setattr(assets, "MANIFEST", root / "manifest.json")
     model.save(assets.model_path("toy"))
+    for name in MODELS.keys() - {PROMPT_DT}:
+        build_named(name).save(assets.pretrained_path("toy", name))
     diffuser.save(assets.diffuser_path("toy"))
     without_prompt.save(assets.pretrained_path("toy", "mt-orl"))
     for name in ("vae", "gan", "informed", "hyper"):

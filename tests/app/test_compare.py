@@ -64,9 +64,9 @@ def test_measured_and_published_stand_side_by_side(page):
 NOT_YET = {
     (family, method)
     for family in ("cheetah-dir", "ant-dir", "reach")
-    for method in ("soft-prompt", "prompt-tuning-dt", "prompt-dt-ft-full")
+    for method in ("soft-prompt", "prompt-tuning-dt")
 }
-"""What waits: prompts cut from late rows, and full fine-tuning until it no longer helps."""
+"""What waits: prompts cut from late rows."""
 
 
 @pytest.mark.parametrize("name", TABLES)

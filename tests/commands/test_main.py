@@ -372,10 +372,9 @@ def test_the_whole_chain_of_commands_makes_every_asset(shipped, call, toy, tmp_p
     returns = [[t.episode_return for t in s] for s in (expert, other)]
     assert np.mean(returns[0]) > np.mean(returns[1])
 
-    small = ("--n-layers", 2, "--n-heads", 2, "--width", 16, "--context-length", 4)
-    status, out, _ = call(
-        "pretrain", "toy", *small, "--prompt-length", 3, "--steps", 3, "--batch-size", 4, "--json"
-    )
+    same = ("--n-layers", 2, "--n-heads", 2, "--width", 16, "--context-length", 4)
+    same = (*same, "--prompt-length", 3)
+    status, out, _ = call("pretrain", "toy", *same, "--steps", 3, "--batch-size", 4, "--json")
     assert status == 0
     made = one_json_value(out)
     model = PromptDT.load(assets.model_path("toy"))
@@ -395,10 +394,13 @@ def test_the_whole_chain_of_commands_makes_every_asset(shipped, call, toy, tmp_p
         ("gan", small),
         ("hyper", ("--steps", 3, "--n-tasks", 2, "--batch-size", 4)),
         ("pretrain", ("--prompt-length", 0, "--steps", 3, "--width", 16, "--n-layers", 2)),
+        ("pretrain", (*same, "--model", "multi-game-dt", "--steps", 3, "--batch-size", 4)),
+        ("pretrain", (*same, "--model", "harmodt", "--begin-with-prompt-dt", "--steps", 3)),
     ):
         status, out, _ = call(verb, "toy", *words, "--json")
         assert status == 0
-        name = "mt-orl" if verb == "pretrain" else verb
+        name = words[words.index("--model") + 1] if "--model" in words else verb
+        name = "mt-orl" if name == "pretrain" else name
         assert Path(one_json_value(out)["file"]).name == f"{name}.safetensors"
         network = load_network("toy", name)
         assert one_json_value(out)["parameters"] == network.n_parameters > 0

@@ -1,10 +1,11 @@
 """The paper's tables: every published number, and the runs of every cell."""
 
-import dataclasses
+from dataclasses import replace
 
 import pytest
 
 from workbench.methods import METHODS
+from workbench.networks.models import MODELS
 from workbench.paper import claims, tables
 from workbench.paper.tables import PUBLISHED, TABLES, baseline, cells, published, runs_of
 from workbench.tasks import FAMILIES
@@ -124,6 +125,18 @@ def test_tables_share_runs_as_intended():
     assert not former & {i for family in FAMILIES for i in ids(one["Prompt Diffuser", family])}
 
 
+def test_every_model_is_used_as_prompt_dt_is_in_table_1():
+    one, found = cells("1"), cells("models", families=("cheetah-vel", "ant-dir"))
+    assert {spec.model for cell in found.values() for spec in cell} == set(MODELS)
+    for (row, family), cell in found.items():
+        model, _, how = row.partition(": ")
+        plain = one.get((how, family)) or one[f"Prompt-DT, {how}", family]
+        assert [replace(spec, model="prompt-dt") for spec in cell] == plain
+        assert {MODELS[spec.model].kind for spec in cell} == {model}
+        assert {spec.model for spec in baseline(cell)} == {"prompt-dt"}
+    assert {column for _, column in cells("models")} == {"cheetah-vel"}
+
+
 def test_rows_side_by_side_are_cut_alike():
     """Prompt Diffuser's conditions, and the prompts of the rows that it is judged against."""
     one = cells("1")
@@ -226,7 +239,7 @@ def test_every_method_has_its_chosen_settings():
     for key in CHOSEN:
         spec = chosen(key, "cheetah-vel", 2, seed=3)
         assert (spec.method, spec.seed, spec.episodes) == (key.partition("/")[0], 3, 20)
-        assert dataclasses.replace(spec) == spec
+        assert replace(spec) == spec
     more = chosen("prompt-diffuser", "cheetah-vel", 2, settings={"lam": 0.5})
     assert more.settings["lam"] == 0.5
 

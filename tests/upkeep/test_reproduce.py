@@ -24,7 +24,16 @@ from workbench.shipped import assets
 from workbench.tuning.presets import SHIPPED_SPECS
 from workbench.tuning.spec import RunSpec
 from workbench.upkeep import making, recipes
-from workbench.upkeep.recipes import NETWORKS, OPTIONAL, READERS, VERBS, flag, recipe, steps_of
+from workbench.upkeep.recipes import (
+    NETWORKS,
+    OPTIONAL,
+    OTHER_MODELS,
+    READERS,
+    VERBS,
+    flag,
+    recipe,
+    steps_of,
+)
 from workbench.upkeep.reproduce import Compared, Outcome, Place, Reproduction, Step
 
 HOW = "python -m workbench "
@@ -147,7 +156,9 @@ def test_without_a_record_a_recipe_is_the_verbs_default(toy):
     for verb in VERBS:
         made = recipe(toy, verb, {})
         assert (made.from_manifest, made.timed) == (False, False)
-        want = "pretrain toy --prompt-length 0" if verb == "mt-orl" else f"{verb} toy"
+        want = {"mt-orl": "pretrain toy --prompt-length 0"}.get(verb, f"{verb} toy")
+        if verb in OTHER_MODELS:
+            want = f"pretrain toy --model {verb}"
         assert made.commands == (tuple(want.split()),)
         assert 0 < made.seconds < 3600
 
@@ -209,7 +220,8 @@ def test_the_readers_of_a_step_come_after_it():
 def test_an_optional_network_that_does_not_ship_is_no_step(place, toy):
     """But for those who ask for it by name."""
     entries = assets.manifest()
-    assert set(NETWORKS) - set(STEPS) == {"informed", "gan", "hyper"} == {*OPTIONAL} - set(STEPS)
+    others = {"informed", "gan", "hyper", *OTHER_MODELS}
+    assert set(NETWORKS) - set(STEPS) == others == {*OPTIONAL} - set(STEPS)
     del entries["toy/vae.safetensors"]
     assert "vae" in steps_of(toy, entries), "it is there, if not entered"
     assets.pretrained_path("toy", "vae").unlink()

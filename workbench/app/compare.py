@@ -30,6 +30,7 @@ NAMES = {
     "2": ("Table 2", "few-shot data × initial prompt"),
     "3": ("Table 3", "far tasks, and zero-shot"),
     "guidance": ("Guidance", "which losses, which projection"),
+    "models": ("Models", "other papers' models, same prompts"),
     "claims": ("Claims", "one by one: does it hold here?"),
 }
 """Table, or what follows from all of them → its name for readers and links, and what it shows."""

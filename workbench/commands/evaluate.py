@@ -17,6 +17,7 @@ from workbench.commands.environment import threads
 from workbench.commands.output import (
     FamilyName,
     Json,
+    Model,
     Seed,
     Split,
     command,
@@ -26,6 +27,7 @@ from workbench.commands.output import (
 )
 from workbench.commands.settings import NONE_GIVEN, Settings, given
 from workbench.methods import METHODS
+from workbench.networks.models import PROMPT_DT
 from workbench.paper.held_out import held_out, keep_held_out, kept_held_out
 from workbench.runs.compare import Comparison, compare
 from workbench.runs.store import RunStore
@@ -47,6 +49,7 @@ def prompts(
         tuple[str, ...], arg(help="Kinds of prompt; `own:NAME` is a set of your own.")
     ] = PROMPTS,
     tasks: Annotated[tuple[int, ...], arg(help="Test tasks, of one family; all if left out.")] = (),
+    model: Model = PROMPT_DT,
     keep: Annotated[bool, arg(help="Enter the means into the manifest, beside the model.")] = False,
     kept: Annotated[bool, arg(help="Print the held-out table that was kept; run nothing.")] = False,
     seed: Seed = 0,
@@ -62,14 +65,16 @@ def prompts(
         table = kept_held_out(family.name for family in known)
         print_result(records(table) if as_json else table, as_json)
         return
-    if keep and (tasks or kinds != PROMPTS):
-        raise ValueError("`--keep` keeps whole tables: leave `--kinds` and `--tasks` out.")
+    if keep and (tasks or kinds != PROMPTS or model != PROMPT_DT):
+        raise ValueError(
+            "`--keep` keeps whole tables, of Prompt-DT: leave out `--kinds`, `--tasks`, `--model`."
+        )
     # a hundred episodes at once can use more than one
     torch.set_num_threads(threads(os.cpu_count() or 1))
     rows = []
     with tqdm(total=sum(len(cells(f, kinds, tasks)) for f in known), unit="cell") as bar:
         for family in known:
-            for row in compare_prompts(family, episodes, n_prompts, seed, kinds, tasks):
+            for row in compare_prompts(family, episodes, n_prompts, seed, kinds, tasks, model):
                 rows.append({"family": family.name, **row})
                 bar.update()
             if keep:
@@ -112,6 +117,7 @@ def tune(
     eval_every: Annotated[int, arg(help="Updates between two evaluations.")] = 50,
     episodes: Annotated[int, arg(help="Episodes per evaluation.")] = 20,
     split: Split = TEST,
+    model: Model = PROMPT_DT,
     precision: Annotated[
         Literal["auto", "fp32", "bf16"],
         arg(help="What tuning computes in; auto: bf16 where the processor is fast at it."),
@@ -140,6 +146,7 @@ def tune(
         prompts=prompts,
         split=split,
         precision=precision,
+        model=model,
     )
     kept, began = RunStore(store), time.perf_counter()
     items = list(tqdm(compare(spec, kept), total=updates + 3, unit="update", delay=1))

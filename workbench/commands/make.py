@@ -29,8 +29,10 @@ from workbench.commands.output import (
 )
 from workbench.data.behaviour import BehaviourConfig
 from workbench.networks.diffusion import DiffuserConfig
+from workbench.networks.harmo_dt import HarmoConfig
 from workbench.networks.hyper_network import HyperConfig
 from workbench.networks.informed_diffusion import InformedConfig
+from workbench.networks.models import MODELS, PROMPT_DT, model_named
 from workbench.networks.prompt_dt import ModelConfig
 from workbench.networks.vae_gan import GANConfig, GeneratorConfig, VAEConfig
 from workbench.networks.variants import variant_of
@@ -122,6 +124,7 @@ def pretrain(
     family: Positional[FamilyName],
     config: OmitArgPrefixes[PretrainConfig] = PretrainConfig(),
     sizes: OmitArgPrefixes[ModelConfig] = ModelConfig(),
+    model: Annotated[str, arg(help=f"Which: {', '.join(MODELS)}.")] = PROMPT_DT,
     begin_with_prompt_dt: Annotated[
         bool, arg(help="Begin with the weights of the family's Prompt-DT that ships.")
     ] = False,
@@ -138,6 +141,7 @@ def pretrain(
 ) -> None:
     """Pretrain a Prompt-DT on the training tasks' data; MT-ORL's network with `--prompt-length 0`.
 
+    `--model` pretrains another model to be prompted, of the same size and on the same data.
     The default size is the released code's (3 layers of 128). The paper's is
     `--n-layers 4 --n-heads 4 --width 512`. Keeps a checkpoint below WORK and resumes from it.
     `--attention banded` is a variant of its own, `banded`: its contexts are twice as long, so that
@@ -146,21 +150,28 @@ def pretrain(
     Several GPUs or nodes: `torchrun --nproc-per-node 2 -m workbench pretrain FAMILY`; each process
     takes `--batch-size` sequences a step, the first one writes.
     """
+    kind = model_named(model)
     if sizes.attention == "banded":
         variant = variant or "banded"  # else it would take the place of what ships
-    sizes = _of_variant(sizes, variant, "prompt-dt")
+    sizes = _of_variant(sizes, variant, model)
     pool = making.load_pool(find(family), data, split=split)
+    if model != PROMPT_DT:
+        if not sizes.prompt_length:
+            raise ValueError("`--prompt-length 0` is for MT-ORL's network: leave out `--model`.")
+        sizes = kind.sizes(**dataclasses.asdict(sizes))
+    if isinstance(sizes, HarmoConfig):
+        sizes = dataclasses.replace(sizes, n_tasks=len(pool.tasks))
     begin = load_model(family, split) if begin_with_prompt_dt else None
     with joined(device) as world:
         made_from = identity(pool, config, sizes, seed, model=begin, processes=world.size)
         kept = Checkpoint(work, made_from)
         resume = world.shared(kept.state)
-        steps = pretrain_steps(pool, config, sizes, seed, resume, world, begin=begin)
+        steps = pretrain_steps(pool, config, sizes, seed, resume, world, begin=begin, kind=kind)
         if world.rank:
             deque(steps, maxlen=0)
             return
         step = _train(kept, steps, config.steps)
-    name = "prompt-dt" if sizes.prompt_length else "mt-orl"
+    name = model if sizes.prompt_length else "mt-orl"
     path = out or assets.pretrained_path(family, name, split, variant)
     _finish(kept, step.model, path, config, seed, as_json)
 

@@ -25,6 +25,9 @@ Split = Annotated[
     str,
     arg(help="Which tasks are held back: test (published), validation, out-of-distribution."),
 ]
+Model = Annotated[
+    str, arg(help="Frozen model that is prompted: prompt-dt, multi-game-dt or harmodt.")
+]
 Seed = Annotated[int, arg(help="Seed of everything random.")]
 
 

@@ -9,16 +9,24 @@ import numpy as np
 from tqdm import tqdm
 from tyro.conf import Positional, arg
 
-from workbench.commands.output import FamilyName, Json, Seed, peak_memory, print_result
+from workbench.commands.output import (
+    FamilyName,
+    Json,
+    Model,
+    Seed,
+    peak_memory,
+    print_result,
+)
 from workbench.data.atomic_files import whole_file
 from workbench.data.rollout import Policy, evaluate, half_width
+from workbench.networks.models import PROMPT_DT, model_named
 from workbench.networks.prompt_dt import PromptedPolicy
 from workbench.runs.store import RunStore
 from workbench.shipped import assets
 from workbench.shipped.networks import load_model
 from workbench.tasks import Task, find
 from workbench.tuning.loop import EVALUATION_SEED, TuneStep
-from workbench.tuning.prompt_kinds import PROMPTS, cells, draw
+from workbench.tuning.prompt_kinds import PROMPTS, cells, draw, told
 from workbench.tuning.spec import RunSpec, acting_model
 from workbench.viewing.scene import clips, render
 
@@ -44,6 +52,7 @@ def evaluate_(
         arg(help="Seed of the first episode, which fixes its start; the next one has the next."),
     ] = EVALUATION_SEED,
     n_prompts: Annotated[int, arg(help="Prompts of that kind; episodes take them in turn.")] = 5,
+    model: Model = PROMPT_DT,
     seed: Seed = 0,
     as_json: Json = False,
 ) -> None:
@@ -69,10 +78,12 @@ def evaluate_(
         where = known.task(task)
         if where.index in known.test_indices:
             cells(known, (prompt,), (where.index,))  # says which kinds there are
-        model = load_model(family)
-        length = model.config.prompt_length
-        policy = PromptedPolicy(model, draw(known, where, prompt, n_prompts, length, seed))
+        model_named(model)
+        loaded = load_model(family, name=model)
+        cut = draw(known, where, prompt, n_prompts, loaded.config.prompt_length, seed)
+        policy = PromptedPolicy(told(loaded, known, where, prompt), cut)
         what = {"prompt": prompt, "prompts": n_prompts}
+        what |= {"model": model} if model != PROMPT_DT else {}
     print_result({**what, **_played(policy, where, episodes, first)}, as_json)
 
 

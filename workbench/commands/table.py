@@ -46,8 +46,8 @@ QUICK_FAMILIES, QUICK_TASKS = ("cheetah-vel", "cheetah-dir"), 2
 def table(
     name: Positional[
         Annotated[
-            Literal["1", "2", "3", "guidance", "search"],
-            arg(metavar="{1,2,3,guidance,search}", help="Which table."),
+            Literal["1", "2", "3", "guidance", "models", "search"],
+            arg(metavar="{1,2,3,guidance,models,search}", help="Which table."),
         ]
     ],
     run: Annotated[bool, arg(help="Run what the store lacks first.")] = False,
@@ -74,7 +74,8 @@ def table(
     """Print a table of arXiv 2411.01168 beside our runs, by default from the runs that ship.
 
     IQM: interquartile mean over seeds and tasks, with its 95 % interval over seeds.
-    Mean: over seeds, ± sd, as published. `search`: what the settings were chosen from.
+    Mean: over seeds, ± sd, as published. `models`: those of other papers under the same prompts.
+    `search`: what the settings were chosen from.
     Killed, `--run` goes on where it was. What ships with the same id is not run again.
     """
     if name == "search":
@@ -155,7 +156,9 @@ def _keep(name: TableName, there: pd.DataFrame) -> None:
     """Enter runs into the shipped results; of those there before, what the table still needs."""
     if not len(there):
         raise ValueError("There is nothing to keep: the store has no run of this table.")
-    families = tuple(FAMILIES) if name in ("1", "guidance") else ()  # a plug-in's runs stay too
+    families = (
+        tuple(FAMILIES) if name in ("1", "guidance", "models") else ()
+    )  # a plug-in's runs stay too
     whole = cells(name, families=families, data=QUALITIES)
     path, before = results_path(name), _shipped(name)
     needed, again = Runs.of(before).find(runs_of(whole)), Runs.of(there).keys

@@ -12,7 +12,10 @@ from workbench.data.qualities import QUALITIES
 from workbench.shipped import assets
 from workbench.tasks import FAMILIES, Family, Task, find
 
-NETWORKS = ("prompt-dt", "mt-orl", "diffuser", "vae", "gan", "informed", "hyper")
+NETWORKS = (
+    *("prompt-dt", "multi-game-dt", "harmodt"),
+    *("mt-orl", "diffuser", "vae", "gan", "informed", "hyper"),
+)
 """The names of ``workbench.shipped.networks.NETWORKS``, which needs torch."""
 
 

@@ -11,7 +11,7 @@ import torch
 from workbench.data.trajectory import Positions, Trajectory
 from workbench.methods.method import TunedOn, check_positions, check_ranges, numpy_rng
 from workbench.methods.tuned_weights import WeightLearner
-from workbench.networks.prompt_dt import PromptDT
+from workbench.networks.frozen_model import FrozenModel
 
 
 @dataclass(frozen=True)
@@ -50,7 +50,7 @@ class AdapterTuning:
 
     def start(
         self,
-        model: PromptDT,
+        model: FrozenModel,
         demos: Sequence[Trajectory],
         rng: torch.Generator,
         *,

@@ -12,7 +12,7 @@ import torch
 from workbench.data.trajectory import Positions, Trajectory
 from workbench.methods.method import TunedOn, check_positions, check_ranges, numpy_rng
 from workbench.methods.tuned_weights import WeightLearner
-from workbench.networks.prompt_dt import PromptDT
+from workbench.networks.frozen_model import FrozenModel
 
 ContextLength = Literal["prompt", "model"]
 """As many rows as the prompt has, or as the model reads."""
@@ -64,7 +64,7 @@ class FineTuning:
 
     def start(
         self,
-        model: PromptDT,
+        model: FrozenModel,
         demos: Sequence[Trajectory],
         rng: torch.Generator,
         *,
@@ -75,7 +75,7 @@ class FineTuning:
 
     def _learner(
         self,
-        model: PromptDT,
+        model: FrozenModel,
         demos: Sequence[Trajectory],
         prompts: Sequence[Trajectory],
         rng: torch.Generator,
@@ -118,7 +118,7 @@ class FullFineTuning(FineTuning):
 
     def start(
         self,
-        model: PromptDT,
+        model: FrozenModel,
         demos: Sequence[Trajectory],
         rng: torch.Generator,
         *,

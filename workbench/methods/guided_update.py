@@ -16,7 +16,8 @@ from torch import Tensor, nn
 from workbench.data.trajectory import Segment
 from workbench.methods.projection import Combined, Projection
 from workbench.networks.diffusion import DenoisingTrace
-from workbench.networks.prompt_dt import PromptDT, action_loss
+from workbench.networks.frozen_model import FrozenModel
+from workbench.networks.prompt_dt import action_loss
 
 
 class Generator(Protocol):
@@ -94,7 +95,7 @@ class GuidedUpdate:
 @torch.enable_grad()
 def guided_update(
     generator: Generator,
-    model: PromptDT,
+    model: FrozenModel,
     x0: Tensor,
     y: Tensor,
     context: Segment | None,

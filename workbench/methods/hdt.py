@@ -11,8 +11,8 @@ import torch
 from workbench.data.trajectory import Positions, Trajectory
 from workbench.methods.method import TunedOn, check_positions, check_ranges, numpy_rng
 from workbench.methods.tuned_weights import WeightLearner
+from workbench.networks.frozen_model import FrozenModel
 from workbench.networks.hyper_network import HyperNetwork
-from workbench.networks.prompt_dt import PromptDT
 
 
 @dataclass(frozen=True)
@@ -46,7 +46,7 @@ class HyperDT:
 
     def start(
         self,
-        model: PromptDT,
+        model: FrozenModel,
         demos: Sequence[Trajectory],
         rng: torch.Generator,
         *,

@@ -13,7 +13,8 @@ from torch import Tensor
 from workbench.data.trajectory import POSITIONS, Positions, Segment, Trajectories, Trajectory
 from workbench.methods.projection import Agreement, Combined, Plane
 from workbench.networks.diffusion import DenoisingTrace
-from workbench.networks.prompt_dt import PromptDT, PromptedPolicy
+from workbench.networks.frozen_model import FrozenModel
+from workbench.networks.prompt_dt import PromptedPolicy
 
 _Numbers = TypeVar("_Numbers", Plane, Agreement)
 
@@ -122,7 +123,7 @@ class Method(Protocol):
 
     def start(
         self,
-        model: PromptDT,
+        model: FrozenModel,
         demos: Sequence[Trajectory],
         rng: torch.Generator,
         *,

@@ -29,8 +29,9 @@ from workbench.methods.method import (
 )
 from workbench.methods.projection import Mode, Projection
 from workbench.networks.diffusion import DenoisingTrace, DiffuserConfig, PromptDiffuser
+from workbench.networks.frozen_model import FrozenModel
 from workbench.networks.informed_diffusion import InformedDiffuser, all_transitions
-from workbench.networks.prompt_dt import PromptDT, PromptedPolicy, action_loss
+from workbench.networks.prompt_dt import PromptedPolicy, action_loss
 
 DiffusedData = Literal["initial", "few-shot", "generated"]
 
@@ -118,7 +119,7 @@ class GeneratorTuning:
             self.projection, self.lam, energy=self.energy, memory=self.memory, refresh=self.refresh
         )
 
-    def starting_generator(self, model: PromptDT, rng: torch.Generator) -> Generator:
+    def starting_generator(self, model: FrozenModel, rng: torch.Generator) -> Generator:
         """Return a trainable copy of the pretrained generator, or a new one drawn from ``rng``."""
         (field,) = self.needs
         if (generator := getattr(self, field)) is not None:
@@ -129,7 +130,7 @@ class GeneratorTuning:
 
     def start(
         self,
-        model: PromptDT,
+        model: FrozenModel,
         demos: Sequence[Trajectory],
         rng: torch.Generator,
         *,
@@ -154,7 +155,7 @@ class GeneratorLearner:
     def __init__(
         self,
         method: GeneratorTuning,
-        model: PromptDT,
+        model: FrozenModel,
         demos: Sequence[Trajectory],
         rng: torch.Generator,
         prompts: Sequence[Trajectory],

@@ -26,7 +26,8 @@ from workbench.methods.method import (
     numpy_rng,
 )
 from workbench.methods.soft_prompt import PromptNumbers
-from workbench.networks.prompt_dt import PromptDT, PromptedPolicy
+from workbench.networks.frozen_model import FrozenModel
+from workbench.networks.prompt_dt import PromptedPolicy
 from workbench.tasks import Task
 
 ScorerName = Literal["offline", "online"]
@@ -88,7 +89,7 @@ class PromptTuning:
 
     def start(
         self,
-        model: PromptDT,
+        model: FrozenModel,
         demos: Sequence[Trajectory],
         rng: torch.Generator,
         *,
@@ -140,7 +141,7 @@ class PromptTuningLearner:
     def __init__(
         self,
         method: PromptTuning,
-        model: PromptDT,
+        model: FrozenModel,
         demos: Sequence[Trajectory],
         rng: torch.Generator,
         prompts: Sequence[Trajectory],
@@ -190,7 +191,7 @@ class ActionError:
     """Scores by L_DT (arXiv 2411.01168, Eq. 7) on ``batch_size`` contexts, new in each round."""
 
     def __init__(
-        self, model: PromptDT, data: Trajectories, batch_size: int, draw: np.random.Generator
+        self, model: FrozenModel, data: Trajectories, batch_size: int, draw: np.random.Generator
     ):
         self.model, self.data, self.batch_size, self.draw = model, data, batch_size, draw
 
@@ -221,7 +222,7 @@ class ActionError:
 class EpisodeReturn:
     """Scores by minus the return of episodes from the same initial states, new in each round."""
 
-    def __init__(self, model: PromptDT, task: Task, episodes: int, draw: np.random.Generator):
+    def __init__(self, model: FrozenModel, task: Task, episodes: int, draw: np.random.Generator):
         self.model, self.task, self.episodes, self.draw = model, task, episodes, draw
         self.env_steps = 0
 

@@ -28,7 +28,8 @@ from workbench.methods.method import (
     evaluation_prompts,
     numpy_rng,
 )
-from workbench.networks.prompt_dt import PromptDT, PromptedPolicy, action_loss
+from workbench.networks.frozen_model import FrozenModel
+from workbench.networks.prompt_dt import PromptedPolicy, action_loss
 
 
 class PromptNumbers:
@@ -108,7 +109,7 @@ class SoftPrompt:
 
     def start(
         self,
-        model: PromptDT,
+        model: FrozenModel,
         demos: Sequence[Trajectory],
         rng: torch.Generator,
         *,
@@ -130,7 +131,7 @@ class SoftPromptLearner:
     def __init__(
         self,
         method: SoftPrompt,
-        model: PromptDT,
+        model: FrozenModel,
         demos: Sequence[Trajectory],
         rng: torch.Generator,
         prompts: Sequence[Trajectory],

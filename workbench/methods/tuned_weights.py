@@ -12,7 +12,8 @@ from torch import Tensor
 from workbench.data.trajectory import Positions, Trajectories, Trajectory
 from workbench.methods.descent import Descent
 from workbench.methods.method import Snapshot, Update, evaluation_prompts
-from workbench.networks.prompt_dt import PromptDT, PromptedPolicy, action_loss
+from workbench.networks.frozen_model import FrozenModel
+from workbench.networks.prompt_dt import PromptedPolicy, action_loss
 
 
 class WeightLearner:
@@ -37,7 +38,7 @@ class WeightLearner:
 
     def __init__(
         self,
-        model: PromptDT,
+        model: FrozenModel,
         demos: Sequence[Trajectory],
         prompts: Sequence[Trajectory],
         draw: np.random.Generator,
@@ -77,7 +78,8 @@ class WeightLearner:
                 losses["loss_held_out"] = self._loss(self.held_out).item()
         with torch.enable_grad():
             loss = self._loss(self.data)
-            self.descent.step(torch.autograd.grad(loss, self.parameters))
+            # of what L_DT does not read, as the returns that a multi-game DT predicts: zeros
+            self.descent.step(torch.autograd.grad(loss, self.parameters, materialize_grads=True))
         return Update({"loss_dt": loss.item(), **losses})
 
     def _loss(self, data: Trajectories) -> Tensor:

@@ -18,6 +18,7 @@ from workbench.methods.method import (
     evaluation_prompts,
     numpy_rng,
 )
+from workbench.networks.frozen_model import FrozenModel
 from workbench.networks.prompt_dt import PromptDT, PromptedPolicy
 
 
@@ -42,7 +43,7 @@ class NoTuning:
 
     def start(
         self,
-        model: PromptDT,
+        model: FrozenModel,
         demos: Sequence[Trajectory],
         rng: torch.Generator,
         *,
@@ -88,7 +89,7 @@ class NoPrompt:
 
     def start(
         self,
-        model: PromptDT,
+        model: FrozenModel,
         demos: Sequence[Trajectory],
         rng: torch.Generator,
         *,

@@ -22,15 +22,14 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from workbench.data.trajectory import Normalizer, Segment, masked_mean
+from workbench.data.trajectory import Normalizer, Segment, Trajectories, Trajectory, masked_mean
 from workbench.networks.checkpoint import ADDED_LATER, SavedNetwork
 from workbench.networks.fast import inference, prompt_gradient, ring
 from workbench.networks.fast.checked import TOLERANCE, Double
 from workbench.networks.fast.processor import has_bf16
+from workbench.networks.frozen_model import FrozenModel, Mode, NextActions, Precision
 from workbench.tasks import Family
 
-Precision = Literal["fp32", "bf16"]
-Mode = Literal["exact", "block"]
 Attention = Literal["sliding", "banded"]
 
 
@@ -265,23 +264,30 @@ class PromptDT(SavedNetwork):
         Returns:
             Actions in [-1, 1], (B, K, A). Rows that are padding are meaningless.
         """
-        device = context.mask.device.type
-        half = self.precision == "bf16" and (device != "cpu" or has_bf16())
-        with torch.autocast(device, torch.bfloat16, enabled=half):
-            context_tokens = self.tokens(self.context_embedding, context)
-            prompt_tokens = context_tokens[:, :0]
-            if prompt.length:
-                prompt_tokens = self.tokens(self.prompt_embedding, prompt)
+        with self.autocast(context):
             # Of …, r̂_t, o_t, a_t, … the action must not see itself: it is predicted where o_t is
             # (arXiv 2106.01345, figure 1). No other token of the last block is needed.
-            queries = slice(3 * prompt.length + 1, None, 3)
-            band = self.config.band
-            if band is not None and context.length > band:  # else it would hide nothing
-                x = encode(self.blocks, prompt_tokens, context_tokens, queries, band)
-            else:
-                way = self._way_to_encode(prompt_tokens, context_tokens) if half else encode
-                x = way(self.blocks, prompt_tokens, context_tokens, queries)
-            return torch.tanh(self.head(self.norm_out(x)))
+            x = self.encoded(prompt, context, slice(3 * prompt.length + 1, None, 3))
+            return torch.tanh(self.head(x))
+
+    def autocast(self, context: Segment) -> torch.autocast:
+        """Return the mode that ``precision`` computes in, where ``context`` lies."""
+        device = context.mask.device.type
+        half = self.precision == "bf16" and (device != "cpu" or has_bf16())
+        return torch.autocast(device, torch.bfloat16, enabled=half)
+
+    def encoded(self, prompt: Segment, context: Segment, queries: slice) -> Tensor:
+        """Return what some of the 3 (K* + K) tokens become, normalised, (B, r, W)."""
+        context_tokens = self.tokens(self.context_embedding, context)
+        prompt_tokens = context_tokens[:, :0]
+        if prompt.length:
+            prompt_tokens = self.tokens(self.prompt_embedding, prompt)
+        band = self.config.band
+        if band is not None and context.length > band:  # else it would hide nothing
+            return self.norm_out(encode(self.blocks, prompt_tokens, context_tokens, queries, band))
+        half = torch.is_autocast_enabled(context.mask.device.type)
+        way = self._way_to_encode(prompt_tokens, context_tokens) if half else encode
+        return self.norm_out(way(self.blocks, prompt_tokens, context_tokens, queries))
 
     def _way_to_encode(
         self, prompt: Tensor, context: Tensor
@@ -314,6 +320,41 @@ class PromptDT(SavedNetwork):
         model = copy.copy(self)
         model.precision = precision
         return model
+
+    def fit(self, data: Trajectories) -> None:
+        """Take the statistics of the training data, before any training."""
+        self.normalizer.fit(data)
+
+    def loss(self, prompt: Segment, context: Segment, tasks: Tensor) -> Tensor:
+        """Return what pretraining descends: L_DT.
+
+        Args:
+            prompt: B prompts.
+            context: B contexts of the same tasks.
+            tasks: Which of the training tasks these are, (B,), counted from 0.
+        """
+        return action_loss(self, prompt, context)
+
+    def revise(
+        self, done: float, batch_of: Callable[[np.ndarray], tuple[Segment, Segment]]
+    ) -> None:
+        """Change what a gradient step does not, before each of them: nothing here.
+
+        Args:
+            done: Share of the training that is done.
+            batch_of: Prompts and contexts of given training tasks, drawn anew.
+        """
+
+    def for_task(self, demos: Sequence[Trajectory]) -> PromptDT:
+        """Return itself: a Prompt-DT is told its task by the prompt alone."""
+        return self
+
+    def next_actions(self, prompt: Segment, mode: Mode, longest: int) -> NextActions:
+        """Begin to act in B episodes; see ``FrozenModel``."""
+        # One verdict for all models of a size, with adapters or without: two policies that begin
+        # as one (a method's and the untuned one) must act alike to the last bit.
+        double = ACT["banded" if self.config.band is not None else mode, self.precision]
+        return double.choose(self.config, self, mode, longest)(self, prompt, mode, longest)
 
     def frozen(self) -> PromptDT:
         """Switch to evaluation for good: no dropout, no parameter takes a gradient."""
@@ -379,15 +420,11 @@ def action_loss(
     return masked_mean(error, context.mask)
 
 
-NextActions = Callable[[Segment, int, int], Tensor]
-"""``(rows, begin, t)`` to the actions of row t, (B, A), from the context of rows begin to t."""
-
-
-def act_by_forward(model: PromptDT, prompt: Segment, mode: Mode, longest: int) -> NextActions:
+def act_by_forward(model: FrozenModel, prompt: Segment, mode: Mode, longest: int) -> NextActions:
     """Act by ``forward`` on the whole context at every step: the plain way.
 
     Args:
-        model: A frozen Prompt-DT.
+        model: A frozen model.
         prompt: One prompt for each episode, (B, K*, ·).
         mode, longest: What a faster way may rest on; see ``PromptedPolicy`` and ``Episodes``.
     """
@@ -413,7 +450,7 @@ class PromptedPolicy:
     """A frozen model that acts under prompts; episode i follows prompt i mod B.
 
     Attributes:
-        model: A frozen Prompt-DT.
+        model: A frozen one.
         prompt: B prompts.
         target_return: Return asked for at the start, raw; the family's by default.
         mode: ``"exact"`` reads the last K rows at each step: what every result is made with.
@@ -427,7 +464,7 @@ class PromptedPolicy:
         ValueError: if ``mode`` or ``precision`` is unknown.
     """
 
-    model: PromptDT
+    model: FrozenModel
     prompt: Segment
     target_return: float | None = None
     mode: Mode = "exact"
@@ -473,13 +510,9 @@ class Episodes:
         self.begin = self.t = 0  # first and newest row of the context
         half = policy.precision == "bf16" and n >= 8 and has_bf16()
         model = model.computing("bf16" if half else "fp32")
-        # One verdict for all models of a size, with adapters or without: two policies that begin
-        # as one (a method's and the untuned one) must act alike to the last bit.
-        double = ACT["banded" if banded else policy.mode, model.precision]
-        start = double.choose(model.config, model, policy.mode, self.longest)
         with torch.inference_mode():
             prompt = policy.prompt[torch.arange(n) % len(policy.prompt)]
-            self.next_actions = start(model, prompt, policy.mode, self.longest)
+            self.next_actions = model.next_actions(prompt, policy.mode, self.longest)
 
     @torch.inference_mode()
     def act(self, observations: np.ndarray) -> np.ndarray:

@@ -12,13 +12,14 @@ from typing import Any, Literal, get_args
 
 from workbench.data.qualities import QUALITIES
 from workbench.methods import METHODS
+from workbench.networks.models import MODELS, PROMPT_DT
 from workbench.shipped import assets
 from workbench.tasks import FAMILIES, SHIPPED, did_you_mean, find, plugins
 from workbench.tasks.splits import evaluated_tasks
 from workbench.tuning.presets import FORMER, FORMERLY, chosen
 from workbench.tuning.spec import RunSpec
 
-TableName = Literal["1", "2", "3", "guidance"]
+TableName = Literal["1", "2", "3", "guidance", "models"]
 TABLES: tuple[str, ...] = get_args(TableName)
 SEEDS = (0, 1, 2)
 Cells = dict[tuple[str, str], list[RunSpec]]
@@ -73,9 +74,11 @@ PUBLISHED: dict[str, dict[tuple[str, str], tuple[float, float | None]]] = {
         for column, mean in zip((OUT_OF_DISTRIBUTION, ZERO_SHOT), numbers, strict=True)
     },
     "guidance": {},
+    "models": {},
 }
 """Published numbers: table → (row, column) → mean and sd over seeds, None where it is not given.
-The guidance ablation is a figure without numbers. Reach is on another scale than Meta-World's."""
+The guidance ablation is a figure without numbers. Reach is on another scale than Meta-World's. The
+models of other papers were published on other tasks."""
 
 # Row of table 1 → key of presets.CHOSEN, quality of the few-shot trajectories. Prompt Diffuser's
 # conditions are cut from the rows before an episode's last; "late rows" have prompts cut there too.
@@ -227,6 +230,32 @@ def _guidance(families: Iterable[str], data: Sequence[str], **fields: Any) -> Ce
     }
 
 
+# What each model is used with: the same prompts, or methods as table 1 has them.
+_WITH_EVERY_MODEL = (
+    "Prompt-DT, expert prompt",
+    "Prompt-DT, random prompt",
+    "Soft Prompt",
+    "Prompt Diffuser",
+    "Prompt Diffuser, told the task (ours)",
+)
+
+
+def _models(families: Iterable[str], **fields: Any) -> Cells:
+    """Every model under the same prompts; the prompts' diffusers are those of the Prompt-DT."""
+    found: Cells = {}
+    for model, kind in MODELS.items():
+        for row in _WITH_EVERY_MODEL:
+            key, quality = _ROWS[row]
+            how = row.removeprefix("Prompt-DT, ")
+            for family in families:
+                found[f"{kind.kind}: {how}", family] = [
+                    spec
+                    for index in _tasks(family)
+                    for spec in _seeds(key, family, index, quality=quality, model=model, **fields)
+                ]
+    return found
+
+
 def _tasks(family: str, split: str = "test") -> list[int]:
     return [task.index for task in evaluated_tasks(find(family), split)]
 
@@ -236,6 +265,8 @@ def _seeds(key: str, family: str, task: int, seeds: Sequence[int], **fields: Any
 
 
 _FAMILIES = {"2": ("cheetah-vel",), "3": ("ant-dir",)}
+_WITH_MODELS = ("cheetah-vel",)
+"""The families that ship more than one model."""
 
 
 def cells(
@@ -263,13 +294,14 @@ def cells(
         if name not in known:
             what = "task family" if known is FAMILIES else "method"
             raise ValueError(f"There is no {what} {name!r}.{did_you_mean(name, list(known))}")
-    families = tuple(families) or _FAMILIES.get(table, SHIPPED)
+    usual = _WITH_MODELS if table == "models" else _FAMILIES.get(table, SHIPPED)
+    families = tuple(families) or usual
     if table in _FAMILIES and len(families) > 1:
         raise ValueError(f"Table {table} is of one family: got {', '.join(families)}.")
     if not seeds:
         raise ValueError("`seeds` must name at least one seed.")
     seeds = tuple(dict.fromkeys(seeds))
-    makers = {"1": _table_1, "2": _table_2, "3": _table_3}
+    makers = {"1": _table_1, "2": _table_2, "3": _table_3, "models": _models}
     if table == "guidance":
         found = _guidance(families, data, seeds=seeds)
     else:
@@ -305,7 +337,7 @@ def baseline(cell: Iterable[RunSpec]) -> list[RunSpec]:
     return [
         spec.untuned
         if spec.quality.startswith(assets.OTHER)
-        else replace(spec.untuned, quality="expert")
+        else replace(spec.untuned, quality="expert", model=PROMPT_DT)
         for spec in cell
     ]
 

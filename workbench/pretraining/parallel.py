@@ -12,7 +12,7 @@ import contextlib
 import os
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 import torch
 import torch.distributed as dist
@@ -22,6 +22,7 @@ from workbench.data.trajectory import Segment
 
 Device = Literal["auto", "cpu", "cuda"]
 _CPU = torch.device("cpu")
+Part = TypeVar("Part", Segment, Tensor)
 
 
 @dataclass(frozen=True)
@@ -38,7 +39,7 @@ class World:
     size: int = 1
     device: torch.device = _CPU
 
-    def part(self, batch: Segment) -> Segment:
+    def part(self, batch: Part) -> Part:
         """Return this process's part of a batch, on its device."""
         if self.size > 1:
             batch = batch[self.rank :: self.size]

@@ -16,7 +16,7 @@ import torch
 from workbench.data.qualities import QUALITIES, Quality
 from workbench.data.trajectory import Normalizer, Positions, Segment, Trajectories, Trajectory
 from workbench.networks.checkpoint import plain_sizes
-from workbench.networks.prompt_dt import ModelConfig, Precision, PromptDT, action_loss
+from workbench.networks.prompt_dt import ModelConfig, Precision, PromptDT
 from workbench.pretraining.parallel import ALONE, World
 from workbench.pretraining.resumable import Training, TrainingState
 from workbench.tasks import find
@@ -163,8 +163,9 @@ def pretrain(
     resume: TrainingState | None = None,
     world: World = ALONE,
     begin: PromptDT | None = None,
+    kind: type[PromptDT] = PromptDT,
 ) -> Iterator[PretrainStep]:
-    """Train a Prompt-DT on ``data`` and yield every gradient step.
+    """Train a Prompt-DT, or another model, on ``data`` and yield every gradient step.
 
     The normaliser is fitted on ``data``, so pass training tasks only.
 
@@ -176,7 +177,9 @@ def pretrain(
         resume: A step's ``state()``: yields the steps that follow it, the very same ones.
         world: The processes that share the training: each takes ``batch_size`` sequences a step.
             All yield the same losses; a state is that of the first.
-        begin: A trained model of the same size, whose weights this one begins with.
+        begin: A trained model of the same size, whose weights this one begins with; what it has
+            besides begins as it would.
+        kind: Of the model; ``sizes`` are its own.
 
     Raises:
         ValueError: if ``data`` lacks a quality that prompts are drawn from, or ``resume`` is of
@@ -186,11 +189,11 @@ def pretrain(
     trajectories = data.trajectories
     rng, draws = np.random.default_rng(seed), Draws(seed, world.device)
     with draws:
-        model = PromptDT(sizes, find(trajectories.items[0].task.family))
+        model = kind(sizes, find(trajectories.items[0].task.family))
         model.precision = config.precision
     if begin is not None:
         begin_with(model, begin)
-    model.normalizer.fit(trajectories)
+    model.fit(trajectories)
     model.to(world.device)
     optimizer = torch.optim.AdamW(
         model.parameters(), lr=config.lr, weight_decay=config.weight_decay
@@ -213,26 +216,35 @@ def pretrain(
     whole = dataclasses.replace(config, batch_size=config.batch_size * world.size)
     if resume is not None:
         training.restore(resume)
+
+    def batch_of(tasks: np.ndarray) -> tuple[Segment, Segment]:
+        prompt, context = draw_batch(data, whole, sizes, rng, tasks)
+        return prompt.to(world.device), context.to(world.device)
+
     while training.step < config.steps:
         model.train()
-        prompt, context = map(world.part, draw_batch(data, whole, sizes, rng))
+        with draws:
+            model.revise(training.step / config.steps, batch_of)
+        tasks = rng.integers(len(data.tasks), size=whole.batch_size)
+        batch = *draw_batch(data, whole, sizes, rng, tasks), torch.from_numpy(tasks)
+        prompt, context, which = map(world.part, batch)
         if world.rank:  # its own dropout, that needs no state of its own
             draws.rng.manual_seed(hash((seed, world.rank, training.step)) % 2**63)
         with draws:
-            loss = action_loss(model, prompt, context) * world.share(context.mask)
+            loss = model.loss(prompt, context, which) * world.share(context.mask)
         training.descend(loss, config.clip, world)
         averaged = training.averaged.module
         yield PretrainStep(training.step, world.mean(loss.item()), averaged, training.state)
 
 
 def begin_with(model: PromptDT, other: PromptDT) -> None:
-    """Give a model the weights of another one of its size.
+    """Give a model the weights of a Prompt-DT of its size; what it has besides stays.
 
     Raises:
         ValueError: if it is of another size.
     """
     try:
-        model.load_state_dict(other.state_dict())
+        model.load_state_dict({**model.state_dict(), **other.state_dict()})
     except RuntimeError as error:
         raise ValueError(
             f"A training begins with weights of its own size: got {model.config} to begin with "

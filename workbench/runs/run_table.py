@@ -13,6 +13,7 @@ import pandas as pd
 
 from workbench.data.atomic_files import whole_file
 from workbench.methods import METHODS
+from workbench.networks.models import PROMPT_DT
 from workbench.runs.store import RunStore
 from workbench.shipped import assets
 from workbench.shipped.networks import load_model
@@ -25,7 +26,7 @@ COLUMNS = (
     "env_steps", "curve", "spec", "machine", "commit",
 )  # fmt: skip
 """``run`` is the id. ``settings``: all of them, JSON. ``returns``: of the last evaluation, one per
-episode. ``n_model``: parameters of the Prompt-DT. ``update_seconds``: of all updates;
+episode. ``n_model``: parameters of the frozen model. ``update_seconds``: of all updates;
 ``seconds``: wall time of the run with its loading and evaluation. ``*_last``: mean over the last
 tenth of the updates. ``curve``: update, seconds of all updates so far and mean return of every
 evaluation, JSON. ``env_steps``: that tuning took in the task. ``spec``: JSON with the hashes
@@ -93,14 +94,14 @@ def spec_of(text: str) -> RunSpec:
     return RunSpec.stored(json.loads(text))
 
 
-def _place(spec: RunSpec) -> tuple[str, str, str]:
-    return spec.family, spec.split, spec.variant
+def _place(spec: RunSpec) -> tuple[str, str, str, str]:
+    return spec.family, spec.split, spec.variant, spec.model
 
 
-def _n_model(family: str, split: str, variant: str) -> float:
-    """Return the parameters of a Prompt-DT; nan where it is not here, as beside a copied store."""
+def _n_model(family: str, split: str, variant: str, model: str) -> float:
+    """Return the parameters of a model; nan where it is not here, as beside a copied store."""
     try:
-        return load_model(family, split, variant).n_parameters
+        return load_model(family, split, variant, model).n_parameters
     except ValueError:
         return np.nan
 
@@ -157,9 +158,9 @@ def load_results(path: Path) -> pd.DataFrame:
         table = pd.read_parquet(path, engine="pyarrow")
     except (OSError, ValueError) as error:
         raise ValueError(f"{path} is no readable table of results: {error}.") from error
-    for name in ("variant", "curve"):  # written before there was one
-        if name not in table:
-            table = table.assign(**{name: ""})
+    for name, before in (("variant", ""), ("curve", ""), ("model", PROMPT_DT)):
+        if name not in table:  # written before there was one
+            table = table.assign(**{name: before})
     if lacking := set(COLUMNS) - set(table):
         raise ValueError(f"{path} is no table of results: it lacks {', '.join(sorted(lacking))}.")
     return table.assign(returns=table["returns"].map(list))

@@ -23,7 +23,8 @@ from workbench.methods import GradientReport, Snapshot
 from workbench.methods.projection import Agreement, Plane
 from workbench.networks.diffusion import DenoisingTrace
 from workbench.networks.fast.processor import has_bf16
-from workbench.networks.prompt_dt import Precision, PromptDT, PromptedPolicy
+from workbench.networks.frozen_model import FrozenModel
+from workbench.networks.prompt_dt import Precision, PromptedPolicy
 from workbench.runs import run_folder
 from workbench.runs.index import Index, add, index_of
 from workbench.runs.locks import held
@@ -179,7 +180,7 @@ class RunStore:
         """
         return run_folder.lines(self.folder(run_id))
 
-    def load(self, run_id: str, model: PromptDT) -> list[TuneStep]:
+    def load(self, run_id: str, model: FrozenModel) -> list[TuneStep]:
         """Return the steps of a run, evaluated ones with policy, first chain and first episode.
 
         Of a denoising trace the first prompt's chain is kept, in halves: enough to draw it.
@@ -266,7 +267,7 @@ def _drawn(trace: DenoisingTrace) -> dict[str, torch.Tensor]:
     return {n: t.half().contiguous() for n, t in first.items()}
 
 
-def _step(line: dict, spec: RunSpec, folder: Path, model: PromptDT) -> TuneStep:
+def _step(line: dict, spec: RunSpec, folder: Path, model: FrozenModel) -> TuneStep:
     line = dict(line)
     update, seconds = line.pop("update"), line.pop("seconds")
     returns, seeds = line.pop("returns", None), line.pop("seeds", ())

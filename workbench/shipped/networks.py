@@ -10,6 +10,7 @@ import torch
 from workbench.networks.diffusion import PromptDiffuser
 from workbench.networks.hyper_network import HyperNetwork
 from workbench.networks.informed_diffusion import InformedDiffuser
+from workbench.networks.models import MODELS, PROMPT_DT
 from workbench.networks.prompt_dt import PromptDT
 from workbench.networks.vae_gan import PromptGAN, PromptVAE
 from workbench.networks.variants import variant_of
@@ -17,7 +18,7 @@ from workbench.shipped import assets
 from workbench.tasks.splits import TEST
 
 NETWORKS: dict[str, type] = {
-    "prompt-dt": PromptDT,
+    **MODELS,
     "mt-orl": PromptDT,
     "diffuser": PromptDiffuser,
     "vae": PromptVAE,
@@ -28,9 +29,11 @@ NETWORKS: dict[str, type] = {
 """The kinds of pretrained networks, by the name of their files."""
 
 
-def load_model(family: str, split: str = TEST, variant: str = "") -> PromptDT:
-    """Load a family's pretrained Prompt-DT, frozen; once, unless the file changes."""
-    return load_network(family, "prompt-dt", split, variant)
+def load_model(
+    family: str, split: str = TEST, variant: str = "", name: str = PROMPT_DT
+) -> PromptDT:
+    """Load a family's pretrained Prompt-DT, or another model, frozen; once, unless it changes."""
+    return load_network(family, name, split, variant)
 
 
 def load_diffuser(family: str, split: str = TEST) -> PromptDiffuser:
@@ -60,6 +63,11 @@ def network_at(path: Path, variant: str = "") -> torch.nn.Module:
             f"The variant {variant} of {family}'s {name} was not made yet. Make it: `python -m "
             f"workbench collect {family}`, then `python -m workbench {verb} {family} "
             f"--variant {variant}` (prompt-dt before the others)."
+        )
+    if name in MODELS and name != PROMPT_DT and not path.exists():
+        raise ValueError(
+            f"No {MODELS[name].kind} ships for {family}. Make it: `python -m workbench collect "
+            f"{family}`, then `python -m workbench pretrain {family} --model {name}`."
         )
     return _load(NETWORKS[name], path, path.stat().st_mtime_ns if path.exists() else 0)
 

@@ -15,7 +15,7 @@ from workbench.data.rollout import Evaluation, evaluate
 from workbench.data.trajectory import Trajectory
 from workbench.methods import GradientReport, Method, Snapshot, Update
 from workbench.networks.diffusion import DenoisingTrace
-from workbench.networks.prompt_dt import PromptDT
+from workbench.networks.frozen_model import FrozenModel
 from workbench.tasks import Task
 from workbench.tuning.spec import Resolved, RunSpec
 
@@ -55,7 +55,7 @@ class TuneStep:
 
 def tune(
     method: Method,
-    model: PromptDT,
+    model: FrozenModel,
     demos: Sequence[Trajectory],
     task: Task,
     *,

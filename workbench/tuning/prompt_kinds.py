@@ -9,7 +9,9 @@ import numpy as np
 from workbench.data import own_sets
 from workbench.data.qualities import QUALITIES
 from workbench.data.rollout import evaluate
-from workbench.data.trajectory import Segment, Trajectories
+from workbench.data.trajectory import Segment, Trajectories, Trajectory
+from workbench.networks.frozen_model import FrozenModel
+from workbench.networks.models import PROMPT_DT, model_named
 from workbench.networks.prompt_dt import PromptedPolicy
 from workbench.shipped import assets
 from workbench.shipped.networks import load_model
@@ -34,14 +36,28 @@ def draw(family: Family, task: Task, kind: str, n: int, length: int, seed: int) 
     """
     if kind == "none":
         return Segment.empty(family)
-    sources = [task]
-    if kind == "wrong-task":
-        sources = [other for other in family.tasks("test") if other != task]
-    quality = "expert" if kind == "wrong-task" else kind
-    sets = [assets.demos(source, quality) for source in sources]
+    sets = _sets(family, task, kind)
     data = Trajectories([sets[i % len(sets)][i % len(sets[0])] for i in range(n)])
     index, rng = np.arange(n), np.random.default_rng(seed)
     return data.segments(index, data.starts(rng, index, length, whole=True), length)
+
+
+def _sets(family: Family, task: Task, kind: str) -> list[tuple[Trajectory, ...]]:
+    """Return the few-shot sets that prompts of a kind are cut from."""
+    if kind != "wrong-task":
+        return [assets.demos(task, kind)]
+    others = [other for other in family.tasks("test") if other != task]
+    return [assets.demos(other, "expert") for other in others]
+
+
+def told(model: FrozenModel, family: Family, task: Task, kind: str) -> FrozenModel:
+    """Return the model as the data behind a kind of prompt make it; as it is, where there are none.
+
+    A model that chooses by few-shot data what it is in a task is misled by another task's.
+    """
+    if kind == "none":
+        return model
+    return model.for_task([demo for demos in _sets(family, task, kind) for demo in demos])
 
 
 def cells(
@@ -89,6 +105,7 @@ def compare_prompts(
     seed: int,
     kinds: Sequence[str] = PROMPTS,
     tasks: Sequence[int] = (),
+    model: str = PROMPT_DT,
 ) -> Iterator[dict[str, object]]:
     """Evaluate the shipped model on test tasks under kinds of prompt.
 
@@ -99,17 +116,20 @@ def compare_prompts(
         seed: Seed of the prompts; the episodes are the evaluation's.
         kinds: See ``cells``.
         tasks: See ``cells``.
+        model: Which; key of ``MODELS``.
 
     Yields:
         ``{task, goal, prompt, return_mean, return_sd, episodes}``, one for each of ``cells``;
         ``success``, a share of episodes, where the family has the notion.
     """
     todo = cells(family, kinds, tasks)
-    model = load_model(family.name)
+    model_named(model)
+    loaded = load_model(family.name, name=model)
     seeds = range(EVALUATION_SEED, EVALUATION_SEED + episodes * n_prompts)
     for task, kind in todo:
-        prompt = draw(family, task, kind, n_prompts, model.config.prompt_length, seed)
-        evaluation = evaluate(PromptedPolicy(model, prompt), task, seeds)
+        prompt = draw(family, task, kind, n_prompts, loaded.config.prompt_length, seed)
+        acting = told(loaded, family, task, kind)
+        evaluation = evaluate(PromptedPolicy(acting, prompt), task, seeds)
         row = {"task": task.index, "goal": list(task.goal), "prompt": kind}
         row |= evaluation.summary()
         if family.succeeded is not None:

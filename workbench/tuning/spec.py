@@ -17,7 +17,8 @@ import torch
 from workbench.data.qualities import QUALITIES
 from workbench.data.trajectory import Trajectory
 from workbench.methods import METHODS, Learner, Method
-from workbench.networks.prompt_dt import Precision, PromptDT
+from workbench.networks.frozen_model import FrozenModel, Precision
+from workbench.networks.models import PROMPT_DT, model_named
 from workbench.networks.variants import variant_of
 from workbench.shipped import assets
 from workbench.shipped.full_data import full_data
@@ -45,8 +46,9 @@ class RunSpec:
             that of the few-shot trajectories (table 2 of arXiv 2411.01168).
         split: Which tasks nothing was pretrained on; see ``splits``.
         precision: What tuning computes in: ``"auto"`` is bfloat16 where the processor is fast at it
-            and float32 elsewhere. See ``PromptDT.computing``.
+            and float32 elsewhere. See ``FrozenModel.computing``.
         variant: Of the networks, where they are not those that ship; see ``variants``.
+        model: The frozen model that is prompted; key of ``networks.models.MODELS``.
     """
 
     family: str
@@ -62,6 +64,7 @@ class RunSpec:
     split: str = TEST
     precision: Literal["auto", "fp32", "bf16"] = "auto"
     variant: str = ""
+    model: str = PROMPT_DT
 
     def __post_init__(self):
         family, task = self._found
@@ -71,6 +74,7 @@ class RunSpec:
                 f"Choose from {list(split_of(family, self.split).evaluated)}."
             )
         variant_of(self.variant)
+        model_named(self.model)
         assets.check_quality(self.quality)
         if self.prompts:
             assets.check_quality(self.prompts)
@@ -82,6 +86,10 @@ class RunSpec:
             raise ValueError(
                 f"There is no method {self.method!r}."
                 + " ".join([did_you_mean(self.method, list(METHODS)), *plugins.failures()])
+            )
+        if self.model != PROMPT_DT and "network" in METHODS[self.method].needs:
+            raise ValueError(
+                f"{self.method} brings a model of its own: leave out `model`, or another `method`."
             )
         for name, low in (("updates", 0), ("seed", 0), ("eval_every", 0), ("episodes", 1)):
             value = getattr(self, name)
@@ -138,7 +146,7 @@ class RunSpec:
         kind, task = METHODS[self.method], self.resolved_task
         files = {
             field_name: assets.pretrained_path(self.family, name, self.split, self.variant)
-            for field_name, name in {"model": "prompt-dt", **kind.needs}.items()
+            for field_name, name in {"model": self.model, **kind.needs}.items()
         }
         files["demos"] = assets.demos_path(task, self.quality, self.split)
         if self.prompts:
@@ -156,18 +164,16 @@ class RunSpec:
         """
         (family, task), files, kind = self._found, self.files, METHODS[self.method]
         method = self.build(**{name: network_at(files[name], self.variant) for name in kind.needs})
-        frozen = cast(PromptDT, network_at(files["model"], self.variant))
-        model = frozen.computing(self.asked_precision)
+        loaded = cast(FrozenModel, network_at(files["model"], self.variant))
+        model = loaded.computing(self.asked_precision)
+        few = assets.demos_at(files["demos"], task, self.quality, self.split)
         prompts = None
         if self.prompts:
             prompts = assets.demos_at(files["prompts"], task, self.prompts, self.split)
+        demos = few
         if kind.data == "full":
-            demos = full_data(task)
-            if prompts is None:
-                prompts = assets.demos_at(files["demos"], task, self.quality, self.split)
-        else:
-            demos = assets.demos_at(files["demos"], task, self.quality, self.split)
-        return Resolved(self, family, task, method, model, demos, prompts)
+            demos, prompts = full_data(task), prompts or few
+        return Resolved(self, family, task, method, model.for_task(few), demos, prompts)
 
     def build(self, **values: object) -> Method:
         """Return the method with these settings; ``values`` are what has no name.
@@ -184,6 +190,8 @@ class RunSpec:
         plain = {**dataclasses.asdict(self), "precision": self.asked_precision}
         if not self.variant:
             del plain["variant"]  # so that ids are what they were before there was one
+        if self.model == PROMPT_DT:
+            del plain["model"]  # likewise
         method = self.build()
         defaults = _defaults(METHODS[self.method])
         settings = {n: type(v)(getattr(method, n)) for n, v in defaults.items()}
@@ -225,7 +233,7 @@ class RunSpec:
         flags = {"quality": self.quality, **self.settings, "updates": self.updates}
         flags |= {"seed": self.seed, "eval_every": self.eval_every, "episodes": self.episodes}
         for f in dataclasses.fields(self):
-            if f.name in ("method", "prompts", "split", "precision", "variant"):
+            if f.name in ("method", "prompts", "split", "precision", "variant", "model"):
                 value = getattr(self, f.name)
                 flags |= {f.name: value} if value != f.default else {}
         words = [_flag(name.replace("_", "-"), value) for name, value in flags.items()]
@@ -248,7 +256,7 @@ class Resolved:
         family: The task's family.
         task: Where the method adapts and is evaluated.
         method: How, with the pretrained networks that it needs.
-        model: The frozen Prompt-DT, computing in the spec's precision.
+        model: The frozen model as it is used in the task, computing in the spec's precision.
         demos: What is learned from.
         prompts: What the initial prompt is cut from; None where that is ``demos``.
     """
@@ -257,7 +265,7 @@ class Resolved:
     family: Family
     task: Task
     method: Method
-    model: PromptDT
+    model: FrozenModel
     demos: tuple[Trajectory, ...]
     prompts: tuple[Trajectory, ...] | None
 
@@ -267,16 +275,20 @@ class Resolved:
         return self.method.start(self.model, self.demos, rng, prompts=self.prompts)
 
 
-def acting_model(spec: RunSpec) -> PromptDT:
+def acting_model(spec: RunSpec) -> FrozenModel:
     """Load the network that the policies of a stored run act with, frozen.
 
-    It is the Prompt-DT, but for a method that brings a ``network`` to act in its place (MT-ORL).
+    It is the spec's model, but for a method that brings a ``network`` to act in its place (MT-ORL).
 
     Raises:
         ValueError: if it is not there, with the command that makes it.
     """
     path = spec.files.get("network", spec.files["model"])
-    return cast(PromptDT, network_at(path, spec.variant))
+    loaded = cast(FrozenModel, network_at(path, spec.variant))
+    if spec.model == PROMPT_DT:  # which is the same in every task: nothing else is read
+        return loaded
+    demos = assets.demos_at(spec.files["demos"], spec.resolved_task, spec.quality, spec.split)
+    return loaded.for_task(demos)
 
 
 def plain_settings(method: Method) -> dict[str, int | float | str]:

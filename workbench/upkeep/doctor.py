@@ -58,6 +58,8 @@ _WORDS: Mapping[Verb, str] = {
     "vae": "VAE",
     "gan": "GAN",
     "hyper": "HDT's hyper-network",
+    "multi-game-dt": "multi-game DT",
+    "harmodt": "HarmoDT",
 }
 _GL = {
     "egl": "Debian, Ubuntu: `apt-get install libegl1`; with an NVIDIA card its driver brings it.",

@@ -36,16 +36,21 @@ Verb = Literal[
     "vae",
     "gan",
     "hyper",
+    "multi-game-dt",
+    "harmodt",
     "record",
 ]
 VERBS: tuple[Verb, ...] = get_args(Verb)
-"""The steps of a family, each after those it reads; but for ``mt-orl`` the name is the verb."""
+"""The steps of a family, each after those it reads; but for ``mt-orl`` and the models of other
+papers, which ``pretrain`` makes too, the name is the verb."""
+OTHER_MODELS: tuple[Verb, ...] = ("multi-game-dt", "harmodt")
 NETWORKS: Mapping[Verb, str] = {
     "pretrain": "prompt-dt",
     **{verb: verb for verb in ("mt-orl", "diffuser", "informed", "vae", "gan", "hyper")},
+    **{verb: verb for verb in OTHER_MODELS},
 }
 """The steps that train a network on the training data, and the name of its file."""
-OPTIONAL: tuple[Verb, ...] = ("mt-orl", "informed", "vae", "gan", "hyper")
+OPTIONAL: tuple[Verb, ...] = ("mt-orl", "informed", "vae", "gan", "hyper", *OTHER_MODELS)
 """What only the comparisons need: where it does not ship, nothing is wrong."""
 FROM_DATA: tuple[Verb, ...] = ("collect", "demos")
 """The steps that can take a user's own trajectories in place of behaviour policies."""
@@ -61,7 +66,7 @@ SMALL: Mapping[str, str] = {
 }
 """Flags of the steps of a family of a plug-in that says no others in ``Family.training``: small
 tasks, such as a pendulum's, are learned within minutes."""
-_OF_THE_MODEL: tuple[Verb, ...] = ("diffuser", "informed", "vae", "gan", "hyper")
+_OF_THE_MODEL: tuple[Verb, ...] = ("diffuser", "informed", "vae", "gan", "hyper", *OTHER_MODELS)
 READERS: Mapping[Verb, tuple[Verb, ...]] = {
     "behaviour": ("collect", "demos", *NETWORKS, "record"),
     "collect": (*NETWORKS, "record"),
@@ -82,6 +87,8 @@ ROUGH: Mapping[Verb, float] = {
     "vae": 0.009,
     "gan": 0.027,
     "hyper": 0.12,
+    "multi-game-dt": 0.25,
+    "harmodt": 0.25,
     "record": 48.0,
 }
 """Seconds on one core of the recording machine, measured with Cheetah-vel: per environment step
@@ -155,6 +162,8 @@ def usual_words(family: str, verb: Verb) -> Words:
     """Return the command of a step with the defaults of its verb."""
     if verb == "mt-orl":
         return "pretrain", family, "--prompt-length", "0", *own_words(family, "pretrain")
+    if verb in OTHER_MODELS:
+        return "pretrain", family, "--model", verb, *own_words(family, "pretrain")
     return verb, family, *own_words(family, verb)
 
 
@@ -254,13 +263,13 @@ def _rough(family: Family, verb: Verb, words: Words) -> float:
         "collect": trains * EPISODES.get(family.name, USUAL_EPISODES) * family.horizon,
         "demos": tests * FEW_SHOT * family.horizon,
         "pretrain": PretrainConfig().steps,
-        "mt-orl": PretrainConfig().steps,
+        **dict.fromkeys(("mt-orl", *OTHER_MODELS), PretrainConfig().steps),
         "informed": INFORMED.steps,
         "hyper": HyperPretrainConfig().steps,
         "record": len(SHIPPED_SPECS.get(family.name, ())),
     }.get(verb, GeneratorPretrainConfig().steps)
     said = flag(words, "--env-steps" if verb == "behaviour" else "--steps", "")
-    size = _size(words) if verb in ("pretrain", "mt-orl") else 1.0
+    size = _size(words) if verb in ("pretrain", "mt-orl", *OTHER_MODELS) else 1.0
     return _START + size * ROUGH[verb] * (int(said) if said.isdecimal() else usual)
 
 

@@ -6,6 +6,9 @@ import numpy as np
 import pytest
 
 from tests.conftest import record
+from tests.tasks.test_plugins import FAMILY
+from workbench.data.behaviour import UniformPolicy
+from workbench.data.rollout import evaluate
 from workbench.data.trajectory import Trajectory
 from workbench.tasks import FAMILIES, find, make
 from workbench.viewing.scene import geometry
@@ -35,6 +38,21 @@ def test_a_direction_is_right_or_wrong(way):
     (wanted,) = find("cheetah-dir").tasks("test")[0].goal
     episode = moved("cheetah-dir", 2.0 * wanted * (1 if way == "right" else -1))
     assert outcome(episode) == f"runs the {way} way at 2.0 m/s"
+
+
+def test_an_episode_without_states_is_told_by_its_rewards(plugged):
+    """As of an environment of Gymnasium that is filmed, or that nothing is known of."""
+    plugged(FAMILY, "family.py")
+    task = find("mine").task(1)
+    (episode,) = evaluate(UniformPolicy(1), task, (4,)).trajectories
+    assert episode.states is None
+    assert outcome(episode) == f"earns −{-episode.rewards.mean():.2f} a step"
+    short = dataclasses.replace(
+        episode,
+        film=None,
+        **{n: getattr(episode, n)[:7] for n in ("observations", "actions", "rewards")},
+    )
+    assert outcome(short).endswith("and ended after 7 steps")
 
 
 def test_an_end_before_its_time_is_said():

@@ -76,6 +76,12 @@ _QUALITIES = {
     "medium": Look(_SKY, "square"),
     "random": Look(_ORANGE, "diamond"),
 }
+_MODELS = {
+    "Prompt-DT": ("circle", "solid"),
+    "multi-game DT": ("square", "dash"),
+    "HarmoDT": ("diamond", "dot"),
+}
+_WITH_A_MODEL = {"expert prompt": INK, "random prompt": _BROWN}
 YOURS = Look(_PURPLE, "star")
 """Of the reader's own data."""
 YOUR_FILE = "your file"
@@ -87,13 +93,17 @@ def look(name: str) -> Look:
     """Return how a method, a row of a table, a projection or a quality of data is drawn.
 
     A row such as ``"medium data, random prompt"`` has the hue of its data and the symbol of its
-    prompt. What has no look of its own is drawn in ``INK``.
+    prompt; ``"HarmoDT: Soft Prompt"`` the hue of the method and the symbol of the model. What has
+    no look of its own is drawn in ``INK``.
     """
     if name in _EVERY:
         return _EVERY[name]
     data, _, prompt = (part.split(" ")[0] for part in name.partition(", "))
     if data in _QUALITIES and prompt in _QUALITIES:
         return Look(_QUALITIES[data].colour, _QUALITIES[prompt].symbol)
+    model, _, how = name.partition(": ")
+    if model in _MODELS and how:
+        return Look(_WITH_A_MODEL.get(how) or look(how).colour, *_MODELS[model])
     if name.startswith("own:") or name == YOUR_FILE:
         return YOURS
     return Look(INK)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import numpy as np
+
 from workbench.data.trajectory import Trajectory
 from workbench.tasks import find
 from workbench.viewing.scene.appearance import curve_of, ending_of, view_of
@@ -13,7 +15,7 @@ def outcome(episode: Trajectory) -> str:
     What is measured is averaged over the second half, when the robot has started.
 
     Args:
-        episode: With its states.
+        episode: With its states, but where it is filmed.
     """
     task = episode.task
     family, view = find(task.family), view_of(task.family)
@@ -25,7 +27,8 @@ def outcome(episode: Trajectory) -> str:
     if family.succeeded is not None:
         done = bool(family.succeeded(episode.rewards))
         words += ", which counts as reached" if done else ", which does not count as reached"
-    ended = ending_of(task, episode.states)
+    states = np.zeros((len(episode), 0)) if episode.states is None else episode.states
+    ended = ending_of(task, states)
     return f"{words} and {ended}" if ended else words
 
 
