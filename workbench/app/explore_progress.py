@@ -10,6 +10,8 @@ from workbench.runs.compare import watch
 from workbench.runs.store import RunStore
 from workbench.viewing.figures.gradients import has_plane
 
+_ROOM = f"{MAX_JOBS} tunings run at a time" if MAX_JOBS > 1 else "One tuning runs at a time"
+
 
 def start_and_stop(columns: list[Column], words: list[str], store: RunStore) -> None:
     """Draw the two buttons under the sidebar's controls.
@@ -30,8 +32,8 @@ def start_and_stop(columns: list[Column], words: list[str], store: RunStore) -> 
         width="stretch",
         key="tune",
         help="Run what is not recorded yet, A and then B; where both are, run both once more and "
-        f"watch. {MAX_JOBS} tunings run at a time on this machine, others wait in a queue. They "
-        "go on when you change or reload the page.",
+        f"watch. {_ROOM} on this machine, others wait in a queue. They go on when you change or "
+        "reload the page.",
     ):
         for column, label in zip(columns, words, strict=True):
             if column in missing or not missing:

@@ -15,7 +15,7 @@ from workbench.runs.store import RunStore
 from workbench.shipped import assets
 from workbench.shipped.networks import load_diffuser
 
-MAX_JOBS = 2
+MAX_JOBS = sharing.jobs_at_a_time(2)
 QUEUE = JobQueue(MAX_JOBS, patience=300.0)
 """The one queue of the process: jobs belong to it, not to the tab that began them."""
 OWN = RunStore("runs")

@@ -61,6 +61,11 @@ def shared() -> bool:
     return bool(os.environ.get(KEY))
 
 
+def jobs_at_a_time(most: int) -> int:
+    """Return how many jobs may run here at a time: a shared server keeps a core for its pages."""
+    return max(1, min(most, (os.cpu_count() or 1) - 1)) if shared() else most
+
+
 def of_this_machine(host: str) -> bool:
     """Return whether an address is one of the loopback."""
     try:
