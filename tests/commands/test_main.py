@@ -339,6 +339,11 @@ def test_import_refuses_code_and_reads_the_other_file(call, published, tmp_path)
     assert not (tmp_path / "executed").exists()
 
 
+def test_banded_attention_never_takes_the_place_of_what_ships(call):
+    words = "pretrain", "cheetah-vel", "--attention", "banded", "--prompt-length", 0
+    refusal(call(*words), "no banded variant", "--out")
+
+
 def test_the_whole_chain_of_commands_makes_every_asset(shipped, call, toy, tmp_path, monkeypatch):
     """Collect, few-shot sets, Prompt-DT, diffuser, prompts: each reads what the one before made."""
     for path in (shipped / "toy").rglob("*.safetensors"):

@@ -153,6 +153,10 @@ def pretrain(
     kind = model_named(model)
     if sizes.attention == "banded":
         variant = variant or "banded"  # else it would take the place of what ships
+        if not sizes.prompt_length and out is None:
+            raise ValueError(
+                "There is no banded variant of MT-ORL's network: name a file, `--out`."
+            )
     sizes = _of_variant(sizes, variant, model)
     pool = making.load_pool(find(family), data, split=split)
     if model != PROMPT_DT:
