@@ -198,9 +198,9 @@ def test_a_shared_server_keeps_a_core_for_its_pages(monkeypatch):
     monkeypatch.setattr(os, "cpu_count", lambda: 2)
     assert sharing.jobs_at_a_time(2) == 2
     monkeypatch.setenv(KEY, "correct horse")
-    for cores, jobs in ((None, 1), (1, 1), (2, 1), (3, 2), (16, 2)):
+    for cores, most in ((None, 1), (1, 1), (2, 1), (3, 2), (16, 2)):
         monkeypatch.setattr(os, "cpu_count", lambda cores=cores: cores)
-        assert sharing.jobs_at_a_time(2) == jobs
+        assert sharing.jobs_at_a_time(2) == most
 
 
 def test_owners_take_turns_and_have_few_jobs_each():
