@@ -111,7 +111,7 @@ def _offer_sweep(grid: Grid, specs: list[RunSpec]) -> bool:
 @st.cache_resource(max_entries=16, show_spinner=False)
 def _lacking(grid: Grid, made: tuple, _known: Known) -> list[RunSpec]:
     there = set(_known.runs.keys)
-    return [spec for spec in ablation.specs([grid]) if key(spec.canonical) not in there]
+    return [spec for spec in ablation.specs([grid]) if key(spec.asked) not in there]
 
 
 def _live(grid: Grid, runs_page, was_active: bool) -> None:
@@ -258,7 +258,7 @@ def _show_cell(
 
     def beside(spec: RunSpec) -> RunSpec | None:
         other = plain[spec.task, spec.seed]
-        return None if key(other.canonical) == key(spec.canonical) else other
+        return None if key(other.asked) == key(spec.asked) else other
 
     show_runs(found, beside, "the plain sum (or, beside that itself, the untuned prompt)", "runs")
     with st.container(horizontal=True, vertical_alignment="center"):

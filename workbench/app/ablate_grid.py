@@ -138,7 +138,7 @@ def run_so_far(made: tuple, _known: Known) -> dict[str, dict[str, tuple[int, int
         found[label] = {}
         for quality in QUALITIES:
             grid = dataclasses.replace(usual_grid(family), qualities=(quality,))
-            wanted = {key(spec.canonical) for spec in ablation.specs([grid])}
+            wanted = {key(spec.asked) for spec in ablation.specs([grid])}
             found[label][quality] = (len(wanted & there), len(wanted))
     return found
 

@@ -24,6 +24,7 @@ from workbench.paper.claims import CLAIMS
 from workbench.paper.measured import ALL, CAUTION, assemble
 from workbench.paper.rankings import columns_of
 from workbench.paper.tables import TABLES, Cells, cells, runs_of
+from workbench.runs.run_table import key
 
 NAMES = {
     "1": ("Table 1", "every method on four robots"),
@@ -166,7 +167,8 @@ def _seen(name: str, made: tuple, _known: Known) -> Seen:
     whole = cells(name, data=QUALITIES)
     wanted = runs_of(whole)
     found = _known.runs.find(wanted)
-    counts = len({spec.id for spec in wanted}), len(found), int(found["where"].eq(YOURS).sum())
+    n_wanted = len({key(spec.asked) for spec in wanted})
+    counts = n_wanted, len(found), int(found["where"].eq(YOURS).sum())
     return Seen(name, whole, assemble(name, whole, _known.runs), _known, *counts)
 
 

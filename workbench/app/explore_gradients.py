@@ -117,4 +117,4 @@ def _figure(key: tuple, view: str, measure: str, _column: Column) -> go.Figure:
         return conflict(steps, updates)
     if view == "Per layer":
         return per_layer(steps, measure, updates)
-    return plane(steps, _column.spec.canonical["settings"]["lam"], _column.colour)
+    return plane(steps, _column.spec.asked["settings"]["lam"], _column.colour)

@@ -195,7 +195,7 @@ def explore_params(first: RunSpec, second: RunSpec | None = None) -> dict[str, s
     for name, spec in (("a", a), ("b", b)):
         params[f"{name}-method"] = method_label(spec.method)
         params[f"{name}-data"] = spec.quality if spec.quality != b.quality else SHARED
-        settings = spec.canonical["settings"]
+        settings = spec.asked["settings"]
         if "guidance" in settings:
             params[f"{name}-lam"] = f"{settings['lam']:g}"
             params[f"{name}-projection"] = settings["projection"]
@@ -220,7 +220,7 @@ def explore_url(first: RunSpec, second: RunSpec | None = None) -> str:
 
 def can_explore(spec: RunSpec) -> bool:
     """Return whether the first page has the controls to show a run like this."""
-    settings = spec.canonical["settings"]
+    settings = spec.asked["settings"]
     return (
         spec.split == TEST
         and spec.model == PROMPT_DT
@@ -228,13 +228,13 @@ def can_explore(spec: RunSpec) -> bool:
         and assets.other_task(spec.quality) is None
         and (not CHOSEN[spec.method][1] or _slider(spec) in range(50, 501, 50))
         and settings.get("lam", 1.0) in LAMBDAS
-        and settings == _usual(spec).canonical["settings"]
+        and settings == _usual(spec).asked["settings"]
     )
 
 
 def _usual(spec: RunSpec) -> RunSpec:
     """Return the run with what the tables choose for its method, guided as it is."""
-    settings, guided = dict(CHOSEN[spec.method][0]), spec.canonical["settings"]
+    settings, guided = dict(CHOSEN[spec.method][0]), spec.asked["settings"]
     settings |= {n: guided[n] for n in ("lam", "projection", "guidance") if n in guided}
     return dataclasses.replace(spec, settings=settings)
 

@@ -162,7 +162,7 @@ def _show_progress(known: Sweep, done: int, key: str) -> None:
 
 
 def _words(spec: RunSpec) -> str:
-    settings = spec.canonical["settings"]
+    settings = spec.asked["settings"]
     words = [goal_words(spec.resolved_task), f"seed {spec.seed}"]
     if "projection" in settings:
         words[:0] = [f"λ = {settings['lam']:g}", f"projection {settings['projection']}"]

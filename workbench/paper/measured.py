@@ -46,11 +46,11 @@ class Runs:
 
     def find(self, specs: Iterable[RunSpec]) -> pd.DataFrame:
         """Return the rows of ``specs`` that are there."""
-        return self.table[self.keys.isin({key(spec.canonical) for spec in specs})]
+        return self.table[self.keys.isin({key(spec.asked) for spec in specs})]
 
     def outdated(self, specs: Iterable[RunSpec]) -> int:
         """Return how many rows of ``specs`` read other files than those that are there now."""
-        ids = {key(spec.canonical): spec.id for spec in specs}
+        ids = {key(spec.asked): spec.id for spec in specs}
         current = self.keys.map(ids)
         return int((current.notna() & (current != self.table["run"])).sum())
 
@@ -84,7 +84,7 @@ def assemble(name: TableName, cells: Cells, runs: Runs) -> pd.DataFrame:
             record |= _measured(table, found)
             reference = baseline(cell)
             other = runs.find(reference)
-            if len(other) and key(reference[0].canonical) != key(cell[0].canonical):
+            if len(other) and key(reference[0].asked) != key(cell[0].asked):
                 against = scores.matrix(other, tasks)
                 if len(against):
                     record |= _improvement(table, against)

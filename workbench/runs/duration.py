@@ -94,7 +94,7 @@ def _pace(paces: pd.DataFrame, place: tuple[str, str, str]) -> tuple[int, float,
 
 
 def _settings(spec: RunSpec) -> str:
-    return json.dumps(spec.canonical["settings"], sort_keys=True)
+    return json.dumps(spec.asked["settings"], sort_keys=True)
 
 
 def _evaluations(updates: int, every: int) -> int:

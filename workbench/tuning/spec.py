@@ -184,8 +184,8 @@ class RunSpec:
         return METHODS[self.method](**self.settings, **values)
 
     @property
-    def canonical(self) -> dict[str, Any]:
-        """The spec as plain JSON, with every setting, and the hashes of the files it reads."""
+    def asked(self) -> dict[str, Any]:
+        """The spec as plain JSON, with every setting; no file is looked at."""
         # runs have called it bf16 since there is a choice: their ids stay
         plain = {**dataclasses.asdict(self), "precision": self.asked_precision}
         if not self.variant:
@@ -196,6 +196,12 @@ class RunSpec:
         defaults = _defaults(METHODS[self.method])
         settings = {n: type(v)(getattr(method, n)) for n, v in defaults.items()}
         plain["settings"] = {n: v for n, v in settings.items() if n not in _SINCE or v != _SINCE[n]}
+        return plain
+
+    @property
+    def canonical(self) -> dict[str, Any]:
+        """What is ``asked``, and the hashes of plug-ins' code and of the files it reads."""
+        plain = self.asked
         at_hand = dict.__contains__  # what is in the registry itself is of no plug-in
         if not (at_hand(FAMILIES, self.family) and at_hand(METHODS, self.method)):
             plain["code"] = plugins.code_of(self.family, self.method)
@@ -325,6 +331,6 @@ def _hash(path: Path) -> str:
     return _hash_as_of(path, path.stat().st_mtime_ns)
 
 
-@functools.lru_cache(maxsize=64)
+@functools.lru_cache(maxsize=1024)
 def _hash_as_of(path: Path, _changed: int) -> str:
     return assets.sha256(path)[:12]
