@@ -1,5 +1,6 @@
 """The server: loaded before it answers, Streamlit's files from memory, the first page's name."""
 
+import sys
 import urllib.request
 from pathlib import Path
 
@@ -26,6 +27,15 @@ def test_what_visitors_wait_for_is_loaded_without_a_complaint(capsys):
     said = capsys.readouterr().err
     assert "Traceback" not in said
     assert "ScriptRunContext" not in said
+
+
+def test_a_tuning_gives_pages_the_interpreter_soon():
+    before = sys.getswitchinterval()
+    try:
+        serving.prepare()
+        assert sys.getswitchinterval() == pytest.approx(5e-4)
+    finally:
+        sys.setswitchinterval(before)
 
 
 def test_what_cannot_be_loaded_is_left_to_its_page(monkeypatch, capsys):

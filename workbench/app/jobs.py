@@ -49,7 +49,8 @@ def show_at_work() -> None:
     """Say on every page, at the top of the sidebar, what this machine is at."""
     active = bool(QUEUE.running or QUEUE.waiting)
     with st.sidebar:
-        st.fragment(_at_work, run_every=2.0 if active else None)()
+        # of a class every visitor asks
+        st.fragment(_at_work, run_every=(5.0 if sharing.shared() else 2.0) if active else None)()
 
 
 def _at_work() -> None:
