@@ -53,7 +53,9 @@ STEPS = list(COMMANDS)
 
 
 def step_of(words):
-    return "mt-orl" if flag(words, "--prompt-length", "") == "0" else words[0]
+    if flag(words, "--prompt-length", "") == "0":
+        return "mt-orl"
+    return flag(words, "--model", words[0])
 
 
 @pytest.fixture
