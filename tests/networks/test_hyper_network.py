@@ -7,13 +7,12 @@ import pytest
 import torch
 
 from tests.conftest import TOY, TOY_SIZES, build_model, build_other, record
-from workbench.data.qualities import QUALITIES
 from workbench.data.trajectory import Trajectories
 from workbench.methods import METHODS
 from workbench.networks.hyper_network import Adapted, HyperConfig, HyperNetwork
 from workbench.networks.prompt_dt import ModelConfig, action_loss
 from workbench.pretraining.hyper_network import HyperPretrainConfig, pretrain_hyper
-from workbench.pretraining.prompt_dt import Pool, draw_batch
+from workbench.pretraining.prompt_dt import draw_batch
 from workbench.tasks import FAMILIES, find
 
 
@@ -28,15 +27,6 @@ def hyper():
     network = build_other("hyper").requires_grad_(False)
     network.adapter.weight.normal_(std=0.5, generator=torch.Generator().manual_seed(2))
     return network
-
-
-@pytest.fixture
-def pool(toy):
-    return Pool(
-        (quality, record(toy.task(i), 3, seed=q, skill=1 - q / 2))
-        for q, quality in enumerate(QUALITIES)
-        for i in toy.train_indices
-    )
 
 
 def test_it_is_small_for_every_family():

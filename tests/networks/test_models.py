@@ -7,14 +7,13 @@ import numpy as np
 import pytest
 import torch
 
-from tests.conftest import TOY_SIZES, build_named, record
+from tests.conftest import TOY_SIZES, build_named
 from tests.test_all_methods import SMALL, digest
-from workbench.data.qualities import QUALITIES
 from workbench.data.rollout import evaluate
 from workbench.methods import METHODS
 from workbench.networks.models import MODELS, PAPERS, PROMPT_DT, model_named
 from workbench.networks.prompt_dt import PromptedPolicy, action_loss
-from workbench.pretraining.prompt_dt import Pool, PretrainConfig, pretrain
+from workbench.pretraining.prompt_dt import PretrainConfig, pretrain
 from workbench.shipped import assets
 from workbench.shipped.networks import NETWORKS, load_model
 from workbench.tuning.loop import run, tune
@@ -23,16 +22,6 @@ from workbench.tuning.spec import RunSpec, acting_model
 every_model = pytest.mark.parametrize("name", MODELS)
 other_models = pytest.mark.parametrize("name", [n for n in MODELS if n != PROMPT_DT])
 CONFIG = PretrainConfig(steps=6, batch_size=16, lr=3e-3, warmup=2, precision="fp32")
-
-
-@pytest.fixture
-def pool(toy):
-    """The training tasks in three qualities."""
-    return Pool(
-        (quality, record(toy.task(i), 3, seed=q, skill=1 - q / 2))
-        for q, quality in enumerate(QUALITIES)
-        for i in toy.train_indices
-    )
 
 
 def sizes_of(name):

@@ -35,6 +35,8 @@ NAMES = {
     "claims": ("Claims", "one by one: does it hold here?"),
 }
 """Table, or what follows from all of them → its name for readers and links, and what it shows."""
+_HEADER = "The paper's tables, measured here"
+_BESIDE = "Every number of the paper beside the mean"
 _CLAIMS = "claims"  # beside the names of the tables
 
 
@@ -98,10 +100,6 @@ def page(runs_page) -> None:
     show_rankings(seen.name, seen.cells, seen.table, known)
     if seen.name == TABLES[0]:
         show_curves(known)
-
-
-_HEADER = "The paper's tables, measured here"
-_BESIDE = "Every number of the paper beside the mean"
 
 
 def prepare() -> None:

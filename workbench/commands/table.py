@@ -156,9 +156,8 @@ def _keep(name: TableName, there: pd.DataFrame) -> None:
     """Enter runs into the shipped results; of those there before, what the table still needs."""
     if not len(there):
         raise ValueError("There is nothing to keep: the store has no run of this table.")
-    families = (
-        tuple(FAMILIES) if name in ("1", "guidance", "models") else ()
-    )  # a plug-in's runs stay too
+    each = name in ("1", "guidance", "models")
+    families = tuple(FAMILIES) if each else ()  # a plug-in's runs stay too
     whole = cells(name, families=families, data=QUALITIES)
     path, before = results_path(name), _shipped(name)
     needed, again = Runs.of(before).find(runs_of(whole)), Runs.of(there).keys
