@@ -38,6 +38,7 @@ SMALL = {
     "adapter": {"batch_size": 8, "bottleneck": 4},
     "hdt": {"batch_size": 8, "hyper": build_other("hyper")},
     "prompt-tuning-dt": {"batch_size": 8, "n_candidates": 6},
+    "prompt-bandit": {"n_arms": 6, "n_pulls": 7},
     "prompt-dt-ft": {"batch_size": 8},
     "prompt-dt-ft-full": {"batch_size": 8},
     "prompt-diffuser": {"batch_size": 8, "lr": 3e-3, "config": TOY_DIFFUSER},

@@ -106,7 +106,7 @@ def test_table_1_has_every_method_in_every_family():
     assert {s.method for cell in found.values() for s in cell} == set(METHODS)
     own = [row for row, column in found if (row, column) not in PUBLISHED["1"]]
     assert set(own) == {
-        "HDT", "Prompt-Tuning DT, online",
+        "HDT", "Prompt-Tuning DT, online", "Prompt bandit",
         "Prompt Diffuser, told the task (ours)", "Prompt VAE", "Prompt GAN",
         "Prompt-DT, expert prompt, late rows", "Soft Prompt, late rows",
         "Prompt-Tuning DT, late rows",

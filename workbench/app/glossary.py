@@ -37,6 +37,8 @@ TERMS: dict[str, str] = {
     "would undo L_DM's is taken away (Eq. 8 and 9).",
     "λ": "The weight of the downstream gradient: ∇L = ∇L_DM + λ Proj(∇L_DT). 0 only looks like "
     "the data; the paper uses 1.",
+    "bandit": "Trying several prompts in the task itself, and the better ones more often, to find "
+    "the best of them. It costs episodes, and needs no gradient.",
     "update": "One optimisation step of a tuning.",
     "seed": "Draws the noise and the order of the data. The same seed gives the same run; "
     "several seeds give an interval.",

@@ -17,7 +17,7 @@ from workbench.data.qualities import QUALITIES
 from workbench.paper import ablation, curves, lengths
 from workbench.paper.claims import findings
 from workbench.paper.measured import CAUTION, Runs, assemble
-from workbench.paper.tables import TableName, cells
+from workbench.paper.tables import BY_QUALITY, TableName, cells
 from workbench.runs.run_table import COLUMNS, load_results, results_path, shipped
 from workbench.shipped import assets
 from workbench.tasks import FAMILIES, SHIPPED
@@ -185,16 +185,13 @@ def _table_2() -> str:
     return _markdown(head, lines)
 
 
-_OTHERS = ("Soft Prompt", "Prompt Diffuser, told the task (ours)")
-
-
 def _by_quality() -> str:
     table = _assembled("2")
     lines = [
-        [f"{q} data", *(_cell(table.loc[f"{q} data, {q} prompt", m]) for m in _OTHERS)]
+        [f"{q} data", *(_cell(table.loc[f"{q} data, {q} prompt", m]) for m in BY_QUALITY)]
         for q in QUALITIES
     ]
-    return _markdown(["learned from, and initial prompt", *_OTHERS], lines)
+    return _markdown(["learned from, and initial prompt", *BY_QUALITY], lines)
 
 
 def _plain(name: TableName) -> str:

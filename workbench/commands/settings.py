@@ -39,6 +39,9 @@ HELP = {
     "n_candidates": "Perturbations of each prompt per update, or prompts generated for it.",
     "mu": "Size of a perturbation, in normalised units.",
     "ranking_episodes": "Episodes per candidate of the online scorer.",
+    "n_arms": "Segments of the demonstrations that a bandit tries.",
+    "n_pulls": "Episodes of a bandit's update, each under one of them.",
+    "exploration": "Width of a bandit's confidence bounds; 1 is UCB1's.",
     "line_search": "Rank lengths of the step too.",
 }
 """What each setting is, in a line; the methods' own docstrings say more."""

@@ -3,9 +3,9 @@
 The loop that runs them is in ``workbench.tuning``. Begin with ``method``, the contract, then the
 paper's own: ``guided_update`` (Algorithm 1), ``projection`` (Eq. 8, 9), ``prompt_diffuser`` (the
 tuning by it) and ``descent``.
-The baselines: ``untuned``, ``soft_prompt``, ``prompt_tuning``, and what trains weights,
-``adapter``, ``hdt`` and ``fine_tuning``, all on ``tuned_weights``. ``other_generators`` puts a
-VAE, a GAN or an informed diffuser in the diffuser's place.
+The baselines: ``untuned``, ``soft_prompt``, ``prompt_tuning``, ``prompt_bandit``, and what trains
+weights, ``adapter``, ``hdt`` and ``fine_tuning``, all on ``tuned_weights``. ``other_generators``
+puts a VAE, a GAN or an informed diffuser in the diffuser's place.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ from workbench.methods.method import (
     evaluation_prompts,
 )
 from workbench.methods.other_generators import InformedDiffusion, PromptGANTuning, PromptVAETuning
+from workbench.methods.prompt_bandit import PromptBandit
 from workbench.methods.prompt_diffuser import PromptDiffusion
 from workbench.methods.prompt_tuning import PromptTuning
 from workbench.methods.soft_prompt import SoftPrompt
@@ -37,6 +38,7 @@ _SHIPPED: dict[str, type[Method]] = {
     "adapter": AdapterTuning,
     "hdt": HyperDT,
     "prompt-tuning-dt": PromptTuning,
+    "prompt-bandit": PromptBandit,
     "prompt-dt-ft": FineTuning,
     "prompt-dt-ft-full": FullFineTuning,
     "prompt-diffuser": PromptDiffusion,
@@ -60,6 +62,7 @@ __all__ = [
     "Method",
     "NoPrompt",
     "NoTuning",
+    "PromptBandit",
     "PromptDiffusion",
     "PromptGANTuning",
     "PromptTuning",

@@ -219,6 +219,17 @@ class ActionError:
         return {"loss_dt": self.costs(before).mean().item()}
 
 
+def episode_returns(
+    policy: PromptedPolicy, task: Task, seeds: Sequence[int]
+) -> tuple[np.ndarray, int]:
+    """Return the return of one episode for each seed, (B,), and how many steps they all took."""
+    returns, steps = np.zeros(len(seeds)), 0
+    for step in rollout(policy, task, seeds):
+        returns = returns + step.rewards
+        steps += int(step.alive.sum())
+    return returns, steps
+
+
 class EpisodeReturn:
     """Scores by minus the return of episodes from the same initial states, new in each round."""
 
@@ -232,12 +243,10 @@ class EpisodeReturn:
 
     def costs(self, prompts: Segment) -> Tensor:
         """Return minus the mean return under each of n prompts, (n,); all act in lock-step."""
-        n, returns = len(prompts), np.zeros(self.episodes * len(prompts))
-        seeds = self.seeds.repeat(n).tolist()
-        for step in rollout(PromptedPolicy(self.model, prompts), self.task, seeds):
-            returns = returns + step.rewards
-            self.env_steps += int(step.alive.sum())
-        return -torch.from_numpy(returns).reshape(self.episodes, n).mean(0)
+        policy, seeds = PromptedPolicy(self.model, prompts), self.seeds.repeat(len(prompts))
+        returns, steps = episode_returns(policy, self.task, seeds.tolist())
+        self.env_steps += steps
+        return -torch.from_numpy(returns).reshape(self.episodes, len(prompts)).mean(0)
 
     def metrics(self, before: Segment, costs: Tensor) -> Mapping[str, float]:
         """Return the mean return of the round's candidates, and all environment steps so far."""

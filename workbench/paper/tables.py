@@ -95,12 +95,20 @@ _ROWS = {
     "Prompt-Tuning DT": ("prompt-tuning-dt", "expert"),
     "Prompt-Tuning DT, late rows": ("prompt-tuning-dt/end", "expert"),
     "Prompt-Tuning DT, online": ("prompt-tuning-dt/online", "expert"),
+    "Prompt bandit": ("prompt-bandit", "expert"),
     "Prompt Diffuser": ("prompt-diffuser", "expert"),
     "Prompt Diffuser, told the task (ours)": ("informed-diffuser", "expert"),
     "Prompt VAE": ("prompt-vae", "expert"),
     "Prompt GAN": ("prompt-gan", "expert"),
     "Prompt-DT-FT-Full": ("prompt-dt-ft-full", "expert"),
 }
+BY_QUALITY = (
+    "Soft Prompt",
+    "Prompt-Tuning DT, online",
+    "Prompt bandit",
+    "Prompt Diffuser, told the task (ours)",
+)
+"""Rows of table 1 that table 2 has besides the published two, from data of every quality."""
 _GUIDANCE = {
     "diffusion loss alone": {"guidance": "diffusion"},
     "downstream loss alone": {"guidance": "downstream"},
@@ -140,8 +148,7 @@ def _of_plugins(families: Iterable[str], methods: Iterable[str], **fields: Any) 
 def _table_2(families: Iterable[str], **fields: Any) -> Cells:
     """Few-shot data × initial prompt; for most methods the prompt is cut from that very data."""
     keys = {"Prompt-Tuning DT": "prompt-tuning-dt", "Prompt Diffuser": "prompt-diffuser"}
-    keys["Soft Prompt"] = "soft-prompt"
-    keys["Prompt Diffuser, told the task (ours)"] = "informed-diffuser"
+    keys |= {row: _ROWS[row][0] for row in BY_QUALITY}
     cells: Cells = {}
     for column, key in keys.items():
         for data in QUALITIES:

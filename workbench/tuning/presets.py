@@ -77,6 +77,7 @@ CHOSEN = Chosen(
             {"scorer": "online", "n_candidates": 8, "mu": 0.3, "lr": 0.3},
             5,
         ),
+        "prompt-bandit": ({}, 5),
         "prompt-diffuser": ({}, 400),
         FORMERLY: (FORMER, 100),
         "informed-diffuser": ({}, 0),

@@ -43,6 +43,7 @@ _METHODS = {
     "Prompt-Tuning DT": Look(_VERMILION),
     "Prompt-Tuning DT, late rows": Look(_VERMILION, "star", "dot"),
     "Prompt-Tuning DT, online": Look(_VERMILION, "diamond", "dash"),
+    "Prompt bandit": Look(_VERMILION, "square", "dashdot"),
     "Soft Prompt": Look(_GREEN),
     "Soft Prompt, late rows": Look(_GREEN, "star", "dot"),
     "Prompt-DT-FT": Look(_ORANGE),
