@@ -128,7 +128,7 @@ def test_a_weight_of_nought_is_guidance_without_value(diffuser, model, batch, va
 
 
 def test_a_step_along_the_gradient_raises_the_value(diffuser, model, batch, value):
-    before = updated(diffuser, model, batch, value, "diffusion-ql", lam=100.0)
+    before = updated(diffuser, model, batch, value, "diffusion-ql", lam=1e5)
     with torch.no_grad():
         norm = torch.cat([g.flatten() for g in before.gradient]).norm()
         for parameter, g in zip(diffuser.trainable(), before.gradient, strict=True):

@@ -14,7 +14,7 @@ from workbench.tasks import FAMILIES, Family, Task, find
 
 NETWORKS = (
     *("prompt-dt", "multi-game-dt", "harmodt"),
-    *("mt-orl", "diffuser", "vae", "gan", "informed", "critic", "hyper"),
+    *("mt-orl", "diffuser", "vae", "gan", "informed", "hyper", "critic"),
 )
 """The names of ``workbench.shipped.networks.NETWORKS``, which needs torch."""
 
