@@ -51,7 +51,7 @@ _FIELD_HELP = {
     "prompts": "Qualities of the initial prompt's trajectories, where it is another one.",
     "split": "Which tasks are held back: test, validation, out-of-distribution.",
     "precision": "What tuning computes in: auto, fp32, bf16.",
-    "variant": "Networks of another size: n-5, n-10, n-50 (N), k-2, k-10 (K*); made on demand.",
+    "variant": "Other networks, made on demand: n-5, n-10, n-50 (N), k-2, k-10 (K*), banded, seed-1, seed-2.",
     "model": f"Frozen models that are prompted: {', '.join(MODELS)}.",
 }
 _DEFAULTS = {"quality": ("medium",), "method": ("prompt-diffuser",), "seed": ("0",)}
