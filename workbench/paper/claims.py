@@ -19,6 +19,7 @@ from workbench.paper import scores
 from workbench.paper.measured import Runs
 from workbench.paper.tables import (
     OUT_OF_DISTRIBUTION,
+    PRESENT,
     PUBLISHED,
     ZERO_SHOT,
     Cells,
@@ -163,7 +164,7 @@ CLAIMS: tuple[Claim, ...] = (
         tuple(
             ClaimComparison(f"{f}, {reading}", "guidance", (f"projection, {reading}", f), (_SUM, f))
             for f in _GUIDED
-            for reading in ("vector", "tensor", "subspace")
+            for reading in ("vector", "tensor", "subspace", *["published"] * (f in PRESENT))
         ),
     ),
     Claim(

@@ -117,6 +117,16 @@ _GUIDANCE = {
     "projection, tensor": {"projection": "tensor"},
     "projection, subspace": {"projection": "subspace"},
 }
+_GUIDANCE_NOW = {
+    **_GUIDANCE,
+    "projection, published": {"projection": "published"},
+    "plain sum, λ = 10": {"projection": "none", "lam": 10.0},
+    "projection, published, λ = 10": {"projection": "published", "lam": 10.0},
+}
+"""Rows of the columns ``PRESENT``."""
+PRESENT = ("cheetah-vel, random data",)
+"""Columns of the guidance table that are of today's adaptation, as in table 1; the others are of
+the former one."""
 
 
 def _table_1(families: Iterable[str], **fields: Any) -> Cells:
@@ -224,17 +234,19 @@ def _guidance(families: Iterable[str], data: Sequence[str], **fields: Any) -> Ce
     for quality in QUALITIES:
         if quality in data and quality != "expert" and "cheetah-vel" in families:
             columns[f"cheetah-vel, {quality} data"] = ("cheetah-vel", quality)
-    return {
-        (row, column): [
-            spec
-            for index in _tasks(family)
-            for spec in _seeds(
-                FORMERLY, family, index, quality=quality, settings=settings, **fields
-            )
-        ]
-        for column, (family, quality) in columns.items()
-        for row, settings in _GUIDANCE.items()
-    }
+    found: Cells = {}
+    for column, (family, quality) in columns.items():
+        now = column in PRESENT
+        for row, settings in (_GUIDANCE_NOW if now else _GUIDANCE).items():
+            found[row, column] = [
+                spec
+                for index in _tasks(family)
+                for spec in _seeds(
+                    "prompt-diffuser" if now else FORMERLY,
+                    family, index, quality=quality, settings=settings, **fields,
+                )
+            ]  # fmt: skip
+    return found
 
 
 # What each model is used with: the same prompts, or methods as table 1 has them.
