@@ -32,22 +32,11 @@ NAMES = {
     "3": ("Table 3", "far tasks, and zero-shot"),
     "guidance": ("Guidance", "which losses, which projection"),
     "models": ("Models", "others under the same prompts"),
-    "values": ("Values", "a critic beside imitation"),
     "claims": ("Claims", "one by one: does it hold here?"),
 }
 """Table, or what follows from all of them → its name for readers and links, and what it shows."""
-_HEADER = "The paper's tables, measured here", "Every number of the paper beside the mean"
-_HEADERS = {
-    "models": (
-        "Other models under the same prompts",
-        "Models of other papers in the Prompt-DT's place: the mean",
-    ),
-    "values": (
-        "Imitate the data, or ask what actions are worth",
-        "Prompt Diffuser guided by the data's actions, and by a critic's word besides: the mean",
-    ),
-}
-"""Of the tables that are not the paper's."""
+_HEADER = "The paper's tables, measured here"
+_BESIDE = "Every number of the paper beside the mean"
 _CLAIMS = "claims"  # beside the names of the tables
 
 
@@ -96,10 +85,11 @@ def page(runs_page) -> None:
         return
     seen = _seen(name, known.key, known)
     _count(seen)
-    header, begin = _HEADERS.get(seen.name, _HEADER)
-    st.header(header)
+    others = seen.name == "models"
+    st.header("Other models under the same prompts" if others else _HEADER)
     st.markdown(
-        f"{begin} of our own runs, **higher is better**. Press a "
+        ("Models of other papers in the Prompt-DT's place: the mean" if others else _BESIDE)
+        + " of our own runs, **higher is better**. Press a "
         "column's name to sort by it; **click a number** to see the runs behind it. ± is over "
         "seeds, **bold** our best of a column. What follows is under **Claims**, at the left."
     )

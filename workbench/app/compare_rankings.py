@@ -96,11 +96,9 @@ def _caption(name: str, table: pd.DataFrame) -> str:
     """Say what a table holds, of how many runs, and the command that makes them."""
     table = table[(table["runs"] > 0) & (table["column"] != ALL)]
     seeds, episodes = table["seeds"], table["episodes"]
-    others = {
-        "models": "Models of other papers under the same prompts",
-        "values": "The value of actions as a guide beside imitation",
-    }
-    what = others.get(name, f"Table {name} of arXiv 2411.01168")
+    what = f"Table {name} of arXiv 2411.01168"
+    if name == "models":
+        what = "Models of other papers under the same prompts"
     n = f"{int(table['runs'].sum()):,} runs"
     if len(seeds):
         n += f", {int(seeds.max())} seeds of each task, {int(episodes.max())} episodes a run"

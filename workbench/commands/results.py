@@ -311,7 +311,6 @@ BLOCKS: dict[str, Callable[[], str]] = {
     "table 2, other methods": _by_quality,
     "table 3": lambda: _plain("3"),
     "models": lambda: _plain("models"),
-    "values": lambda: _plain("values"),
     "guidance": lambda: _plain("guidance"),
     "findings": _findings,
     "ablation": _ablation,

@@ -46,8 +46,8 @@ QUICK_FAMILIES, QUICK_TASKS = ("cheetah-vel", "cheetah-dir"), 2
 def table(
     name: Positional[
         Annotated[
-            Literal["1", "2", "3", "guidance", "models", "values", "search"],
-            arg(metavar="{1,2,3,guidance,models,values,search}", help="Which table."),
+            Literal["1", "2", "3", "guidance", "models", "search"],
+            arg(metavar="{1,2,3,guidance,models,search}", help="Which table."),
         ]
     ],
     run: Annotated[bool, arg(help="Run what the store lacks first.")] = False,
@@ -75,7 +75,6 @@ def table(
 
     IQM: interquartile mean over seeds and tasks, with its 95 % interval over seeds.
     Mean: over seeds, ± sd, as published. `models`: those of other papers under the same prompts.
-    `values`: the value of actions as a guide beside imitation.
     `search`: what the settings were chosen from.
     Killed, `--run` goes on where it was. What ships with the same id is not run again.
     """
@@ -157,7 +156,7 @@ def _keep(name: TableName, there: pd.DataFrame) -> None:
     """Enter runs into the shipped results; of those there before, what the table still needs."""
     if not len(there):
         raise ValueError("There is nothing to keep: the store has no run of this table.")
-    each = name in ("1", "guidance", "models", "values")
+    each = name in ("1", "guidance", "models")
     families = tuple(FAMILIES) if each else ()  # a plug-in's runs stay too
     whole = cells(name, families=families, data=QUALITIES)
     path, before = results_path(name), _shipped(name)

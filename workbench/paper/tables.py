@@ -19,7 +19,7 @@ from workbench.tasks.splits import evaluated_tasks
 from workbench.tuning.presets import FORMER, FORMERLY, chosen
 from workbench.tuning.spec import RunSpec
 
-TableName = Literal["1", "2", "3", "guidance", "models", "values"]
+TableName = Literal["1", "2", "3", "guidance", "models"]
 TABLES: tuple[str, ...] = get_args(TableName)
 SEEDS = (0, 1, 2)
 Cells = dict[tuple[str, str], list[RunSpec]]
@@ -75,11 +75,10 @@ PUBLISHED: dict[str, dict[tuple[str, str], tuple[float, float | None]]] = {
     },
     "guidance": {},
     "models": {},
-    "values": {},
 }
 """Published numbers: table → (row, column) → mean and sd over seeds, None where it is not given.
 The guidance ablation is a figure without numbers. Reach is on another scale than Meta-World's. The
-models of other papers, and guidance by value, were published on other tasks."""
+models of other papers were published on other tasks."""
 
 # Row of table 1 → key of presets.CHOSEN, quality of the few-shot trajectories. Prompt Diffuser's
 # conditions are cut from the rows before an episode's last; "late rows" have prompts cut there too.
@@ -264,28 +263,6 @@ def _models(families: Iterable[str], **fields: Any) -> Cells:
     return found
 
 
-_VALUES = {
-    "L_DT: imitate the data": {},
-    "L_DT and the critic (QT)": {"guidance": "q-regularised"},
-}
-
-
-def _values(families: Iterable[str], **fields: Any) -> Cells:
-    """Prompt Diffuser as table 1 has it, guided by imitation alone or by value too."""
-    return {
-        (row, f"{family}, {quality} data"): [
-            spec
-            for index in _tasks(family)
-            for spec in _seeds(
-                "prompt-diffuser", family, index, quality=quality, settings=settings, **fields
-            )
-        ]
-        for family in families
-        for quality in reversed(QUALITIES)
-        for row, settings in _VALUES.items()
-    }
-
-
 def _tasks(family: str, split: str = "test") -> list[int]:
     return [task.index for task in evaluated_tasks(find(family), split)]
 
@@ -295,8 +272,8 @@ def _seeds(key: str, family: str, task: int, seeds: Sequence[int], **fields: Any
 
 
 _FAMILIES = {"2": ("cheetah-vel",), "3": ("ant-dir",)}
-_WITH_MORE = ("cheetah-vel",)
-"""The families that ship more than one model, and a critic."""
+_WITH_MODELS = ("cheetah-vel",)
+"""The families that ship more than one model."""
 
 
 def cells(
@@ -324,14 +301,14 @@ def cells(
         if name not in known:
             what = "task family" if known is FAMILIES else "method"
             raise ValueError(f"There is no {what} {name!r}.{did_you_mean(name, list(known))}")
-    usual = _WITH_MORE if table in ("models", "values") else _FAMILIES.get(table, SHIPPED)
+    usual = _WITH_MODELS if table == "models" else _FAMILIES.get(table, SHIPPED)
     families = tuple(families) or usual
     if table in _FAMILIES and len(families) > 1:
         raise ValueError(f"Table {table} is of one family: got {', '.join(families)}.")
     if not seeds:
         raise ValueError("`seeds` must name at least one seed.")
     seeds = tuple(dict.fromkeys(seeds))
-    makers = {"1": _table_1, "2": _table_2, "3": _table_3, "models": _models, "values": _values}
+    makers = {"1": _table_1, "2": _table_2, "3": _table_3, "models": _models}
     if table == "guidance":
         found = _guidance(families, data, seeds=seeds)
     else:

@@ -2,7 +2,7 @@
 
 import pytest
 
-from workbench.paper.tables import TABLES, cells
+from workbench.paper.tables import cells
 from workbench.viewing.figures.ablation import PROJECTIONS
 from workbench.viewing.figures.colours import INK, YOURS, Look, look
 
@@ -20,7 +20,7 @@ def contrast(a, b):
     return (high + 0.05) / (low + 0.05)
 
 
-@pytest.mark.parametrize("table", TABLES)
+@pytest.mark.parametrize("table", ["1", "2", "3", "guidance", "models"])
 def test_no_two_rows_of_a_table_look_the_same(table):
     rows = list(dict.fromkeys(row for row, _ in cells(table)))
     looks = [look(row) for row in rows]

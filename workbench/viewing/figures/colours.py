@@ -72,10 +72,6 @@ _GUIDANCE = {
     "plain sum": _PROJECTIONS["none"],
     **{f"projection, {name}": look for name, look in _PROJECTIONS.items() if name != "none"},
 }
-_VALUES = {
-    "L_DT: imitate the data": _METHODS["Prompt Diffuser"],
-    "L_DT and the critic (QT)": Look(_VERMILION, "diamond", "dash"),
-}
 _QUALITIES = {
     "expert": Look(_GREEN),
     "medium": Look(_SKY, "square"),
@@ -91,7 +87,7 @@ YOURS = Look(_PURPLE, "star")
 """Of the reader's own data."""
 YOUR_FILE = "your file"
 """What figures call a file that was handed over and is not kept yet."""
-_EVERY = {**_METHODS, **_PROJECTIONS, **_GUIDANCE, **_VALUES, **_QUALITIES}
+_EVERY = {**_METHODS, **_PROJECTIONS, **_GUIDANCE, **_QUALITIES}
 
 
 def look(name: str) -> Look:
