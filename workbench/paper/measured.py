@@ -19,8 +19,9 @@ CAUTION = (
     "Two rows are of Algorithm 1 on a sampler that works, and may be judged: Prompt Diffuser (as "
     "published) and Prompt Diffuser, told the task (ours), in tables 1 and 2. Whatever else "
     "generates prompts was measured before with a sampler and an adaptation that we found to be at "
-    "fault: the guidance table, table 3, the ablation of λ and projection, the lengths, VAE and "
-    "GAN. Those say little about the method; they are being measured anew. A dash: not yet run."
+    "fault: the guidance table but for its column of random data, table 3, the ablation of λ and "
+    "projection, the lengths, VAE and GAN. Those say little about the method; they are being "
+    "measured anew. A dash: not yet run."
 )
 """What a reader must know of the runs that ship, wherever their numbers are shown."""
 
