@@ -23,7 +23,7 @@ from workbench.data.qualities import QUALITIES
 from workbench.paper.claims import CLAIMS
 from workbench.paper.measured import ALL, CAUTION, assemble
 from workbench.paper.rankings import columns_of
-from workbench.paper.tables import TABLES, Cells, cells, runs_of
+from workbench.paper.tables import NEEDS_GRADIENT, TABLES, Cells, cells, runs_of
 from workbench.runs.run_table import key
 
 NAMES = {
@@ -212,6 +212,11 @@ def _overview(seen: Seen) -> None:
         )
     formats = {"": _short, **{n: _Texts(known) for n, known in texts.items()}}
     styled_table = wide.style.format(formats, na_rep="–")
+    for column in columns:
+        never = [i for i, row in enumerate(seen.rows) if seen.cells.get((row, column)) == []]
+        if never:
+            place = pd.IndexSlice[never, f"{column}|here"]
+            styled_table = styled_table.format(na_rep=NEEDS_GRADIENT, subset=place)
     ours = [name for name in texts if name.endswith("|here")]
     styled_table = styled_table.highlight_max(ours, props="font-weight: bold")
     st.dataframe(
@@ -294,6 +299,14 @@ def _show_cell(seen: Seen, place: tuple[str, str], runs_page) -> None:
     table = seen.table
     r = table[(table["row"] == row) & (table["column"] == column)].iloc[0]
     found = seen.known.runs.find(seen.cells[place])
+    if not seen.cells[place]:
+        model, _, method = row.partition(": ")
+        st.info(
+            f"**{method}** {NEEDS_GRADIENT}, and none reaches the prompt of a {model}: there is "
+            "nothing to run.",
+            icon=":material/block:",
+        )
+        return
     if not len(found):
         st.info(
             f"**{row}, {labelled(column)}** was not run yet."

@@ -18,6 +18,7 @@ HELP = {
     "guidance": "Losses that guide: both, or one alone.",
     "prompt_positions": "Where in an episode prompts are cut: any row, its start, or as published, "
     "the rows before the last.",
+    "prompted": "Act under the prompts; if not, with no prompt at all.",
     "trust": "Deviations of the reward by which data may fall short and still be imitated; 0: all.",
     "dm_data": "What the diffusion loss is computed on: the initial prompts, or few-shot data.",
     "lr": "Learning rate at first, or length of a step.",

@@ -139,6 +139,14 @@ class Method(Protocol):
         """
 
 
+def descends(method: Method | type[Method]) -> bool:
+    """Return whether its updates take a gradient through the model: unless it says otherwise.
+
+    A method says so by ``needs_gradient: ClassVar[bool] = False``.
+    """
+    return bool(getattr(method, "needs_gradient", True))
+
+
 def numpy_rng(rng: torch.Generator) -> np.random.Generator:
     """Return a NumPy generator seeded by the next number of ``rng``."""
     return np.random.default_rng(int(torch.randint(2**62, (1,), generator=rng)))
