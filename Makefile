@@ -10,7 +10,7 @@ comma := ,
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed-$(subst $(comma),-,$(EXTRAS))
 
-.PHONY: install app lab docs test campaign sbom audit bench lint
+.PHONY: install app lab docs test other-torch test-other-torch campaign sbom audit bench lint
 install: $(STAMP)
 
 $(VENV)/bin/python:
@@ -45,6 +45,21 @@ test: install
 	$(BIN)/python -m mypy
 	$(BIN)/python -m pytest
 
+# Acting and tuning under another torch, beside the rest of $(VENV). Its wheel may bring gigabytes of
+# CUDA along; make test-other-torch OTHER_TORCH=2.15.0 takes another one.
+OTHER_TORCH ?= 2.14.1
+OTHER := .venv-torch
+SITE = $(1)/bin/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))'
+other-torch: $(OTHER)/.$(OTHER_TORCH)
+$(OTHER)/.$(OTHER_TORCH): $(STAMP)
+	$(BIN)/python -m venv --clear $(OTHER)
+	$(OTHER)/bin/python -m pip install --quiet torch==$(OTHER_TORCH)
+	$(call SITE,$(BIN)/..) > "$$($(call SITE,$(OTHER)))/workbench.pth"
+	touch $@
+
+test-other-torch: other-torch
+	PYTHONPATH=. $(OTHER)/bin/python -m pytest tests/networks tests/methods tests/tuning
+
 # Malformed inputs and killed writers, then a class of 20 for ten minutes, in the numbers of
 # docs/trust.md: its table, and its figure in build/ (make campaign CLASS=--keep: in docs/).
 CLASS ?=
@@ -73,7 +88,6 @@ audit: sbom $(TOOLS)/.pip-audit
 # make bench ARGS="--only cheetah ant" runs a part; ARGS="--help" names the parts.
 ARGS ?=
 BENCH := .venv-bench
-SITE = $(1)/bin/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))'
 $(BENCH)/.installed: $(STAMP) tests/benchmarks/peers.txt
 	$(BIN)/python -m venv --clear $(BENCH)
 	$(call SITE,$(BIN)/..) > "$$($(call SITE,$(BENCH)))/workbench.pth"

@@ -18,6 +18,7 @@ from workbench.data.behaviour import BehaviourPolicy
 from workbench.data.qualities import QUALITIES
 from workbench.data.trajectory import Trajectories, Trajectory
 from workbench.data.trajectory_files import save_trajectories
+from workbench.networks.critic import Critic, CriticConfig
 from workbench.networks.diffusion import DiffuserConfig, PromptDiffuser
 from workbench.networks.hyper_network import HyperConfig, HyperNetwork
 from workbench.networks.informed_diffusion import InformedConfig
@@ -104,6 +105,7 @@ TOY_INFORMED = InformedConfig(
     prompt_length=3, n_diffusion_steps=4, width=24, n_layers=2, n_transitions=4, code=3
 )
 TOY_DIFFUSER = DiffuserConfig(prompt_length=3, n_diffusion_steps=4, width=24, n_layers=2)
+TOY_CRITIC = CriticConfig(width=16, n_layers=2, code=3, discount=0.8)
 TOY_VAE = VAEConfig(prompt_length=3, width=24, n_layers=1, latent=6)
 TOY_GAN = GANConfig(prompt_length=3, width=24, n_layers=2)
 
@@ -242,12 +244,13 @@ def diffuser(toy):
 
 
 def build_other(name, family=TOY):
-    """Return a generator in the diffuser's place, or a hyper-network, with random weights."""
+    """Return a generator in the diffuser's place, a hyper-network or a critic, not trained."""
     sizes = {"vae": TOY_VAE, "gan": TOY_GAN, "informed": TOY_INFORMED}
-    sizes = {**sizes, "hyper": HyperConfig.of(TOY_SIZES)}[name]
+    sizes = {**sizes, "hyper": HyperConfig.of(TOY_SIZES), "critic": TOY_CRITIC}[name]
+    kinds = {**GENERATORS, "hyper": HyperNetwork, "critic": Critic}
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(6)
-        return (HyperNetwork if name == "hyper" else GENERATORS[name])(sizes, family)
+        return kinds[name](sizes, family)
 
 
 @pytest.fixture
@@ -273,7 +276,7 @@ def shipped(toy, model, without_prompt, diffuser, tmp_path, monkeypatch, fresh_c
         build_named(name).save(assets.pretrained_path("toy", name))
     diffuser.save(assets.diffuser_path("toy"))
     without_prompt.save(assets.pretrained_path("toy", "mt-orl"))
-    for name in ("vae", "gan", "informed", "hyper"):
+    for name in ("vae", "gan", "informed", "hyper", "critic"):
         build_other(name).save(assets.pretrained_path("toy", name))
     for number, quality in enumerate(QUALITIES):
         for task in toy.tasks("test"):

@@ -415,6 +415,10 @@ OUT_OF_RANGE = [
     ("memory", 0),
     ("refresh", 0),
     ("projection", "vectr"),
+    ("guidance", "q"),
+    ("eta", -0.1),
+    ("eta", float("nan")),
+    ("eta", float("inf")),
 ]
 
 
@@ -475,6 +479,9 @@ def test_equal_specs_have_equal_ids(shipped, same):
         {"settings": {"dm_data": "few-shot"}},
         {"settings": {"lr_half": 50}},
         {"settings": {"average": 0.9}},
+        {"settings": {"guidance": "q-regularised"}},
+        {"settings": {"guidance": "diffusion-ql"}},
+        {"settings": {"eta": 0.5}},
         {"settings": {"training_temperature": 0.9}},
     ],
     ids=str,

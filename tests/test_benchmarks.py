@@ -150,6 +150,11 @@ def test_a_made_store_is_listed_as_a_real_one(tmp_path):
     assert len(table_of(found.runs)[0]) == 20, "every spec is one"
 
 
+def test_a_run_of_a_sweep_takes_twenty_kilobytes_at_most():
+    taken = {point.line: point.value for point in store_growth.room((400,))}
+    assert taken["a run on disk, its numbers alone"] <= 20 < taken["a run on disk, all of it"]
+
+
 def test_a_figure_can_be_drawn_before_anything_is_measured(tmp_path):
     figure.draw_ratios([], tmp_path / "a.png")
     figure.draw_growth([], tmp_path / "b.png")

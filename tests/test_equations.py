@@ -8,10 +8,11 @@ import numpy as np
 import pytest
 import torch
 
-from tests.conftest import TOY_DIFFUSER, build_model, record
+from tests.conftest import TOY_CRITIC, TOY_DIFFUSER, build_model, record
 from workbench.data.trajectory import Normalizer, Segment, Trajectories, masked_mean, returns_to_go
 from workbench.methods import projection
 from workbench.methods.projection import MODES, Projection, guided_gradient, project, row_space
+from workbench.networks.critic import Critic, value_loss
 from workbench.networks.diffusion import NoiseSchedule, PromptDiffuser, denoise, diffusion_loss
 from workbench.networks.prompt_dt import action_loss
 
@@ -276,6 +277,37 @@ def test_the_gradient_of_the_downstream_loss_equals_finite_differences(toy, doub
         return action_loss(model, model.normalizer.unpack(x, y), context)
 
     check_by_differences(diffuser, f)
+
+
+def test_the_gradient_of_guidance_by_value_equals_finite_differences(toy, double):
+    """Divided by its size, which is held: L_Q of arXiv 2405.17098."""
+    torch.manual_seed(0)
+    diffuser, model = PromptDiffuser(TOY_DIFFUSER, toy), build_model(toy)
+    critic = Critic(TOY_CRITIC, toy).requires_grad_(False)
+    data = Trajectories(record(toy.task(5), 2))
+    context = data.segments(np.array([0, 1]), np.array([3, 9]), 4)
+    context = context._map(lambda x: x.double() if x.is_floating_point() else x)
+    y, code = torch.rand(2, 3, 2), torch.randn(1, TOY_CRITIC.code)
+
+    def q_values():
+        x = diffuser.sample(y, torch.Generator().manual_seed(1), temperature=0.5)
+        actions = model(model.normalizer.unpack(x, y), context)
+        q = critic(context.observations, actions, code)
+        return actions, [masked_mean(each, context.mask) for each in q], q
+
+    _, _, q = q_values()
+    sizes = [masked_mean(each.abs(), context.mask).detach() for each in q]
+
+    def held():
+        _, (one, two), _ = q_values()
+        return -(one / sizes[1] + two / sizes[0]) / 2
+
+    check_by_differences(diffuser, held)
+    loss, _ = value_loss(critic, code, context, q_values()[0])
+    got = torch.autograd.grad(loss, tuple(diffuser.parameters()))
+    want = torch.autograd.grad(held(), tuple(diffuser.parameters()))
+    for a, b in zip(got, want, strict=True):
+        torch.testing.assert_close(a, b)
 
 
 def test_the_gradient_passes_through_every_step_of_the_chain(toy, diffuser, rng):

@@ -41,6 +41,7 @@ GROUPS = {
         "prompts": "evaluate.prompts",
         "render": "replay.render_",
         "sampler": "sampler.sampler",
+        "values": "critic.values",
     },
     "Many runs, and what they say": {
         "sweep": "sweep.sweep",
@@ -55,6 +56,7 @@ GROUPS = {
         "pretrain": "make.pretrain",
         "diffuser": "make.diffuser",
         "informed": "make.informed",
+        "critic": "critic.critic",
         "vae": "make.vae",
         "gan": "make.gan",
         "hyper": "make.hyper",

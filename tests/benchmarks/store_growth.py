@@ -1,7 +1,11 @@
-"""How a store grows: what it costs to list more and more runs. They are made, not computed."""
+"""How a store grows: what it costs to list more and more runs, and how much room each takes.
+
+The runs are made, not computed.
+"""
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import os
 import subprocess
@@ -12,13 +16,24 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
+import torch
 
 from tests.benchmarks.growth import Point
-from workbench.runs import index
-from workbench.runs.run_folder import RESULT
+from workbench.data.rollout import Evaluation
+from workbench.data.trajectory import Trajectories
+from workbench.methods import GradientReport, Snapshot
+from workbench.methods.projection import Agreement, Plane
+from workbench.networks.diffusion import DenoisingTrace
+from workbench.networks.prompt_dt import PromptedPolicy
+from workbench.runs import index, step_columns
+from workbench.runs.run_folder import FORMAT, NUMBERS, RESULT
+from workbench.runs.store import RunStore
+from workbench.shipped import assets
 from workbench.tuning.identity import id_of, untuned
+from workbench.tuning.loop import TuneStep
+from workbench.tuning.spec import RunSpec, acting_model
 
-AXIS = "runs in a store"
+AXIS, ROOM = "runs in a store", "updates of a run"
 _UPDATES, _EPISODES = 20, 20
 _FILES = {"demos": "0123456789ab", "model": "ba9876543210"}
 
@@ -41,11 +56,11 @@ def make(root: Path, seed: int) -> Path:
     lines[-1] |= {"returns": rng.normal(-40, 9, _EPISODES).round(4).tolist()}
     lines[-1] |= {"seeds": list(range(5_000, 5_000 + _EPISODES))}
     (folder / "spec.json").write_text(json.dumps(spec, indent=1))
-    (folder / "steps.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+    (folder / "steps.jsonl").touch()
+    (folder / step_columns.FILE).write_bytes(step_columns.packed(step_columns.lean(lines)))
     (folder / "made.json").write_text('{"commit": "made", "machine": "made", "seconds": 1.0}')
-    (folder / RESULT).write_text(
-        json.dumps({"format": 3, "id": folder.name, "n_trainable": 675, "update_seconds": 0.2})
-    )
+    result = {"format": FORMAT, "kept": NUMBERS, "id": folder.name}
+    (folder / RESULT).write_text(json.dumps(result | {"n_trainable": 675, "update_seconds": 0.2}))
     return folder
 
 
@@ -79,4 +94,42 @@ def _one_more(root: Path, seed: int) -> float:
     return time.process_time() - began
 
 
-PARTS = (listing,)
+def room(sizes: tuple[int, ...] = (50, 100, 200, 400)) -> Iterator[Point]:
+    """Write Prompt Diffuser's runs of ever more updates, all of each and its numbers alone."""
+    for size in sizes:
+        spec = RunSpec("cheetah-vel", 2, updates=size)
+        for line, alone in (("all of it", False), ("its numbers alone", True)):
+            with tempfile.TemporaryDirectory() as folder:
+                store = RunStore(folder, numbers_alone=alone)
+                list(store.record(spec, _steps(spec)))
+                files = [path for path in store.folder(spec.id).rglob("*") if path.is_file()]
+                held = sum(path.stat().st_size for path in files) / 1_000
+                yield Point(ROOM, f"a run on disk, {line}", size, held, "kB")
+
+
+def _steps(spec: RunSpec) -> Iterator[TuneStep]:
+    """Yield steps as Prompt Diffuser's, with numbers that nothing can guess."""
+    rng, demos = np.random.default_rng(0), assets.demos(spec.resolved_task, spec.quality)
+    prompt = Trajectories(demos).segments(np.zeros(5, int), np.arange(5), 5)
+    width = demos[0].observations.shape[1] + demos[0].actions.shape[1] + 1
+    chain = torch.randn(21, 1, 5, width)
+    trace = DenoisingTrace(chain, chain[1:].clone(), torch.zeros(1, 5, 2))
+    snapshot = Snapshot(PromptedPolicy(acting_model(spec), prompt), trace)
+    for update in range(spec.updates + 1):
+        agreed = [Agreement(*(float(f"{v:.4g}") for v in row)) for row in rng.normal(size=(8, 4))]
+        plane = Plane(*(float(f"{v:.4g}") for v in rng.normal(size=6)))
+        tensors = {f"hidden.{n}.weight": one for n, one in enumerate(agreed)}
+        told = GradientReport(float(rng.normal()), False, 0.0, plane, tensors)
+        losses = dict(
+            zip(("loss_dm", "loss_dt"), map(float, np.float32(rng.random(2))), strict=True)
+        )
+        seconds = abs(float(rng.normal(0.05, 0.01)))
+        step = TuneStep(update, losses, seconds, gradients=told, n_trainable=1)
+        if update in (0, spec.updates):
+            returns = rng.normal(-40, 9, _EPISODES)
+            found = Evaluation(spec.resolved_task, tuple(range(_EPISODES)), returns, demos[:1])
+            step = dataclasses.replace(step, snapshot=snapshot, evaluation=found, trace=trace)
+        yield step
+
+
+PARTS = (listing, room)

@@ -99,14 +99,17 @@ def main(
         kill_every: Seconds between two kills of a worker; 0 kills none.
     """
     with tempfile.TemporaryDirectory() as folder:
-        store, spec = RunStore(folder), RunSpec("cheetah-dir", 0, updates=50, episodes=4)
+        store, spec = (
+            RunStore(folder, numbers_alone=True),
+            RunSpec("cheetah-dir", 0, updates=50, episodes=4),
+        )
         if engine == "ray":
             from workbench.runs.ray_cluster import RayCluster
 
             place = RayCluster(workers=workers)
         else:
             place = Processes(workers)
-        attempt = Sleeping(store, False, os.getpid(), seconds)
+        attempt = Sleeping(store, False, os.getpid(), seconds=seconds)
         due = [(f"{i:016x}", spec) for i in range(runs)]
         list(place.outcomes(attempt, due[:workers]))  # the start, once a sweep
         before = len(attempt.diary())

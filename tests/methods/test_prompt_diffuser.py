@@ -6,7 +6,9 @@ import pytest
 import torch
 
 from tests.conftest import TOY_DIFFUSER, TOY_INFORMED, build_other, record
+from tests.test_all_methods import digest
 from workbench.data.trajectory import Trajectories
+from workbench.methods.guided_update import BY_VALUE, GUIDANCES
 from workbench.methods.other_generators import InformedDiffusion
 from workbench.methods.prompt_diffuser import GeneratorLearner, PromptDiffusion
 
@@ -154,3 +156,55 @@ def test_data_without_trust_leave_the_prompts_where_they_are(toy, model, diffuse
     assert found[0.0][0] > 0
     assert not found[0.0][1]
     assert found[1e-4] == (0.0, True)
+
+
+# ---- guidance by value ----
+
+
+@pytest.fixture
+def critic(model):
+    critic = build_other("critic").reading(build_other("informed"), model.normalizer)
+    return critic.eval().requires_grad_(False)
+
+
+@pytest.mark.parametrize("guidance", GUIDANCES)
+@pytest.mark.parametrize("kind", [PromptDiffusion, InformedDiffusion])
+def test_every_guidance_tunes_and_leaves_the_critic_alone(model, demos, critic, kind, guidance):
+    config = TOY_DIFFUSER if kind is PromptDiffusion else TOY_INFORMED
+    method = kind(**{**SMALL, "config": config}, guidance=guidance, critic=critic)
+    before, tuned = digest(critic), method.start(model, demos, seeded(1))
+    first = tuned.snapshot().policy.prompt
+    for _ in range(2):
+        metrics = tuned.update().metrics
+        assert all(torch.isfinite(torch.tensor(value)) for value in metrics.values())
+        assert ("value" in metrics) is (guidance in BY_VALUE)
+    assert not torch.equal(tuned.snapshot().policy.prompt.actions, first.actions)
+    assert digest(critic) == before
+
+
+def test_a_critic_at_hand_changes_no_draw(model, demos, critic):
+    """So that runs differ in their guidance alone: with η = 0 they do not differ at all."""
+    ends = []
+    for guidance in ("both", "q-regularised"):
+        tuned = learner(model, demos, demos, guidance=guidance, critic=critic, eta=0.0)
+        for _ in range(3):
+            tuned.update()
+        ends.append(tuned.snapshot().policy.prompt.observations)
+    assert torch.equal(*ends)
+
+
+@pytest.mark.parametrize("guidance", BY_VALUE)
+def test_values_are_of_the_task_that_the_few_shot_data_tell(toy, model, critic, guidance):
+    """Whatever the initial prompts are."""
+    demos, prompts = record(toy.task(5), 3), record(toy.task(2), 3)
+    code = learner(model, demos, prompts, guidance=guidance, critic=critic).value.code
+    rows = torch.cat([Trajectories(demos).transitions(i, range(12)) for i in range(3)])
+    told = (rows - model.normalizer.mean) / model.normalizer.scale
+    torch.testing.assert_close(code, critic.code(told[None]))
+    assert not code.requires_grad
+
+
+@pytest.mark.parametrize("guidance", BY_VALUE)
+def test_value_cannot_guide_without_a_critic(model, demos, guidance):
+    with pytest.raises(ValueError, match="needs a `critic`"):
+        learner(model, demos, demos, guidance=guidance)

@@ -9,17 +9,20 @@ import pytest
 import torch
 
 from tests.conftest import (
+    TOY_CRITIC,
     TOY_DIFFUSER,
     TOY_GAN,
     TOY_INFORMED,
     TOY_SIZES,
     TOY_VAE,
     build_model,
+    build_other,
     record,
 )
 from workbench.data.qualities import QUALITIES
 from workbench.data.trajectory import Normalizer
 from workbench.networks.hyper_network import HyperConfig
+from workbench.pretraining.critic import CriticPretrainConfig, pretrain_critic
 from workbench.pretraining.generators import GeneratorPretrainConfig, pretrain_generator
 from workbench.pretraining.hyper_network import HyperPretrainConfig, pretrain_hyper
 from workbench.pretraining.prompt_dt import (
@@ -37,9 +40,10 @@ CONFIG = PretrainConfig(steps=5, batch_size=16, lr=3e-3, warmup=2, precision="fp
 GENERATOR_CONFIG = GeneratorPretrainConfig(
     steps=5, guided_share=0.6, batch_size=16, guided_batch_size=8, lr=3e-3, precision="fp32"
 )
+CRITIC_CONFIG = CriticPretrainConfig(steps=5, batch_size=8, n_steps=2, lr=3e-3)
 HYPER_CONFIG = HyperPretrainConfig(steps=5, n_tasks=2, batch_size=8, lr=3e-3)
 GENERATORS = {"diffuser": TOY_DIFFUSER, "vae": TOY_VAE, "gan": TOY_GAN, "informed": TOY_INFORMED}
-STREAMS = ("model", *GENERATORS, "hyper")
+STREAMS = ("model", *GENERATORS, "hyper", "critic")
 
 
 @pytest.fixture
@@ -240,8 +244,9 @@ def toy_model(pool):
 
 def begun(pool, config, sizes=TOY_SIZES, steps=5):
     """Return each stream as a function of its seed and the state to resume, and its identity."""
-    other, hyper = (dataclasses.replace(c, steps=steps) for c in (GENERATOR_CONFIG, HYPER_CONFIG))
-    frozen = toy_model(pool)
+    configs = GENERATOR_CONFIG, HYPER_CONFIG, CRITIC_CONFIG
+    other, hyper, critic = (dataclasses.replace(c, steps=steps) for c in configs)
+    frozen, informed = toy_model(pool), build_other("informed")
     streams = {
         "model": (
             lambda seed, state=None: pretrain(pool, config, sizes, seed, state),
@@ -250,6 +255,12 @@ def begun(pool, config, sizes=TOY_SIZES, steps=5):
         "hyper": (
             lambda seed, state=None: pretrain_hyper(pool, frozen, hyper, seed, state),
             lambda seed: identity(pool, hyper, HyperConfig.of(TOY_SIZES), seed, model=frozen),
+        ),
+        "critic": (
+            lambda seed, state=None: pretrain_critic(
+                pool, frozen, informed, critic, TOY_CRITIC, seed, state
+            ),
+            lambda seed: identity(pool, critic, TOY_CRITIC, seed, frozen.normalizer, informed),
         ),
     }
     for kind, size in GENERATORS.items():

@@ -7,11 +7,12 @@ import pickle
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import load_file
 
 from workbench.data.rollout import evaluate
 from workbench.methods import METHODS
 from workbench.networks.fast.processor import has_bf16
-from workbench.runs.run_folder import FORMAT, nested
+from workbench.runs.run_folder import FORMAT, WITH_LINES, nested, summary
 from workbench.runs.store import RunStore
 from workbench.shipped import full_data
 from workbench.shipped.assets import ROOT
@@ -195,7 +196,46 @@ def test_the_result_sums_up_every_evaluation(store, spec, recorded):
     assert result.pop("update_seconds") > 0
     assert result.pop("n_trainable") == recorded[-1].n_trainable > 0
     assert result.pop("computed_in") == ("bf16" if has_bf16() else "fp32")
-    assert result == {"format": FORMAT, "id": spec.id, "evaluations": want}
+    assert result == {"format": WITH_LINES, "id": spec.id, "evaluations": want}
+
+
+def test_a_store_of_numbers_alone_says_the_same_in_less_room(store, spec, recorded, model):
+    few = RunStore(store.root.parent / "few", numbers_alone=True)
+    for step, want in zip(few.record(spec, iter(recorded)), recorded, strict=True):
+        assert step is want
+    folder = few.root / spec.id
+    kept = {p.relative_to(folder).as_posix(): p.stat().st_size for p in folder.rglob("*.*")}
+    assert kept.keys() == {
+        "spec.json", "steps.jsonl", "steps.json.xz", "result.json", "evaluated/3.safetensors"
+    }  # fmt: skip
+    assert kept["steps.jsonl"] == 0
+    whole = sum(p.stat().st_size for p in (store.root / spec.id).rglob("*.*"))
+    assert sum(kept.values()) < whole / 2
+    now, was = summary(folder), summary(store.root / spec.id)
+    assert now.keys() == was.keys()
+    for name, value in was.items():
+        same = pytest.approx(value, rel=1e-3, nan_ok=True) if isinstance(value, float) else value
+        assert now[name] == same, name
+    for got, want in zip(few.returns(spec.id), store.returns(spec.id), strict=True):
+        np.testing.assert_allclose(got, want, rtol=1e-6)
+    assert few.result(spec.id) == store.result(spec.id) | {"format": FORMAT, "kept": "numbers"}
+    prompt = load_file(folder / "evaluated" / "3.safetensors")
+    torch.testing.assert_close(
+        prompt["prompt.actions"], recorded[-1].snapshot.policy.prompt.actions
+    )
+    assert (store.whole(spec.id), few.whole(spec.id), few.whole("nothing")) == (True, False, False)
+    with pytest.raises(ValueError, match=r"numbers alone.*python -m workbench tune toy"):
+        few.load(spec.id, model)
+
+
+def test_either_kind_of_record_replaces_the_other(store, spec, recorded, model):
+    few = RunStore(store.root, numbers_alone=True)
+    for other in (few, store, few, store):
+        list(other.record(spec, iter(recorded)))
+        assert store.whole(spec.id) == (other is store)
+        assert [line["update"] for line in store.lines(spec.id)] == [0, 1, 2, 3]
+        assert (store.root / spec.id / "steps.json.xz").exists() == (other is few)
+    assert len(store.load(spec.id, model)) == 4
 
 
 @pytest.mark.parametrize("keep", [1, 2, 3, 4])

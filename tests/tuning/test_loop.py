@@ -121,8 +121,9 @@ def test_the_canonical_form_is_plain_json_with_every_setting(shipped):
     assert json.loads(json.dumps(plain)) == plain
     named = {f.name for f in dataclasses.fields(METHODS["prompt-diffuser"])}
     since = {"prompt_positions", "trust", "dm_data", "lr_half", "average", "training_temperature"}
-    assert since - plain["settings"].keys() == {"trust"}, "the one at which runs were before"
-    assert plain["settings"].keys() | since == named - {"diffuser", "config"}
+    since.add("eta")
+    assert since - plain["settings"].keys() == {"trust", "eta"}, "at which runs were before"
+    assert plain["settings"].keys() | since == named - {"diffuser", "config", "critic"}
     before = {"dm_data": "few-shot", "lr_half": 0, "average": 0.9, "training_temperature": -1.0}
     before["prompt_positions"] = "any"
     other = RunSpec("toy", 5, settings=before).canonical

@@ -10,12 +10,14 @@ import pytest
 
 import workbench
 from workbench.methods import METHODS
+from workbench.methods.guided_update import BY_VALUE, GUIDANCES
 from workbench.runs import run_table
 from workbench.runs.compare import compare
 from workbench.runs.store import RunStore
 from workbench.shipped import assets
 from workbench.shipped.networks import load_model, load_network
 from workbench.tasks import find
+from workbench.tuning import identity
 from workbench.tuning.identity import id_of
 from workbench.tuning.loop import run
 from workbench.tuning.spec import RunSpec
@@ -63,6 +65,40 @@ def test_every_shipped_run_has_the_id_of_its_spec():
     store = RunStore(assets.ROOT / "runs")
     assert store.ids()
     assert [store.spec(run_id).id for run_id in store.ids()] == store.ids()
+
+
+# ---- what only some settings need ----
+
+
+@pytest.mark.parametrize("guidance", GUIDANCES)
+@pytest.mark.parametrize("method", [m for m in METHODS if METHODS[m].guided])
+def test_a_critic_counts_where_value_guides_and_nowhere_else(shipped, method, guidance):
+    spec = RunSpec("toy", 5, method=method, settings={"guidance": guidance})
+    assert ("critic" in spec.files) is (guidance in BY_VALUE)
+    assert "eta" not in spec.canonical["settings"], "as it was before there was one"
+    assert RunSpec.stored(json.loads(json.dumps(spec.canonical))).id == spec.id
+    before, untuned = spec.id, spec.untuned.id
+    path = assets.pretrained_path("toy", "critic")
+    path.write_bytes(path.read_bytes() + b"\0")
+    assert (spec.id != before) is (guidance in BY_VALUE)
+    assert spec.untuned.id == untuned
+    assert identity.id_of(identity.untuned(spec.canonical)) == untuned
+    weighed = RunSpec("toy", 5, method=method, settings={"guidance": guidance, "eta": 0.3})
+    assert weighed.canonical["settings"]["eta"] == 0.3
+    assert weighed.id != spec.id
+    assert "--eta 0.3" in weighed.command
+
+
+@pytest.mark.parametrize("guidance", BY_VALUE)
+def test_a_run_guided_by_value_loads_its_critic(shipped, guidance):
+    spec = RunSpec("toy", 5, **{**SHORT, "settings": {"batch_size": 4, "guidance": guidance}})
+    assert spec.resolved().method.critic is load_network("toy", "critic")
+    *_, last = run(spec)
+    assert "value" in last.metrics
+    assets.pretrained_path("toy", "critic").unlink()
+    with pytest.raises(ValueError, match=r"No critic ships for toy.*workbench critic toy"):
+        dataclasses.replace(spec).resolved()
+    assert RunSpec("toy", 5, **SHORT).resolved().method.critic is None
 
 
 # ---- the door ----

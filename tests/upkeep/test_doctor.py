@@ -387,7 +387,7 @@ def test_this_installation(monkeypatch):
     assert not [f for f in problems(found) if f.area in ("graphics", "film")]
     names = {f.name for f in found if f.area == "cheetah-vel"}
     assert names == {"behaviour policies", "few-shot sets", "Prompt-DT", "MT-ORL's network",
-                     "diffuser", "informed diffuser", "VAE", "GAN", "HDT's hyper-network",
+                     "diffuser", "informed diffuser", "critic", "VAE", "GAN", "HDT's hyper-network",
                      "multi-game DT", "HarmoDT", "Gato", "recorded runs",
                      "training data"}  # fmt: skip
     policies = [f for f in found if f.area == "cheetah-vel" and f.name == "behaviour policies"]

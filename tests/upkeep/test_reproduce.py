@@ -222,7 +222,7 @@ def test_the_readers_of_a_step_come_after_it():
 def test_an_optional_network_that_does_not_ship_is_no_step(place, toy):
     """But for those who ask for it by name."""
     entries = assets.manifest()
-    others = {"informed", "gan", "hyper", *OTHER_MODELS}
+    others = {"informed", "critic", "gan", "hyper", *OTHER_MODELS}
     assert set(NETWORKS) - set(STEPS) == others == {*OPTIONAL} - set(STEPS)
     del entries["toy/vae.safetensors"]
     assert "vae" in steps_of(toy, entries), "it is there, if not entered"

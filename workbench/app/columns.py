@@ -93,8 +93,7 @@ def untuned_of(columns: list[Column]) -> TuneStep | None:
         return None
     ((run_id, spec),) = specs.items()
     stores = [store for store in (jobs.OWN, jobs.SHIPPED) if run_id in store]
-    steps = _stored(stores[0], spec) if stores else None
-    return steps[0] if steps else None
+    return next((steps[0] for store in stores if (steps := _stored(store, spec))), None)
 
 
 def payload_of(columns: list[Column], model: PromptDT) -> dict[str, Any] | None:
@@ -142,7 +141,7 @@ def _read(root: str, run_id: str, changed: int, _spec: RunSpec) -> tuple[TuneSte
     try:
         return tuple(RunStore(root).load(run_id, acting_model(_spec)))
     except ValueError:
-        return None  # a damaged run is no run: pressing Tune records it again
+        return None  # damaged, or numbers alone: pressing Tune records it again
 
 
 @st.cache_resource(max_entries=24, show_spinner=False)

@@ -66,7 +66,9 @@ def lacks_measures(column: Column) -> bool:
 
 
 def _submit(column: Column, label: str, store: RunStore) -> None:
-    spec, anew = column.spec, lacks_measures(column)
+    spec = column.spec
+    numbers_alone = spec.id in store and not store.whole(spec.id)  # as a sweep keeps it
+    anew = lacks_measures(column) or numbers_alone
     try:
         QUEUE.submit(spec.id, label, lambda: watch(spec, store, anew=anew), **mine())
     except ValueError as error:  # said after the rerun, which would take it away

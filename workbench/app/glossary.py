@@ -29,6 +29,10 @@ TERMS: dict[str, str] = {
     "L_DM": "The diffusion loss: prompts should look like the data (Eq. 6).",
     "L_DT": "The downstream loss: with this prompt the frozen transformer should act as in the "
     "demonstrations (Eq. 7).",
+    "critic": "A network that says what an action is worth: the discounted rewards that follow it. "
+    "It is trained on other tasks, and told this one by the demonstrations' rewards.",
+    "guidance by value": "The critic's word beside L_DT, weighted by η: actions should be worth "
+    "more, not only be like the demonstrations'.",
     "projection": "Where the gradients of the two losses fight, the part of L_DT's gradient that "
     "would undo L_DM's is taken away (Eq. 8 and 9).",
     "λ": "The weight of the downstream gradient: ∇L = ∇L_DM + λ Proj(∇L_DT). 0 only looks like "

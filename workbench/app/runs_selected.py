@@ -187,6 +187,11 @@ def _one(row: pd.Series, spec: RunSpec, labels: dict[str, Label]) -> None:
             chart(figure, f"one-{title}-{row['run']}", f"{title} of this run.", f"run-{title}")
     if store is None:
         st.caption("Of this run the returns of its last evaluation ship, not its updates.")
+    elif steps is None and not store.whole(row["run"]):
+        st.caption(
+            "A sweep made this run, and kept its numbers alone. Open it in Explore and press "
+            "*Tune* to see its prompts, its chain of noise and its episodes."
+        )
     with st.container(horizontal=True, vertical_alignment="center"):
         offer_figures(drawn, f"run-{row['run']}", "run-html")
         offer_link("run-link", params={"runs": row["run"]})
@@ -208,7 +213,7 @@ def _read(root: str, run_id: str, _spec: RunSpec) -> list[TuneStep] | None:
     try:
         return RunStore(root).load(run_id, acting_model(_spec))
     except ValueError:
-        return None  # damaged: its numbers are all that can be shown
+        return None  # its numbers are all that can be shown: damaged, or kept alone
 
 
 def _figures(spec: RunSpec, row: pd.Series, steps: list[TuneStep] | None) -> dict:

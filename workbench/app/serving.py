@@ -26,7 +26,7 @@ from workbench.viewing.scene import graphics
 
 SCRIPT = Path(__file__).with_name("navigation.py")
 """What Streamlit runs for every visitor."""
-_BREATH = 5.0  # seconds
+_BREATH = 2.0  # seconds
 _KEPT = 64 << 20  # bytes that stay for the next update; a class shares the memory of one machine
 _TURN = 0.0005
 """Seconds that a tuning keeps the interpreter while a page asks for it, a tenth of Python's own.

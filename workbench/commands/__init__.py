@@ -4,6 +4,6 @@ The long work is in those rooms; ``workbench.__main__`` lists the verbs and impo
 Begin with ``evaluate``, which has the verb tune; its flags come from ``settings``, what it prints
 from ``output``, as with every verb. Then ``sweep`` with ``sweep_progress``, and ``table``.
 The others say their verbs' subject: ``tasks``, ``methods``, ``runs``, ``replay``, ``data``,
-``make``, ``upkeep``, ``check``, ``sampler``, ``app``, ``notebooks``, ``lessons``, ``results``.
-``environment``: Ctrl-C, pipes, home.
+``make``, ``critic``, ``upkeep``, ``check``, ``sampler``, ``app``, ``notebooks``, ``lessons``,
+``results``. ``environment``: Ctrl-C, pipes, home.
 """

@@ -161,7 +161,7 @@ def tune(
         "losses": {
             name: round(float(np.mean([m[name] for m in tail])), 5)
             for name in (tail[0] if tail else ())
-            if name.startswith("loss_")
+            if name.startswith(("loss_", "value"))
         },
         "conflict_share": round(float(np.mean(conflicts)), 4) if conflicts else None,
         "seconds": round(time.perf_counter() - began, 2),

@@ -174,10 +174,10 @@ def pretrain(
         if world.rank:
             deque(steps, maxlen=0)
             return
-        step = _train(kept, steps, config.steps)
+        step = train(kept, steps, config.steps)
     name = model if sizes.prompt_length else "mt-orl"
     path = out or assets.pretrained_path(family, name, split, variant)
-    _finish(kept, step.model, path, config, seed, as_json)
+    finish(kept, step.model, path, config, seed, as_json)
 
 
 def diffuser(
@@ -264,9 +264,9 @@ def _generator(
         sizes = dataclasses.replace(sizes, constant=model.normalizer.constant)
     kept = Checkpoint(work, identity(pool, config, sizes, seed, model=model))
     steps = pretrain_generator(kind, pool, model, config, sizes, seed, kept.state)
-    step = _train(kept, steps, config.steps)
+    step = train(kept, steps, config.steps)
     path = out or assets.pretrained_path(family, kind, split, variant)
-    _finish(kept, step.generator, path, config, seed, as_json)
+    finish(kept, step.generator, path, config, seed, as_json)
 
 
 def hyper(
@@ -288,9 +288,9 @@ def hyper(
     model = load_model(family, split, variant)
     sizes = HyperConfig.of(model.config)
     kept = Checkpoint(work, identity(pool, config, sizes, seed, model=model))
-    step = _train(kept, pretrain_hyper(pool, model, config, seed, kept.state), config.steps)
+    step = train(kept, pretrain_hyper(pool, model, config, seed, kept.state), config.steps)
     path = out or assets.pretrained_path(family, "hyper", split, variant)
-    _finish(kept, step.hyper, path, config, seed, as_json)
+    finish(kept, step.hyper, path, config, seed, as_json)
 
 
 def _of_plugin(source: Path, family: str) -> Path:
@@ -316,7 +316,7 @@ def _of_variant(sizes, variant: str, network: str):
     return dataclasses.replace(sizes, **known.sizes())
 
 
-def _finish(kept, network, path: Path, config, seed: int, as_json: bool) -> None:
+def finish(kept, network, path: Path, config, seed: int, as_json: bool) -> None:
     """Save a trained network, report it, and drop the checkpoint of its training.
 
     Networks that are there for comparison ship in half the bytes.
@@ -331,7 +331,7 @@ def _finish(kept, network, path: Path, config, seed: int, as_json: bool) -> None
     kept.remove()
 
 
-def _train(kept: Checkpoint, steps: Iterator[TrainingStep], total: int) -> TrainingStep:
+def train(kept: Checkpoint, steps: Iterator[TrainingStep], total: int) -> TrainingStep:
     """Drain a training under a progress bar, keeping its checkpoint; return the last step."""
     done = kept.state.step if kept.state else 0
     with tqdm(total=total, initial=done, unit="step", delay=1) as bar:

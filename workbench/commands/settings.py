@@ -15,7 +15,9 @@ from workbench.tuning.spec import FLAGS
 HELP = {
     "lam": "Weight of the downstream gradient, Eq. 9.",
     "projection": "Reading of Eq. 8-9; none is the plain sum.",
-    "guidance": "Losses that guide: both, or one alone.",
+    "guidance": "Losses that guide: both, or one alone; or value beside the downstream loss, or in "
+    "its place, where there is a critic.",
+    "eta": "Weight of the value of the actions, where it guides.",
     "prompt_positions": "Where in an episode prompts are cut: any row, its start, or as published, "
     "the rows before the last.",
     "prompted": "Act under the prompts; if not, with no prompt at all.",

@@ -114,6 +114,10 @@ def sweep(
         bool, arg(help="Of a preset: run a few cells anew and compare with what ships.")
     ] = False,
     keep: Annotated[bool, arg(help="Of a preset: enter its runs into assets/results.")] = False,
+    whole: Annotated[
+        bool,
+        arg(help="Keep chains, first episodes and tuned weights too, which pages can then show."),
+    ] = False,
     run: Annotated[
         bool, arg(help="Run what is lacking; --no-run sums up, or keeps, what is there.")
     ] = True,
@@ -145,11 +149,12 @@ def sweep(
         raise ValueError("`--address` is of a Ray cluster: add `--engine ray`.")
     if workers is not None and workers < 1:
         raise ValueError(f"`workers` must be a whole number from 1 up: got {workers}.")
-    place = open_store(store or (f"build/{preset}" if preset else "runs"), cache)
+    where = store or ("build/quick" if quick else f"build/{preset}" if preset else "runs")
+    place = open_store(where, cache, numbers_alone=not whole)
     if engine == "ray" and type(place) is RunStore:
-        place = RunStore(place.root.resolve())  # workers have folders of their own
+        # workers have folders of their own
+        place = RunStore(place.root.resolve(), numbers_alone=not whole)
     if quick:
-        place = open_store(store or "build/quick", cache)
         _quick(place, workers or 1, as_json)
         return
     if preset:

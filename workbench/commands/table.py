@@ -103,7 +103,7 @@ def table(
     ships = shipped({spec.id for spec in wanted} if run or keep else ())
     if run:
         lacking = [spec for spec in wanted if spec.id not in set(ships["run"])]
-        failed = run_missing(lacking, RunStore(store), workers)
+        failed = run_missing(lacking, RunStore(store, numbers_alone=True), workers)
     there = _shipped(name) if store is None else made(RunStore(store), wanted, ships)
     if keep:
         _keep(name, there)
@@ -125,7 +125,7 @@ def _search(
         store = store or SEARCH
     failed, wanted = [], search(methods) if methods else search()
     if run:
-        failed = run_missing(wanted, RunStore(store), workers)
+        failed = run_missing(wanted, RunStore(store, numbers_alone=True), workers)
     if store is None:
         there = load_results(results_path("search"))
     else:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 from collections.abc import Iterator, Sequence
 
 import torch
@@ -36,12 +37,24 @@ class Descent:
         weight_decay: float = 1e-2,
     ):
         self.parameters, self.clip, self.average = tuple(parameters), clip, average
-        self.optimizer = torch.optim.AdamW(self.parameters, lr=lr, weight_decay=weight_decay)
-        self.schedule = torch.optim.lr_scheduler.LambdaLR(
-            self.optimizer, lambda t: 1 / (1 + t / lr_half) if lr_half else 1.0
-        )
+        self._lr, self._lr_half, self._weight_decay = lr, lr_half, weight_decay
         self.updates = 0
         self.mean = [p.detach().clone() for p in self.parameters]
+
+    # Both at the first step: torch imports its compiler for a process's first optimizer, a second
+    # that whoever only looks at prompts need not wait.
+    @functools.cached_property
+    def optimizer(self) -> torch.optim.Optimizer:
+        """AdamW."""
+        return torch.optim.AdamW(self.parameters, lr=self._lr, weight_decay=self._weight_decay)
+
+    @functools.cached_property
+    def schedule(self) -> torch.optim.lr_scheduler.LRScheduler:
+        """What lets its learning rate fall."""
+        half = self._lr_half
+        return torch.optim.lr_scheduler.LambdaLR(
+            self.optimizer, lambda t: 1 / (1 + t / half) if half else 1.0
+        )
 
     def step(self, gradients: Sequence[Tensor]) -> None:
         """Take one step along ``gradients`` and move the average."""
@@ -49,8 +62,9 @@ class Descent:
             parameter.grad = gradient
         if self.clip is not None:
             nn.utils.clip_grad_norm_(self.parameters, self.clip)
+        schedule = self.schedule  # made before the first step, which it counts
         self.optimizer.step()
-        self.schedule.step()
+        schedule.step()
         self.updates += 1
         self.track()
 

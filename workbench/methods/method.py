@@ -113,7 +113,9 @@ class Method(Protocol):
     label: ClassVar[str]
     """The paper's name."""
     needs: ClassVar[Mapping[str, str]]
-    """Pretrained networks: field → name of the file (see ``assets.pretrained_path``)."""
+    """Pretrained networks: field → name of the file (see ``assets.pretrained_path``).
+
+    What only some settings need is a property ``also_needs`` likewise; see ``networks_of``."""
     data: ClassVar[TunedOn]
     """What it is tuned on: nothing, the few-shot set, or all data of the task."""
     guided: ClassVar[bool]
@@ -145,6 +147,11 @@ def descends(method: Method | type[Method]) -> bool:
     A method says so by ``needs_gradient: ClassVar[bool] = False``.
     """
     return bool(getattr(method, "needs_gradient", True))
+
+
+def networks_of(method: Method) -> dict[str, str]:
+    """Return the pretrained networks that a method needs with its settings, as ``Method.needs``."""
+    return {**method.needs, **getattr(method, "also_needs", {})}
 
 
 def numpy_rng(rng: torch.Generator) -> np.random.Generator:

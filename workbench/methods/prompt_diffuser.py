@@ -16,7 +16,13 @@ from torch import Tensor
 
 from workbench.data.trajectory import Positions, Trajectories, Trajectory
 from workbench.methods.descent import Descent
-from workbench.methods.guided_update import GUIDANCES, Generator, Guidance, guided_update
+from workbench.methods.guided_update import (
+    BY_VALUE,
+    GUIDANCES,
+    Generator,
+    Guidance,
+    guided_update,
+)
 from workbench.methods.method import (
     GradientReport,
     Snapshot,
@@ -28,6 +34,7 @@ from workbench.methods.method import (
     numpy_rng,
 )
 from workbench.methods.projection import Mode, Projection
+from workbench.networks.critic import Critic, Value
 from workbench.networks.diffusion import DenoisingTrace, DiffuserConfig, PromptDiffuser
 from workbench.networks.frozen_model import FrozenModel
 from workbench.networks.informed_diffusion import InformedDiffuser, all_transitions
@@ -45,7 +52,10 @@ class GeneratorTuning:
     Attributes:
         lam: λ, weight of the downstream gradient in Eq. 9.
         projection: Reading of Eq. 8 and 9; ``"none"`` is the plain sum.
-        guidance: Which losses guide: both, or one alone (the paper's guidance ablation).
+        guidance: Which losses guide: both, or one alone (the paper's guidance ablation); or the
+            value of the actions beside L_DT or in its place, see ``GUIDANCES``.
+        eta: η, weight of L_Q where value guides; 0.01 to 5 in Q-value regularised transformers,
+            by the task.
         trust: How much worse than the prompts' own rewards the data may be and still be imitated,
             in standard deviations of the reward; 0 trusts all data, as published. See
             ``GeneratorLearner.trusted``.
@@ -64,11 +74,13 @@ class GeneratorTuning:
         n_candidates: Prompts generated for each that is acted with: the one with the least L_DT
             on few-shot contexts. 1, no choice, in the paper.
         energy, memory, refresh: Of the ``subspace`` projections, see ``Projection``.
+        critic: What says the value of actions, where value guides.
     """
 
     lam: float = 1.0
     projection: Mode = "published"
     guidance: Guidance = "both"
+    eta: float = 1.0
     trust: float = 0.0
     dm_data: DiffusedData = "initial"
     lr: float = 1e-3
@@ -83,6 +95,7 @@ class GeneratorTuning:
     energy: float = 0.9
     memory: int = 5
     refresh: int = 10
+    critic: Critic | None = None
 
     kind: ClassVar[type[Any]]
     """The generator; each method has a field for a pretrained one and ``config``, its size."""
@@ -105,6 +118,7 @@ class GeneratorTuning:
             training_temperature=0 <= self.training_temperature <= 1
             or self.training_temperature == -1,
             trust=self.trust >= 0,
+            eta=0 <= self.eta < float("inf"),
             lr=self.lr >= 0,
             lr_half=self.lr_half >= 0,
             average=0 <= self.average < 1,
@@ -112,6 +126,11 @@ class GeneratorTuning:
             clip=self.clip > 0,
             n_candidates=self.n_candidates >= 1,
         )
+
+    @property
+    def also_needs(self) -> Mapping[str, str]:
+        """Pretrained networks that these settings need besides, as in ``needs``."""
+        return {"critic": "critic"} if self.guidance in BY_VALUE else {}
 
     def combiner(self) -> Projection:
         """Return the rule that combines the two gradients, with nothing remembered yet."""
@@ -189,12 +208,13 @@ class GeneratorLearner:
         if self.temperature < 0:
             self.temperature = method.temperature
         self.trust = self.trusted() if method.trust else None
+        self.value = self.valued() if method.guidance in BY_VALUE else None
 
     def update(self) -> Update:
         """Take one step of Algorithm 1 on the few-shot data.
 
         Returns:
-            ``loss_dm``, ``loss_dt``; with both, how their gradients met.
+            ``loss_dm``, ``loss_dt``, ``value``, those that guide; how their gradients met.
         """
         n = self.method.batch_size
         prompt = self.diffused.prompts(self.draw, n, self.length, self.method.prompt_positions)
@@ -218,6 +238,7 @@ class GeneratorLearner:
             temperature=self.temperature,
             guidance=self.method.guidance,
             trust=None if self.trust is None else self.trust[index],
+            value=self.value,
         )
         self.descent.step(found.gradient)
         if found.combined is None:
@@ -242,6 +263,22 @@ class GeneratorLearner:
         earned = torch.tensor([float(t.rewards.mean()) for t in self.data.items])
         earned = (earned - normalizer.mean[-1]) / normalizer.scale[-1]
         return torch.exp(-(expected - earned).clamp(min=0) / self.method.trust)
+
+    @torch.no_grad()
+    def valued(self) -> Value:
+        """Return what guides by value: the critic, told the task by all few-shot transitions.
+
+        Raises:
+            ValueError: if there is no critic.
+        """
+        if (critic := self.method.critic) is None:
+            raise ValueError(
+                f"`guidance` {self.method.guidance} needs a `critic`: pass a pretrained one."
+            )
+        # drawn apart, so that all else is drawn as without it
+        draw = np.random.default_rng(self.sampling_seed)
+        code = critic.code(all_transitions(self.data, critic.normalizer, draw))
+        return Value(critic, code, self.method.eta)
 
     @torch.no_grad()
     def _pretrained_prompts(self, y: Tensor) -> Tensor:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import ClassVar
@@ -144,8 +145,11 @@ class SoftPromptLearner:
         cut = evaluation_prompts(prompts, length, self.draw, positions)
         self.numbers = PromptNumbers(model.normalizer, cut)
         self.change = torch.zeros(self.numbers.shape, requires_grad=True)
-        self.optimizer = torch.optim.AdamW([self.change], lr=method.lr)
         self.n_trainable, self.n_contexts = self.numbers.n_each, 0
+
+    @functools.cached_property
+    def _optimizer(self) -> torch.optim.Optimizer:
+        return torch.optim.AdamW([self.change], lr=self.method.lr)  # see ``Descent``
 
     @torch.enable_grad()
     def update(self) -> Update:
@@ -157,7 +161,7 @@ class SoftPromptLearner:
         context = self.data.sample(self.draw, n, self.model.config.context_length, whole=False)
         loss = action_loss(self.model, self.numbers.build(self.change)[which], context)
         (self.change.grad,) = torch.autograd.grad(loss, [self.change])
-        self.optimizer.step()
+        self._optimizer.step()
         with torch.no_grad():
             self.change.copy_(self.numbers.within(self.change))
         return Update({"loss_dt": loss.item()})

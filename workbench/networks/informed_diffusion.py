@@ -48,10 +48,7 @@ class InformedDiffuser(PromptDiffuser):
 
     def __init__(self, config: InformedConfig, family: Family):
         super().__init__(config, family, n_condition=2 + config.code)
-        self.encoder = nn.Sequential(
-            nn.Linear(self.d, _HIDDEN), nn.Mish(), nn.Linear(_HIDDEN, _HIDDEN), nn.Mish()
-        )
-        self.to_code = nn.Linear(_HIDDEN, config.code)
+        self.encoder, self.to_code = task_encoder(self.d, config.code)
 
     @property
     def n_transitions(self) -> int:
@@ -77,6 +74,14 @@ class InformedDiffuser(PromptDiffuser):
 
 
 _HIDDEN = 64
+
+
+def task_encoder(n_in: int, code: int) -> tuple[nn.Sequential, nn.Linear]:
+    """Return what reads single transitions, (…, D), and what makes a code of their mean reading."""
+    reader = nn.Sequential(
+        nn.Linear(n_in, _HIDDEN), nn.Mish(), nn.Linear(_HIDDEN, _HIDDEN), nn.Mish()
+    )
+    return reader, nn.Linear(_HIDDEN, code)
 
 
 def transitions(

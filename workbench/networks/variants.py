@@ -33,7 +33,7 @@ class Variant:
     def changes(self, network: str) -> bool:
         """Return whether a network is another one than the one that ships."""
         if self.prompt_length is not None:
-            return network != "mt-orl"
+            return network not in ("mt-orl", "critic")
         if self.attention is not None:
             return network in _OF_THE_TRANSFORMER
         return self.n_diffusion_steps is not None and network in _OF_THE_CHAIN

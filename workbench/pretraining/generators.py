@@ -229,20 +229,33 @@ def draw_informed(
         x0 (B, K*, D) of the prompt; y (B, K*, 2) of a trajectory of the few-shot set, at the
         timesteps of the prompt; transitions (B, M, D) of the few-shot set.
     """
-    trajectories, k, n = data.trajectories, sizes.prompt_length, len(tasks)
-    quality = draw.integers(len(data.qualities), size=n)
-    shots = np.empty((n, _FEW), int)
-    for number, name in enumerate(data.qualities):
-        of = quality == number
-        again = np.repeat(tasks[of], _FEW)
-        shots[of] = data.draw(draw, again, [name]).reshape(-1, _FEW)
+    trajectories, k = data.trajectories, sizes.prompt_length
+    shots = draw_few_shot(data, draw, tasks)
     prompt = data.draw(draw, tasks, config.prompt_qualities)
     start = trajectories.prompt_starts(draw, prompt, k, config.prompt_positions)
     x0, _ = normalizer.pack(trajectories.segments(prompt, start, k))
     start = np.clip(start, 0, trajectories.lengths[shots[:, 0]] - k)
     _, y = normalizer.pack(trajectories.segments(shots[:, 0], start, k))
-    which = shots[np.arange(n)[:, None], draw.integers(_FEW, size=(n, sizes.n_transitions))]
-    return x0, y, transitions(trajectories, normalizer, which, draw)
+    return x0, y, draw_transitions(data, normalizer, draw, shots, sizes.n_transitions)
+
+
+def draw_few_shot(data: Pool, draw: np.random.Generator, tasks: np.ndarray) -> np.ndarray:
+    """Draw a few-shot set of any one quality for each position in ``tasks``, (n, 5) indices."""
+    quality = draw.integers(len(data.qualities), size=len(tasks))
+    shots = np.empty((len(tasks), _FEW), int)
+    for number, name in enumerate(data.qualities):
+        of = quality == number
+        again = np.repeat(tasks[of], _FEW)
+        shots[of] = data.draw(draw, again, [name]).reshape(-1, _FEW)
+    return shots
+
+
+def draw_transitions(
+    data: Pool, normalizer: Normalizer, draw: np.random.Generator, shots: np.ndarray, m: int
+) -> Tensor:
+    """Draw ``m`` transitions of each few-shot set and return them packed, (n, M, D)."""
+    which = shots[np.arange(len(shots))[:, None], draw.integers(_FEW, size=(len(shots), m))]
+    return transitions(data.trajectories, normalizer, which, draw)
 
 
 _FEW = 5  # trajectories of a few-shot set

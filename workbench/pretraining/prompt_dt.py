@@ -262,7 +262,7 @@ def identity(
     sizes: Any,
     seed: int,
     normalizer: Normalizer | None = None,
-    model: PromptDT | None = None,
+    model: torch.nn.Module | None = None,
     processes: int = 1,
 ) -> dict[str, Any]:
     """Return what determines a training, as plain JSON: equal ones take the same steps.
@@ -273,7 +273,7 @@ def identity(
         sizes: Size of the network, likewise.
         seed: Seed of everything.
         normalizer: Statistics that the training reads, if any.
-        model: A frozen model that the training reads, or begins with, if any.
+        model: A frozen network that the training reads, or begins with, if any.
         processes: That share the training.
     """
     made_from = {

@@ -35,7 +35,7 @@ def compare(spec: RunSpec, store: RunStore) -> Iterator[tuple[Role, TuneStep]]:
     found = spec.resolved()
     yield "preview", preview(found)
     untuned = spec.untuned
-    if untuned.id in store:
+    if store.whole(untuned.id):
         (first,) = store.load(untuned.id, acting_model(untuned))
     else:
         (first,) = store.record(untuned, run(untuned))
@@ -132,8 +132,8 @@ class Comparison:
 
     @classmethod
     def stored(cls, spec: RunSpec, store: RunStore) -> Comparison | None:
-        """Read a comparison back from a store; None if it lacks either run."""
-        if spec.id not in store or spec.untuned.id not in store:
+        """Read a comparison back from a store; None if it lacks either, or its films."""
+        if not (store.whole(spec.id) and store.whole(spec.untuned.id)):
             return None
         (untuned,) = store.load(spec.untuned.id, acting_model(spec.untuned))
         return cls(spec, None, untuned, tuple(store.load(spec.id, acting_model(spec))))

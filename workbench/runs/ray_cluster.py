@@ -6,7 +6,7 @@ import contextlib
 import os
 from collections import deque
 from collections.abc import Iterator, Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 from workbench.networks.fast.memory import keep_freed_memory
 from workbench.runs.sweep import RETRIES, Attempt, Done, Due
@@ -18,9 +18,9 @@ _ERRORS = 40  # as in `logging`
 class RayCluster:
     """An existing Ray cluster, or one that is started on this machine for the sweep alone.
 
-    The workbench, at the same version and with the same assets, must be installed on every node,
-    with the plug-ins that ``WORKBENCH_PLUGINS`` names, and the store must be one that all nodes
-    reach: a shared folder or a URL.
+    The workbench, at the same version, must be installed on every node, with the plug-ins that
+    ``WORKBENCH_PLUGINS`` names, and the store must be one that all nodes reach: a shared folder or
+    a URL. Files that runs read and a node lacks come by way of the store.
 
     Attributes:
         workers: Runs at the same time; each takes one CPU of the cluster.
@@ -29,6 +29,8 @@ class RayCluster:
     Raises:
         ValueError: if Ray is not installed or no cluster answers at the address.
     """
+
+    elsewhere: ClassVar[bool] = True
 
     def __init__(
         self, address: str | None = None, workers: int | None = None, retries: int = RETRIES

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from workbench.data.atomic_files import PARTIAL, whole_folder
 from workbench.runs.index import Index
-from workbench.runs.store import RunStore
+from workbench.runs.store import FILES, RunStore
 
 CACHE = Path("build/remote")
 """Where runs of remote stores are recorded, and kept once they are read."""
@@ -20,19 +20,20 @@ RESULT = "result.json"
 _MINE = ("lock",)  # files that mean something on this machine alone
 
 
-def open_store(where: str | Path, cache: Path = CACHE) -> RunStore:
+def open_store(where: str | Path, cache: Path = CACHE, *, numbers_alone: bool = False) -> RunStore:
     """Open a store: a folder, or a URL of any file system that fsspec knows.
 
     Args:
         where: A path or a URL.
         cache: Folder of this machine for runs of a URL.
+        numbers_alone: See ``RunStore``.
 
     Raises:
         ValueError: if the URL's file system is unknown or needs a package that is not there.
     """
     if "://" not in str(where):
-        return RunStore(where)
-    return RemoteStore(str(where), cache)
+        return RunStore(where, numbers_alone=numbers_alone)
+    return RemoteStore(str(where), cache, numbers_alone=numbers_alone)
 
 
 class RemoteStore(RunStore):
@@ -42,7 +43,7 @@ class RemoteStore(RunStore):
     process was killed on its way, is delivered when it is asked for: nothing is run twice.
     """
 
-    def __init__(self, url: str, cache: Path = CACHE):
+    def __init__(self, url: str, cache: Path = CACHE, *, numbers_alone: bool = False):
         import fsspec
 
         try:
@@ -51,7 +52,7 @@ class RemoteStore(RunStore):
             raise ValueError(f"The store {url} cannot be opened: {error}.") from error
         self.url = url
         name = hashlib.sha256(self.files.unstrip_protocol(self.base).encode()).hexdigest()[:12]
-        super().__init__(Path(cache).resolve() / name)
+        super().__init__(Path(cache).resolve() / name, numbers_alone=numbers_alone)
 
     def ids(self) -> list[str]:
         """Return the ids of all complete runs, newest first where the file system knows times."""
@@ -107,6 +108,17 @@ class RemoteStore(RunStore):
             self.files.makedirs(there.rpartition("/")[0], exist_ok=True)
             self._put(path, there)
 
+    def give(self, digest: str, path: Path) -> None:
+        """See ``RunStore.give``."""
+        there = f"{self.base}/{FILES}/{digest}"
+        if not self.files.exists(there):
+            self.files.makedirs(there.rpartition("/")[0], exist_ok=True)
+            self._put(path, there)
+
+    def take(self, digest: str, path: Path) -> None:
+        """See ``RunStore.take``."""
+        self.files.get_file(f"{self.base}/{FILES}/{digest}", str(path))
+
     def folder(self, run_id: str) -> Path:
         """Return a folder of this machine with the files of a run, fetched once."""
         here = self.root / run_id
@@ -131,7 +143,8 @@ class RemoteStore(RunStore):
 
         Object stores do so by themselves; on others a half-written result would be one.
         """
-        if path.name != RESULT or self.files.protocol not in (("file", "local"), "file"):
+        local = self.files.protocol in (("file", "local"), "file")
+        if not local or (path.name != RESULT and FILES not in there):
             self.files.put_file(str(path), there)
             return
         self.files.put_file(str(path), f"{there}{PARTIAL}")

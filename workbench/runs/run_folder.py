@@ -9,11 +9,16 @@ from typing import Any
 
 import numpy as np
 
+from workbench.runs import step_columns
 from workbench.tuning.identity import id_of, untuned
 
-FORMAT = 3
-"""Of what is written. Lower ones are read, 1 had no number; a higher one is refused."""
+FORMAT = 4
+"""The highest that is read, written where numbers alone are kept; 1 had no number."""
+WITH_LINES = 3
+"""Of what is written where everything is kept: earlier workbenches read it too."""
 SPEC, STEPS, RESULT = "spec.json", "steps.jsonl", "result.json"
+NUMBERS = "numbers"
+"""What ``kept`` of a result says where only the numbers, and the last prompts, were kept."""
 MADE = "made.json"
 """Beside a run that a sweep made: where, by which code and how fast."""
 _PLANE = ("norm_dm", "dt_along", "dt_across", "kept_along", "kept_across", "kept_outside")
@@ -56,17 +61,20 @@ def spec(folder: Path) -> dict[str, Any]:
 
 
 def lines(folder: Path) -> list[dict[str, Any]]:
-    """Return the lines of ``steps.jsonl`` in today's form: what is known of every update.
+    """Return what is known of every update, one line each, in today's form.
 
     The last one of an incomplete run is left out where a crash tore it.
 
     Raises:
         ValueError: if they cannot be read.
     """
+    columns, done = folder / step_columns.FILE, (folder / RESULT).exists()
     try:
+        if done and columns.exists():
+            return step_columns.unpacked(columns.read_bytes())
         text = (folder / STEPS).read_text()
         whole, _, torn = text.rpartition("\n")
-        if torn and (folder / RESULT).exists():
+        if torn and done:
             whole = text
         return [nested(json.loads(line)) for line in whole.splitlines()]
     except (OSError, ValueError) as error:

@@ -15,7 +15,7 @@ import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
-from workbench.data.atomic_files import disk_errors, sync, write_json
+from workbench.data.atomic_files import disk_errors, sync, whole_file, write_json
 from workbench.data.films import Film
 from workbench.data.rollout import Evaluation
 from workbench.data.trajectory import Segment, Trajectory
@@ -25,14 +25,16 @@ from workbench.networks.diffusion import DenoisingTrace
 from workbench.networks.fast.processor import has_bf16
 from workbench.networks.frozen_model import FrozenModel
 from workbench.networks.prompt_dt import Precision, PromptedPolicy
-from workbench.runs import run_folder
+from workbench.runs import run_folder, step_columns
 from workbench.runs.index import Index, add, index_of
 from workbench.runs.locks import held
-from workbench.runs.run_folder import FORMAT, MADE, RESULT
+from workbench.runs.run_folder import FORMAT, MADE, NUMBERS, RESULT, WITH_LINES
 from workbench.tuning.identity import id_of
 from workbench.tuning.loop import TuneStep
 from workbench.tuning.spec import RunSpec
 
+FILES = ".files"
+"""In the store's folder: what runs read, by hash, where a sweep sends it to other machines."""
 _PATIENCE = 5.0  # seconds that another writer of the same run has to end
 _TRACE = ("x", "x0_hat", "y")
 _PROMPT = ("returns_to_go", "observations", "actions", "rewards", "timesteps", "mask")
@@ -55,10 +57,18 @@ class RunStore:
     All but the tensors is JSON: ``pandas.read_json(path, lines=True)`` reads the updates. A kill
     at any moment leaves no run that reads as complete and is not, and costs at most the update in
     flight. Several processes may share a folder; one at a time writes a run.
+
+    A store of very many runs keeps ``numbers_alone``: on completion the updates become columns,
+    ``steps.json.xz``, in place of the lines (``step_columns``), and of the tensors only the last
+    prompts stay. Such a run is made anew to see its chain and its episodes.
+
+    Args:
+        root: The folder.
+        numbers_alone: What a run that is recorded keeps; either kind is read.
     """
 
-    def __init__(self, root: Path | str):
-        self.root = Path(root)
+    def __init__(self, root: Path | str, *, numbers_alone: bool = False):
+        self.root, self.numbers_alone = Path(root), numbers_alone
 
     def ids(self) -> list[str]:
         """Return the ids of all complete runs, newest first."""
@@ -102,20 +112,29 @@ class RunStore:
             for step in steps:
                 seconds += step.seconds
                 if step.evaluation is not None:
-                    _save_evaluated(_made(folder / "evaluated") / _name(step), step)
+                    if not self.numbers_alone:
+                        _save_evaluated(_made(folder / "evaluated") / _name(step), step)
                     evaluations.append({"update": step.update, **step.evaluation.summary()})
-                elif step.trace is not None:
+                    evaluated = step
+                elif step.trace is not None and not self.numbers_alone:
                     _save_trace(_made(folder / "traces") / _name(step), step.trace)
                 # after the files that it stands for: a line promises them
                 file.write(json.dumps(_line(step)) + "\n")
                 file.flush()
                 yield step
-        result = {"format": FORMAT, "id": run_id, "evaluations": evaluations}
+        result = {"format": WITH_LINES, "id": run_id, "evaluations": evaluations}
+        if self.numbers_alone:
+            result |= {"format": FORMAT, "kept": NUMBERS}
+            _save_prompts(_made(folder / "evaluated") / _name(evaluated), evaluated)
+            with whole_file(folder / step_columns.FILE) as partial:
+                partial.write_bytes(step_columns.packed(step_columns.lean(self.lines(run_id))))
         result |= {"n_trainable": step.n_trainable, "update_seconds": round(seconds, 3)}
         result["computed_in"] = "bf16" if precision == "bf16" and has_bf16() else "fp32"
         for path in [*folder.rglob("*"), folder, self.root]:
             sync(path)  # a power cut must not leave a result without what it sums up
         write_json(folder / "result.json", result, sort_keys=True)
+        if self.numbers_alone:
+            os.truncate(folder / "steps.jsonl", 0)  # not deleted: the lock is on it
         add(folder)
 
     def index(self) -> Index:
@@ -133,8 +152,30 @@ class RunStore:
     def deliver(self, run_id: str) -> None:
         """Bring what there is of a run to where it belongs; a folder of this machine is there."""
 
+    def give(self, digest: str, path: Path) -> None:
+        """Keep a file that runs read under its hash, for machines that lack it."""
+        kept = self.root / FILES / digest
+        if not kept.exists():
+            with whole_file(kept) as partial:
+                shutil.copyfile(path, partial)
+
+    def take(self, digest: str, path: Path) -> None:
+        """Copy a file that was given to ``path``.
+
+        Raises:
+            FileNotFoundError: if none of that hash was given.
+        """
+        shutil.copyfile(self.root / FILES / digest, path)
+
     def __contains__(self, run_id: str) -> bool:
         return (self.root / run_id / "result.json").exists()
+
+    def whole(self, run_id: str) -> bool:
+        """Return whether a run is complete, with all that there is to see: ``load`` reads it."""
+        try:
+            return self.result(run_id).get("kept") != NUMBERS
+        except ValueError:
+            return False
 
     def forget(self, run_id: str) -> None:
         """Make a run incomplete, so that it is run anew."""
@@ -171,7 +212,7 @@ class RunStore:
         return [np.array(line["returns"]) for line in self.lines(run_id) if "returns" in line]
 
     def lines(self, run_id: str) -> list[dict]:
-        """Return the lines of ``steps.jsonl`` in today's form: what is known of every update.
+        """Return what is known of every update, one line each, in today's form.
 
         The last one of an incomplete run is left out where a crash tore it.
 
@@ -188,8 +229,16 @@ class RunStore:
         Args:
             run_id: Id of the run.
             model: The frozen model that it acts with, as ``spec.acting_model`` gives it.
+
+        Raises:
+            ValueError: if it cannot be read, or keeps its numbers alone.
         """
         spec, folder = self.spec(run_id), self.folder(run_id)
+        if run_id in self and not self.whole(run_id):
+            raise ValueError(
+                f"Run {run_id!r} in {self.root} keeps its numbers alone, as sweeps do: make it "
+                f"anew to see its prompts and episodes, by `{spec.command}`."
+            )
         try:
             lines = self.lines(run_id)
             return [_step(line, spec, folder, model) for line in lines]
@@ -201,6 +250,7 @@ def _empty(folder: Path) -> None:
     """Take away an earlier attempt: its result first and for good, then lines, then files."""
     (folder / "result.json").unlink(missing_ok=True)
     sync(folder)
+    (folder / step_columns.FILE).unlink(missing_ok=True)
     os.truncate(folder / "steps.jsonl", 0)
     for name in ("evaluated", "traces"):
         shutil.rmtree(folder / name, ignore_errors=True)
@@ -242,8 +292,8 @@ def _report(plain: Mapping[str, Any] | None) -> GradientReport | None:
 def _save_evaluated(path: Path, step: TuneStep) -> None:
     assert step.snapshot is not None  # of evaluated steps, which alone are saved
     assert step.evaluation is not None
-    prompt, trace = step.snapshot.policy.prompt, step.snapshot.trace
-    tensors = {f"prompt.{n}": getattr(prompt, n) for n in _PROMPT}
+    trace = step.snapshot.trace
+    tensors = _prompts(step.snapshot)
     tensors |= {f"weights.{n}": w for n, w in step.snapshot.weights.items()}
     if trace is not None:
         tensors |= {f"trace.{n}": t for n, t in _drawn(trace).items()}
@@ -252,6 +302,20 @@ def _save_evaluated(path: Path, step: TuneStep) -> None:
     if first.film is not None:
         episode["film"] = first.film.packed()
     tensors |= {f"episode.{n}": torch.from_numpy(column) for n, column in episode.items()}
+    _save(path, tensors)
+
+
+def _save_prompts(path: Path, step: TuneStep) -> None:
+    assert step.snapshot is not None
+    _save(path, _prompts(step.snapshot))
+
+
+def _prompts(snapshot: Snapshot) -> dict[str, torch.Tensor]:
+    prompt = snapshot.policy.prompt
+    return {f"prompt.{n}": getattr(prompt, n) for n in _PROMPT}
+
+
+def _save(path: Path, tensors: Mapping[str, torch.Tensor]) -> None:
     with disk_errors(path):
         save_file({n: t.contiguous() for n, t in tensors.items()}, path)
 

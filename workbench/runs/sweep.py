@@ -11,14 +11,15 @@ import threading
 import time
 import traceback
 from collections import Counter
-from collections.abc import Generator, Iterable, Iterator, Sequence
-from dataclasses import dataclass
-from typing import Protocol
+from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import ClassVar, Protocol
 
 import torch
 
 from workbench.data.atomic_files import write_json
 from workbench.networks.fast.memory import keep_freed_memory
+from workbench.runs.asset_delivery import fetch, offered
 from workbench.runs.locks import held
 from workbench.runs.run_folder import MADE
 from workbench.runs.store import BeingWrittenError, RunStore
@@ -61,9 +62,11 @@ class Engine(Protocol):
 
     Attributes:
         workers: Runs at the same time.
+        elsewhere: Whether they may be made on other machines, which then get the files they lack.
     """
 
     workers: int
+    elsewhere: bool
 
     def outcomes(self, attempt: Attempt, due: Sequence[Due]) -> Iterator[Done]:
         """Call ``attempt`` on each, in any order; closing this stream ends what runs."""
@@ -110,10 +113,11 @@ def sweep(
         raise ValueError(f"`retries` must be a whole number from 0 up: got {retries}.")
     running = engine or Processes(workers, retries)
     due, wait, tried = missing(specs, store), False, Counter[str]()
+    files = offered(due, store) if running.elsewhere else {}
     while due:
         failed: list[RunSpec] = []
         busy: list[RunSpec] = []
-        attempt = Attempt(store, wait, os.getpid())
+        attempt = Attempt(store, wait, os.getpid(), files)
         for done in running.outcomes(attempt, [(spec.id, spec) for spec in due]):
             if done.again and done.error is None:
                 busy.append(done.spec)
@@ -147,17 +151,24 @@ class Attempt:
         store: Where the run is kept.
         wait: Whether to wait for another process that is at the same run.
         parent: The process that began the sweep.
+        files: What it put into the store for machines that lack it; see ``asset_delivery``.
     """
 
     store: RunStore
     wait: bool
     parent: int
+    files: Mapping[str, str] = field(default_factory=dict)
 
     def __call__(self, due: Due) -> Done:
         """Run a spec in one thread."""
         (run_id, spec), threads = due, torch.get_num_threads()
         torch.set_num_threads(1)
         try:
+            try:
+                fetch(spec, self.files, self.store)
+            except Exception as error:
+                again = not isinstance(error, ValueError)
+                return self.failed(due, 0.0, traceback.format_exc(), again, error)
             if spec.id != run_id:
                 return self.failed(due, 0.0, _other_files(spec), again=False)
             folder = self.store.root / run_id
@@ -219,6 +230,7 @@ class Processes:
 
     workers: int = 1
     retries: int = RETRIES
+    elsewhere: ClassVar[bool] = False
 
     def outcomes(self, attempt: Attempt, due: Sequence[Due]) -> Iterator[Done]:
         """See ``Engine``.

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import torch
 
+from workbench.networks.critic import Critic
 from workbench.networks.diffusion import PromptDiffuser
 from workbench.networks.hyper_network import HyperNetwork
 from workbench.networks.informed_diffusion import InformedDiffuser
@@ -25,6 +26,7 @@ NETWORKS: dict[str, type] = {
     "gan": PromptGAN,
     "informed": InformedDiffuser,
     "hyper": HyperNetwork,
+    "critic": Critic,
 }
 """The kinds of pretrained networks, by the name of their files."""
 
@@ -68,6 +70,11 @@ def network_at(path: Path, variant: str = "") -> torch.nn.Module:
         raise ValueError(
             f"No {MODELS[name].kind} ships for {family}. Make it: `python -m workbench collect "
             f"{family}`, then `python -m workbench pretrain {family} --model {name}`."
+        )
+    if name == "critic" and not path.exists():
+        raise ValueError(
+            f"No critic ships for {family}, so that value cannot guide. Make one: `python -m "
+            f"workbench collect {family}`, then `python -m workbench critic {family}`."
         )
     return _load(NETWORKS[name], path, path.stat().st_mtime_ns if path.exists() else 0)
 

@@ -144,7 +144,7 @@ def _first(trace: DenoisingTrace | None) -> DenoisingTrace | None:
 
 def _must_be_finite(metrics: Mapping[str, float]) -> None:
     for name, value in metrics.items():
-        if name.startswith("loss") and not math.isfinite(value):
+        if name.startswith(("loss", "value")) and not math.isfinite(value):
             raise ArithmeticError(f"`{name}` is {value}")
 
 

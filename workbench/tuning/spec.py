@@ -17,7 +17,7 @@ import torch
 from workbench.data.qualities import QUALITIES
 from workbench.data.trajectory import Trajectory
 from workbench.methods import METHODS, Learner, Method
-from workbench.methods.method import descends
+from workbench.methods.method import descends, networks_of
 from workbench.networks.frozen_model import FrozenModel, Precision
 from workbench.networks.models import PROMPT_DT, model_named
 from workbench.networks.variants import variant_of
@@ -138,6 +138,10 @@ class RunSpec:
         """The task that ``family`` and ``task`` name."""
         return self._found[1]
 
+    @property
+    def _networks(self) -> dict[str, str]:
+        return networks_of(self.build())
+
     @functools.cached_property
     def files(self) -> Mapping[str, Path]:
         """Where each file is that a run reads, by what it is to the run.
@@ -148,7 +152,7 @@ class RunSpec:
         kind, task = METHODS[self.method], self.resolved_task
         files = {
             field_name: assets.pretrained_path(self.family, name, self.split, self.variant)
-            for field_name, name in {"model": self.model, **kind.needs}.items()
+            for field_name, name in {"model": self.model, **self._networks}.items()
         }
         files["demos"] = assets.demos_path(task, self.quality, self.split)
         if self.prompts:
@@ -165,7 +169,8 @@ class RunSpec:
                 them.
         """
         (family, task), files, kind = self._found, self.files, METHODS[self.method]
-        method = self.build(**{name: network_at(files[name], self.variant) for name in kind.needs})
+        needed = {name: network_at(files[name], self.variant) for name in self._networks}
+        method = self.build(**needed)
         loaded = cast(FrozenModel, network_at(files["model"], self.variant))
         model = loaded.computing(self.asked_precision)
         few = assets.demos_at(files["demos"], task, self.quality, self.split)
@@ -336,6 +341,7 @@ _SINCE: Mapping[str, int | float | str] = {
     "lr_half": 0,
     "average": 0.0,
     "training_temperature": -1.0,
+    "eta": 1.0,
 }
 """Settings that there were not from the beginning, and what runs did before. With that value they
 are left out of a run's identity, so that ids are what they were."""

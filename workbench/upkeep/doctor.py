@@ -55,6 +55,7 @@ _WORDS: Mapping[Verb, str] = {
     "mt-orl": "MT-ORL's network",
     "diffuser": "diffuser",
     "informed": "informed diffuser",
+    "critic": "critic",
     "vae": "VAE",
     "gan": "GAN",
     "hyper": "HDT's hyper-network",

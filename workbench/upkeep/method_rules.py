@@ -19,6 +19,7 @@ from gymnasium.spaces import Box
 from workbench.data.trajectory import Trajectories, Trajectory
 from workbench.methods import N_PROMPTS, Method
 from workbench.methods.method import Snapshot
+from workbench.networks.critic import Critic, CriticConfig
 from workbench.networks.diffusion import DiffuserConfig, PromptDiffuser
 from workbench.networks.hyper_network import HyperConfig, HyperNetwork
 from workbench.networks.informed_diffusion import InformedConfig
@@ -204,6 +205,8 @@ def _network(name: str) -> torch.nn.Module:
         return PromptDT(dataclasses.replace(_SIZES, prompt_length=0), TOY).frozen()
     if name == "hyper":
         return HyperNetwork(HyperConfig.of(_SIZES), TOY)
+    if name == "critic":
+        return Critic(CriticConfig(width=16, n_layers=2, code=3), TOY)
     if name == "diffuser":
         return PromptDiffuser(sizes[name], TOY)
     if name not in sizes:

@@ -17,6 +17,7 @@ import numpy as np
 
 from workbench.data.behaviour import BehaviourConfig
 from workbench.data.qualities import QUALITIES
+from workbench.pretraining.critic import CriticPretrainConfig
 from workbench.pretraining.generators import INFORMED, GeneratorPretrainConfig
 from workbench.pretraining.hyper_network import HyperPretrainConfig
 from workbench.pretraining.prompt_dt import PretrainConfig
@@ -33,6 +34,7 @@ Verb = Literal[
     "mt-orl",
     "diffuser",
     "informed",
+    "critic",
     "vae",
     "gan",
     "hyper",
@@ -47,11 +49,11 @@ papers, which ``pretrain`` makes too, the name is the verb."""
 OTHER_MODELS: tuple[Verb, ...] = ("multi-game-dt", "harmodt", "gato")
 NETWORKS: Mapping[Verb, str] = {
     "pretrain": "prompt-dt",
-    **{verb: verb for verb in ("mt-orl", "diffuser", "informed", "vae", "gan", "hyper")},
+    **{verb: verb for verb in ("mt-orl", "diffuser", "informed", "critic", "vae", "gan", "hyper")},
     **{verb: verb for verb in OTHER_MODELS},
 }
 """The steps that train a network on the training data, and the name of its file."""
-OPTIONAL: tuple[Verb, ...] = ("mt-orl", "informed", "vae", "gan", "hyper", *OTHER_MODELS)
+OPTIONAL: tuple[Verb, ...] = ("mt-orl", "informed", "critic", "vae", "gan", "hyper", *OTHER_MODELS)
 """What only the comparisons need: where it does not ship, nothing is wrong."""
 FROM_DATA: tuple[Verb, ...] = ("collect", "demos")
 """The steps that can take a user's own trajectories in place of behaviour policies."""
@@ -67,7 +69,10 @@ SMALL: Mapping[str, str] = {
 }
 """Flags of the steps of a family of a plug-in that says no others in ``Family.training``: small
 tasks, such as a pendulum's, are learned within minutes."""
-_OF_THE_MODEL: tuple[Verb, ...] = ("diffuser", "informed", "vae", "gan", "hyper", *OTHER_MODELS)
+_OF_THE_MODEL: tuple[Verb, ...] = (
+    *("diffuser", "informed", "critic", "vae", "gan", "hyper"),
+    *OTHER_MODELS,
+)
 READERS: Mapping[Verb, tuple[Verb, ...]] = {
     "behaviour": ("collect", "demos", *NETWORKS, "record"),
     "collect": (*NETWORKS, "record"),
@@ -75,6 +80,7 @@ READERS: Mapping[Verb, tuple[Verb, ...]] = {
     "pretrain": (*_OF_THE_MODEL, "record"),
     "diffuser": ("record",),
     **dict.fromkeys((*OPTIONAL, "record"), ()),
+    "informed": ("critic",),
 }
 """Step → the steps that read its files: they are made again when it comes out different."""
 ROUGH: Mapping[Verb, float] = {
@@ -85,6 +91,7 @@ ROUGH: Mapping[Verb, float] = {
     "mt-orl": 0.1,
     "diffuser": 0.008,
     "informed": 0.015,
+    "critic": 0.02,
     "vae": 0.009,
     "gan": 0.027,
     "hyper": 0.12,
@@ -268,6 +275,7 @@ def _rough(family: Family, verb: Verb, words: Words) -> float:
         **dict.fromkeys(("mt-orl", *OTHER_MODELS), PretrainConfig().steps),
         "informed": INFORMED.steps,
         "hyper": HyperPretrainConfig().steps,
+        "critic": CriticPretrainConfig().steps,
         "record": len(SHIPPED_SPECS.get(family.name, ())),
     }.get(verb, GeneratorPretrainConfig().steps)
     said = flag(words, "--env-steps" if verb == "behaviour" else "--steps", "")
