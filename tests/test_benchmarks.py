@@ -8,12 +8,13 @@ import pytest
 import torch
 
 from tests.benchmarks import __main__ as command
-from tests.benchmarks import figure, growth, store_growth
+from tests.benchmarks import approach, figure, growth, store_growth
 from tests.benchmarks.published import PublishedModel, evaluate_published
 from tests.benchmarks.timing import Result, Spread, interleaved, ratio
 from tests.conftest import record
 from workbench.data.rollout import evaluate
 from workbench.data.trajectory import Trajectories
+from workbench.methods import METHODS
 from workbench.networks.prompt_dt import PromptedPolicy, hidden_tokens
 from workbench.runs.index import index_of
 from workbench.runs.run_table import table_of
@@ -108,6 +109,8 @@ def test_results_are_kept_part_by_part_with_their_figures(tmp_path, monkeypatch,
     grown = growth.Point("runs in a store", "listed", 100, 0.5, "s")
     monkeypatch.setattr(growth, "PARTS", (lambda: iter([point]),))
     monkeypatch.setattr(store_growth, "PARTS", (lambda: iter([grown]),))
+    near = growth.Point(approach.axis("expert"), "Soft Prompt", 0.5, -30.0, "return")
+    monkeypatch.setattr(approach, "PARTS", (lambda: iter([near]),))
     threads = torch.get_num_threads()
 
     def run(*words):
@@ -120,10 +123,13 @@ def test_results_are_kept_part_by_part_with_their_figures(tmp_path, monkeypatch,
     assert [first["parts"][n][0]["median"] for n in ("one", "two")] == [1, 2]
     assert first["growth"][0]["value"] == 1.5
     assert first["store"][0]["value"] == 0.5
+    assert first["approach"][0]["value"] == -30
     second = run("--only", "two", "--json")
     assert [second["parts"][n][0]["median"] for n in ("one", "two")] == [1, 3]
     assert json.loads(capsys.readouterr().out) == second
-    assert {p.name for p in tmp_path.iterdir()} == {"bench.json", "bench.png", "growth.png"}
+    assert {p.name for p in tmp_path.iterdir()} == {
+        "bench.json", "bench.png", "growth.png", "approach.png"
+    }  # fmt: skip
 
 
 def test_committed_files_are_left_alone_unless_asked(tmp_path, monkeypatch):
@@ -158,7 +164,21 @@ def test_a_run_of_a_sweep_takes_twenty_kilobytes_at_most():
 def test_a_figure_can_be_drawn_before_anything_is_measured(tmp_path):
     figure.draw_ratios([], tmp_path / "a.png")
     figure.draw_growth([], tmp_path / "b.png")
-    assert all((tmp_path / n).stat().st_size > 0 for n in ("a.png", "b.png"))
+    figure.draw_approach([], tmp_path / "c.png")
+    assert all((tmp_path / n).stat().st_size > 0 for n in ("a.png", "b.png", "c.png"))
+
+
+def test_a_method_approaches_a_useful_prompt_over_seconds(monkeypatch):
+    monkeypatch.setattr(approach, "EPISODES", 2)
+    points = list(approach.approach(("informed-diffuser", "prompt-dt-ft")))
+    for quality in approach.QUALITIES:
+        mine = [p for p in points if p.axis == approach.axis(quality)]
+        told, tuned = ([p for p in mine if p.line == METHODS[key].label]
+                       for key in ("informed-diffuser", "prompt-dt-ft"))  # fmt: skip
+        assert [p.size for p in told] == [approach.AT_ONCE], "it makes its prompts without updates"
+        assert len(tuned) > approach.EVALUATIONS
+        assert [p.size for p in tuned] == sorted(p.size for p in tuned)
+        assert len([p for p in mine if p.line == approach.USEFUL]) == 2
 
 
 def test_the_bare_simulator_has_a_rate():

@@ -184,6 +184,12 @@ def test_methods_whose_networks_do_not_ship_are_not_offered(app):
     assert ("Prompt VAE" in offered) == assets.pretrained_path("reach", "vae").exists()
     assert "Soft Prompt" in offered
     assert shows(app, "On the command line only")
+    for name in ("reach", "cheetah-vel"):
+        app.selectbox(key="robot").set_value(FAMILIES[name].label).run()
+        guides = app.selectbox(key="b-guidance").options
+        critic = assets.pretrained_path(name, "critic").exists()
+        assert ("both losses and the critic" in guides) == critic
+        assert "both losses" in guides
 
 
 def test_tuning_grows_and_stops_at_once_keeping_what_was_done(app, queue):

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import torch
 
-from tests.benchmarks import cases, figure, growth, store_growth
+from tests.benchmarks import approach, cases, figure, growth, store_growth
 from tests.benchmarks.timing import Result
 from workbench.networks.fast.memory import keep_freed_memory
 from workbench.runs.sweep import machine
@@ -67,11 +67,13 @@ def keep(measured: dict, path: Path) -> None:
     figure.draw_ratios(results, path.with_name("bench.png"))
     points = [*measured["growth"], *measured.get("store", ())]
     figure.draw_growth(points, path.with_name("growth.png"))
+    if measured.get("approach"):
+        figure.draw_approach(measured["approach"], path.with_name("approach.png"))
 
 
 def main() -> None:
     """Measure, print, and keep."""
-    growing = {"growth": growth.PARTS, "store": store_growth.PARTS}
+    growing = {"growth": growth.PARTS, "store": store_growth.PARTS, "approach": approach.PARTS}
     known = (*parts(1), *growing)
     parser = argparse.ArgumentParser(prog="make bench", description=__doc__)
     parser.add_argument("--json", action="store_true", help="print one JSON value on stdout")
@@ -103,7 +105,7 @@ def main() -> None:
         for measure in measures:
             for point in measure():
                 kept[name].append(dataclasses.asdict(point))
-                text = f"{point.axis:<20} {point.size:>6} {point.line:<30} {point.value:>10.4g}"
+                text = f"{point.axis:<20} {point.size:>6.4g} {point.line:<30} {point.value:>10.4g}"
                 print(text, point.unit, file=sys.stderr, flush=True)
         keep(kept, path)
     if asked.json:

@@ -34,10 +34,34 @@ def draw_ratios(results: list[Mapping], path: Path) -> None:
     plt.close(figure)
 
 
+def draw_approach(points: list[Mapping], path: Path) -> None:
+    """Draw the return over seconds, a panel for each quality of few-shot data."""
+    names = list(dict.fromkeys(p["axis"] for p in points))
+    figure, panels = plt.subplots(
+        1, max(1, len(names)), figsize=(12, 3.6), layout="constrained", sharey=True, squeeze=False
+    )
+    lines = list(dict.fromkeys(p["line"] for p in points))
+    for axes, name in zip(panels.flat, names, strict=False):
+        for number, line in enumerate(lines):
+            some = [p for p in points if p["axis"] == name and p["line"] == line]
+            x, y = [p["size"] for p in some], [p["value"] for p in some]
+            level = number == len(lines) - 1
+            style, colour = ("--", "black") if level else ("o-", COLOURS[number % len(COLOURS)])
+            axes.plot(x, y, style, color=colour, label=line, ms=4, lw=1 if level else 1.5)
+        axes.set(xlabel=name, xscale="log")
+        axes.spines[["top", "right"]].set_visible(False)
+    panels.flat[0].set_ylabel("mean return of 10 episodes")
+    handles, labels = panels.flat[0].get_legend_handles_labels()
+    figure.legend(handles, labels, loc="outside lower center", ncols=3, frameon=False)
+    figure.savefig(path, dpi=110)
+    plt.close(figure)
+
+
 def draw_growth(points: list[Mapping], path: Path) -> None:
     """Draw a panel for each thing that grows."""
     names = list(dict.fromkeys(p["axis"] for p in points if p["axis"] != "simulator"))
-    figure, panels = plt.subplots(2, 3, figsize=(12, 6), layout="constrained")
+    rows = max(1, -(-len(names) // 4))
+    figure, panels = plt.subplots(rows, 4, figsize=(15, 3 * rows), layout="constrained")
     for axes, name in zip(panels.flat, names, strict=False):
         mine = [p for p in points if p["axis"] == name]
         for colour, line in zip(COLOURS, dict.fromkeys(p["line"] for p in mine), strict=False):

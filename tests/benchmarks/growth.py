@@ -25,7 +25,7 @@ class Point:
 
     axis: str
     line: str
-    size: int
+    size: float
     value: float
     unit: str
 

@@ -344,6 +344,12 @@ def test_banded_attention_never_takes_the_place_of_what_ships(call):
     refusal(call(*words), "no banded variant", "--out")
 
 
+def test_a_variant_of_another_seed_says_the_seed_itself(call):
+    for verb in ("pretrain", "diffuser", "vae"):
+        words = (verb, "cheetah-vel", "--variant", "seed-1", "--seed", "2")
+        refusal(call(*words), "seed-1 is of seed 1", "leave out")
+
+
 def test_the_whole_chain_of_commands_makes_every_asset(shipped, call, toy, tmp_path, monkeypatch):
     """Collect, few-shot sets, Prompt-DT, diffuser, prompts: each reads what the one before made."""
     for path in (shipped / "toy").rglob("*.safetensors"):

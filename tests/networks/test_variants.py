@@ -50,6 +50,8 @@ def test_a_chain_changes_what_denoises_and_a_prompt_all_that_knows_one():
         "prompt-dt",
         "hyper",
     ]
+    assert all(VARIANTS["seed-1"].changes(n) for n in ("mt-orl", "prompt-dt", "diffuser", "vae"))
+    assert VARIANTS["seed-1"].sizes() == {}, "it is as large as what ships"
     assert not variant_of("").changes("diffuser")
     assert Variant(n_diffusion_steps=5).sizes() == {"n_diffusion_steps": 5}
 
@@ -93,6 +95,19 @@ def test_banded_attention_acts_under_what_ships_else(toy, on_demand):
     last = list(run(banded))[-1]
     assert last.snapshot.policy.model.config.attention == "banded"
     assert last.snapshot.policy.prompt.length == TOY_SIZES.prompt_length
+
+
+def test_a_run_of_another_pretraining_seed_reads_its_networks_alone(toy, on_demand):
+    keep(toy, "seed-1")
+    other = spec(variant="seed-1")
+    assert {path.is_relative_to(on_demand) for n, path in other.files.items() if n != "demos"} == {
+        True
+    }
+    assert other.untuned.variant == "seed-1"
+    last, usual = (list(run(one))[-1] for one in (other, spec()))
+    assert not torch.equal(
+        last.snapshot.policy.prompt.actions, usual.snapshot.policy.prompt.actions
+    )
 
 
 def test_the_untuned_run_keeps_a_variant_only_where_it_matters(shipped):

@@ -224,6 +224,11 @@ def test_a_store_of_numbers_alone_says_the_same_in_less_room(store, spec, record
         prompt["prompt.actions"], recorded[-1].snapshot.policy.prompt.actions
     )
     assert (store.whole(spec.id), few.whole(spec.id), few.whole("nothing")) == (True, False, False)
+    for step, want in zip(few.numbers(spec.id), recorded, strict=True):
+        assert (step.update, step.snapshot, step.trace) == (want.update, None, None)
+        assert step.metrics == pytest.approx(want.metrics)
+        assert (step.evaluation is None) == (want.evaluation is None)
+        assert (step.gradients is None) == (want.gradients is None)
     with pytest.raises(ValueError, match=r"numbers alone.*python -m workbench tune toy"):
         few.load(spec.id, model)
 

@@ -13,6 +13,7 @@ from workbench.app.links import ANYTHING, GUIDANCE, SHARED, VIEWS, Offers
 from workbench.data import own_sets
 from workbench.data.qualities import QUALITIES
 from workbench.methods import METHODS
+from workbench.methods.guided_update import BY_VALUE
 from workbench.methods.projection import MODES
 from workbench.shipped import assets
 from workbench.tasks import Family, Task, find
@@ -86,7 +87,7 @@ def explore_offers() -> Offers:
             f"{side}-method": (f"method {of}", methods),
             f"{side}-lam": (f"λ {of}", [f"{v:g}" for v in LAMBDAS]),
             f"{side}-projection": (f"projection {of}", MODES),
-            f"{side}-guidance": (f"guidance {of}", tuple(GUIDANCE.values())),
+            f"{side}-guidance": (f"guidance {of}", [GUIDANCE[g] for g in guidances_of(family)]),
             f"{side}-data": (f"data {of}", (SHARED, *sets)),
         }
     return offers
@@ -248,7 +249,7 @@ def _choose_side(name: str, above, inside, setting: Setting) -> Side:
     with inside:
         quality = _choose_data(name, start, setting)
         # Always there, so that what was chosen stays in the address.
-        chosen = _choose_guidance(name, start, guided)
+        chosen = _choose_guidance(name, start, guided, guidances_of(family))
         if not guided:
             st.caption(f"{method_label(method)} follows one loss or none: nothing to weigh.")
         usual = live_updates(method)
@@ -273,20 +274,29 @@ def _choose_data(name: str, start: Side, setting: Setting) -> str:
     return "" if quality in (SHARED, setting.quality) else quality
 
 
-def _choose_guidance(name: str, start: Side, guided: bool) -> tuple[float, str, str]:
+def guidances_of(family: Family) -> list[str]:
+    """Return what can guide for a family here: value where its critic is there."""
+    valued = assets.pretrained_path(family.name, "critic").exists()
+    return [name for name in GUIDANCE if valued or name not in BY_VALUE]
+
+
+def _choose_guidance(
+    name: str, start: Side, guided: bool, offered: list[str]
+) -> tuple[float, str, str]:
     """Draw λ, projection and guidance, for a method that has them; return them in that order."""
     guidance = st.selectbox(
         "Guidance",
-        list(GUIDANCE),
-        index=list(GUIDANCE).index(start.guidance),
+        offered,
+        index=offered.index(start.guidance),
         format_func=GUIDANCE.__getitem__,
         key=f"{name}-guidance",
         bind="query-params",
         disabled=not guided,
         help="Two losses pull on the diffuser: look like the data (diffusion loss L_DM) and make "
-        "the model act like the data (downstream loss L_DT). The paper uses both.",
+        "the model act like the data (downstream loss L_DT). The paper uses both. Where a *critic* "
+        "ships, trained on other tasks, it may say besides what actions are worth.",
     )
-    both = guided and guidance == "both"
+    both = guided and guidance not in ("diffusion", "downstream")
     lam = st.select_slider(
         "Weight λ of the downstream loss",
         LAMBDAS,
@@ -340,7 +350,7 @@ def words_of(side: Side, setting: Setting) -> list[str]:
     words = [method_label(side.method)]
     if side.guided and side.guidance != "both":
         words.append(GUIDANCE[side.guidance])
-    elif side.guided:
+    if side.guided and side.guidance not in ("diffusion", "downstream"):
         off = side.projection == "none"
         words += [f"λ = {side.lam:g}", f"projection {'off' if off else side.projection}"]
     return [*words, f"{side.quality or setting.quality} data"]

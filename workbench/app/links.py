@@ -30,6 +30,8 @@ GUIDANCE = {
     "both": "both losses",
     "diffusion": "diffusion loss alone",
     "downstream": "downstream loss alone",
+    "q-regularised": "both losses and the critic",
+    "diffusion-ql": "diffusion loss and the critic",
 }
 """Guidance of Prompt Diffuser → the name of the option."""
 SHARED = "shared"
@@ -228,7 +230,6 @@ def can_explore(spec: RunSpec) -> bool:
         and assets.other_task(spec.quality) is None
         and (not CHOSEN[spec.method][1] or _slider(spec) in range(50, 501, 50))
         and settings.get("lam", 1.0) in LAMBDAS
-        and settings.get("guidance", "both") in GUIDANCE
         and settings == _usual(spec).asked["settings"]
     )
 

@@ -187,10 +187,10 @@ def _one(row: pd.Series, spec: RunSpec, labels: dict[str, Label]) -> None:
             chart(figure, f"one-{title}-{row['run']}", f"{title} of this run.", f"run-{title}")
     if store is None:
         st.caption("Of this run the returns of its last evaluation ship, not its updates.")
-    elif steps is None and not store.whole(row["run"]):
+    elif not store.whole(row["run"]):
         st.caption(
-            "A sweep made this run, and kept its numbers alone. Open it in Explore and press "
-            "*Tune* to see its prompts, its chain of noise and its episodes."
+            "A sweep made this run, and kept its numbers alone. *Run it again* keeps its prompts, "
+            "its chain of noise and its first episode too."
         )
     with st.container(horizontal=True, vertical_alignment="center"):
         offer_figures(drawn, f"run-{row['run']}", "run-html")
@@ -210,10 +210,13 @@ def _steps(where: str, run_id: str, spec: RunSpec) -> list[TuneStep] | None:
 
 @st.cache_resource(max_entries=16, show_spinner=False)
 def _read(root: str, run_id: str, _spec: RunSpec) -> list[TuneStep] | None:
+    store = RunStore(root)
     try:
-        return RunStore(root).load(run_id, acting_model(_spec))
+        if not store.whole(run_id):
+            return store.numbers(run_id)
+        return store.load(run_id, acting_model(_spec))
     except ValueError:
-        return None  # its numbers are all that can be shown: damaged, or kept alone
+        return None  # its numbers are all that can be shown: damaged
 
 
 def _figures(spec: RunSpec, row: pd.Series, steps: list[TuneStep] | None) -> dict:

@@ -53,7 +53,8 @@ from workbench.upkeep import making, own_data
 
 Out = Annotated[Path | None, arg(help="Checkpoint to write; the shipped one if left out.")]
 Variant = Annotated[
-    str, arg(help="Other networks than ship, kept below data/variants: n-5, k-2, …, banded.")
+    str,
+    arg(help="Other networks than ship, kept below data/variants: n-5, k-2, …, banded, seed-1."),
 ]
 FromData = Annotated[
     Path | None,
@@ -157,7 +158,7 @@ def pretrain(
             raise ValueError(
                 "There is no banded variant of MT-ORL's network: name a file, `--out`."
             )
-    sizes = _of_variant(sizes, variant, model)
+    sizes, seed = _of_variant(sizes, variant, model), _seed_of(variant, seed)
     pool = making.load_pool(find(family), data, split=split)
     if model != PROMPT_DT:
         if not sizes.prompt_length:
@@ -196,7 +197,6 @@ def diffuser(
 
     Keeps a checkpoint below WORK and resumes from it.
     """
-    sizes = _of_variant(sizes, variant, "diffuser")
     _generator("diffuser", family, config, sizes, data, out, split, work, seed, as_json, variant)
 
 
@@ -207,12 +207,13 @@ def vae(
     data: Data = Path("data"),
     out: Out = None,
     split: Split = TEST,
+    variant: Variant = "",
     work: Work = Path("build/pretrain"),
     seed: Seed = 0,
     as_json: Json = False,
 ) -> None:
     """Pretrain a VAE of prompts, which can stand in the diffuser's place; else as `diffuser`."""
-    _generator("vae", family, config, sizes, data, out, split, work, seed, as_json)
+    _generator("vae", family, config, sizes, data, out, split, work, seed, as_json, variant)
 
 
 def gan(
@@ -222,12 +223,13 @@ def gan(
     data: Data = Path("data"),
     out: Out = None,
     split: Split = TEST,
+    variant: Variant = "",
     work: Work = Path("build/pretrain"),
     seed: Seed = 0,
     as_json: Json = False,
 ) -> None:
     """Pretrain a GAN of prompts, which can stand in the diffuser's place; else as `diffuser`."""
-    _generator("gan", family, config, sizes, data, out, split, work, seed, as_json)
+    _generator("gan", family, config, sizes, data, out, split, work, seed, as_json, variant)
 
 
 def informed(
@@ -237,12 +239,13 @@ def informed(
     data: Data = Path("data"),
     out: Out = None,
     split: Split = TEST,
+    variant: Variant = "",
     work: Work = Path("build/pretrain"),
     seed: Seed = 0,
     as_json: Json = False,
 ) -> None:
     """Pretrain an informed diffuser, which reads few-shot transitions; else as `diffuser`."""
-    _generator("informed", family, config, sizes, data, out, split, work, seed, as_json)
+    _generator("informed", family, config, sizes, data, out, split, work, seed, as_json, variant)
 
 
 def _generator(
@@ -256,8 +259,9 @@ def _generator(
     work: Path,
     seed: int,
     as_json: bool,
-    variant: str = "",
+    variant: str,
 ) -> None:
+    sizes, seed = _of_variant(sizes, variant, kind), _seed_of(variant, seed)
     pool = making.load_pool(find(family), data, split=split)
     model = load_model(family, split, variant)
     if isinstance(sizes, DiffuserConfig):
@@ -284,7 +288,7 @@ def hyper(
 
     Keeps a checkpoint below WORK and resumes from it.
     """
-    pool = making.load_pool(find(family), data, split=split)
+    pool, seed = making.load_pool(find(family), data, split=split), _seed_of(variant, seed)
     model = load_model(family, split, variant)
     sizes = HyperConfig.of(model.config)
     kept = Checkpoint(work, identity(pool, config, sizes, seed, model=model))
@@ -314,6 +318,18 @@ def _of_variant(sizes, variant: str, network: str):
     if variant and not known.changes(network):
         raise ValueError(f"The variant {variant} has the {network} that ships: nothing to make.")
     return dataclasses.replace(sizes, **known.sizes())
+
+
+def _seed_of(variant: str, seed: int) -> int:
+    """Return the seed of a training, which a variant may name.
+
+    Raises:
+        ValueError: if the variant names another one than was asked for.
+    """
+    known = variant_of(variant).seed
+    if known is not None and seed not in (0, known):
+        raise ValueError(f"The variant {variant} is of seed {known}: leave out `--seed {seed}`.")
+    return seed if known is None else known
 
 
 def finish(kept, network, path: Path, config, seed: int, as_json: bool) -> None:

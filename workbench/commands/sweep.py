@@ -17,6 +17,7 @@ from workbench.commands.output import Json, command, duration, print_result, rec
 from workbench.commands.settings import HELP, Settings
 from workbench.commands.sweep_progress import compare_anew, run_missing
 from workbench.networks.models import MODELS
+from workbench.networks.variants import VARIANTS
 from workbench.paper import ablation, curves, lengths
 from workbench.paper.measured import Runs
 from workbench.paper.tables import Cells
@@ -51,7 +52,7 @@ _FIELD_HELP = {
     "prompts": "Qualities of the initial prompt's trajectories, where it is another one.",
     "split": "Which tasks are held back: test, validation, out-of-distribution.",
     "precision": "What tuning computes in: auto, fp32, bf16.",
-    "variant": "Networks of another size: n-5, n-10, n-50 (N), k-2, k-10 (K*); made on demand.",
+    "variant": f"Other networks, made on demand: {', '.join(VARIANTS)}.",
     "model": f"Frozen models that are prompted: {', '.join(MODELS)}.",
 }
 _DEFAULTS = {"quality": ("medium",), "method": ("prompt-diffuser",), "seed": ("0",)}

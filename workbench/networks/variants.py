@@ -1,4 +1,4 @@
-"""Other networks than those that ship: chains of N steps, prompts of K* rows, banded attention.
+"""Other networks than those that ship: of N steps, of K* rows, with a band, of another seed.
 
 All are of pretrained networks, so each needs networks of its own. They are made on demand
 (``pretrain`` and ``diffuser`` with ``--variant``), kept below ``data/variants``, and do not ship;
@@ -24,14 +24,18 @@ class Variant:
         n_diffusion_steps: N, None where it is as shipped.
         prompt_length: K*, None where it is as shipped.
         attention: Of the transformer, None where it is as shipped.
+        seed: Of all pretraining, None where it is as shipped.
     """
 
     n_diffusion_steps: int | None = None
     prompt_length: int | None = None
     attention: Literal["banded"] | None = None
+    seed: int | None = None
 
     def changes(self, network: str) -> bool:
         """Return whether a network is another one than the one that ships."""
+        if self.seed is not None:
+            return True
         if self.prompt_length is not None:
             return network not in ("mt-orl", "critic")
         if self.attention is not None:
@@ -40,15 +44,18 @@ class Variant:
 
     def sizes(self) -> dict[str, Any]:
         """Return what differs, by name, as the networks' configurations call it."""
-        return {name: value for name, value in vars(self).items() if value is not None}
+        told = {name: value for name, value in vars(self).items() if value is not None}
+        told.pop("seed", None)
+        return told
 
 
 VARIANTS: dict[str, Variant] = {
     **{f"n-{n}": Variant(n_diffusion_steps=n) for n in (5, 10, 50)},
     **{f"k-{k}": Variant(prompt_length=k) for k in (2, 10)},
     "banded": Variant(attention="banded"),
+    **{f"seed-{n}": Variant(seed=n) for n in (1, 2)},
 }
-"""Shipped are N = 20, K* = 5 and a sliding context."""
+"""Shipped are N = 20, K* = 5, a sliding context and seed 0."""
 
 
 def variant_of(name: str) -> Variant:

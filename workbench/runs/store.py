@@ -35,6 +35,7 @@ from workbench.tuning.spec import RunSpec
 
 FILES = ".files"
 """In the store's folder: what runs read, by hash, where a sweep sends it to other machines."""
+_DAMAGE = (KeyError, TypeError, AttributeError)
 _PATIENCE = 5.0  # seconds that another writer of the same run has to end
 _TRACE = ("x", "x0_hat", "y")
 _PROMPT = ("returns_to_go", "observations", "actions", "rewards", "timesteps", "mask")
@@ -221,6 +222,24 @@ class RunStore:
         """
         return run_folder.lines(self.folder(run_id))
 
+    def numbers(self, run_id: str) -> list[TuneStep]:
+        """Return the steps of a run without prompts, chains and episodes: any run has these.
+
+        Raises:
+            ValueError: if they cannot be read.
+        """
+        task, steps = self.spec(run_id).resolved_task, []
+        try:
+            for line in self.lines(run_id):
+                step = _told(line)
+                if "returns" in line:
+                    found = Evaluation(task, tuple(line["seeds"]), np.array(line["returns"]), ())
+                    step = dataclasses.replace(step, evaluation=found)
+                steps.append(step)
+        except _DAMAGE as error:
+            raise ValueError(f"Run {run_id!r} in {self.root} is damaged: {error!r}.") from error
+        return steps
+
     def load(self, run_id: str, model: FrozenModel) -> list[TuneStep]:
         """Return the steps of a run, evaluated ones with policy, first chain and first episode.
 
@@ -242,7 +261,7 @@ class RunStore:
         try:
             lines = self.lines(run_id)
             return [_step(line, spec, folder, model) for line in lines]
-        except (OSError, KeyError, TypeError, SafetensorError) as error:
+        except (OSError, *_DAMAGE, SafetensorError) as error:
             raise ValueError(f"Run {run_id!r} in {self.root} is damaged: {error!r}.") from error
 
 
@@ -332,16 +351,14 @@ def _drawn(trace: DenoisingTrace) -> dict[str, torch.Tensor]:
 
 
 def _step(line: dict, spec: RunSpec, folder: Path, model: FrozenModel) -> TuneStep:
-    line = dict(line)
-    update, seconds = line.pop("update"), line.pop("seconds")
-    returns, seeds = line.pop("returns", None), line.pop("seeds", ())
-    gradients = _report(line.pop("gradients", None))
+    told, returns = _told(line), line.get("returns")
     if returns is None:
-        path, trace = folder / "traces" / f"{update}.safetensors", None
-        if path.exists():
-            trace = DenoisingTrace(**{n: t.float() for n, t in load_file(path).items()})
-        return TuneStep(update, line, seconds, trace=trace, gradients=gradients)
-    tensors = load_file(folder / "evaluated" / f"{update}.safetensors")
+        path = folder / "traces" / f"{told.update}.safetensors"
+        if not path.exists():
+            return told
+        drawn = DenoisingTrace(**{n: t.float() for n, t in load_file(path).items()})
+        return dataclasses.replace(told, trace=drawn)
+    tensors = load_file(folder / "evaluated" / f"{told.update}.safetensors")
     prompt = Segment(**{n: tensors[f"prompt.{n}"] for n in _PROMPT})
     trace = None
     if "trace.x" in tensors:
@@ -350,11 +367,19 @@ def _step(line: dict, spec: RunSpec, folder: Path, model: FrozenModel) -> TuneSt
     film = Film.unpacked(episode.pop("film")) if "film" in episode else None
     states = episode.pop("states", None)
     first = Trajectory(**episode, states=states, film=film, task=spec.resolved_task)
-    evaluation = Evaluation(first.task, tuple(seeds), np.array(returns), (first,))
+    evaluation = Evaluation(first.task, tuple(line.get("seeds", ())), np.array(returns), (first,))
     weights = _below(tensors, "weights.")
     policy = PromptedPolicy(model.with_weights(weights) if weights else model, prompt)
     snapshot = Snapshot(policy, trace, weights)
-    return TuneStep(update, line, seconds, snapshot, evaluation, trace=trace, gradients=gradients)
+    return dataclasses.replace(told, snapshot=snapshot, evaluation=evaluation, trace=trace)
+
+
+def _told(line: Mapping[str, Any]) -> TuneStep:
+    """Return the step that a line alone makes."""
+    apart = ("update", "seconds", "returns", "seeds", "gradients")
+    metrics = {name: value for name, value in line.items() if name not in apart}
+    gradients = _report(line.get("gradients"))
+    return TuneStep(line["update"], metrics, line["seconds"], gradients=gradients)
 
 
 def _below(tensors: Mapping[str, torch.Tensor], prefix: str) -> dict[str, torch.Tensor]:
