@@ -59,7 +59,8 @@ class RayCluster:
         except (ConnectionError, ValueError, RuntimeError, TimeoutError) as error:
             raise ValueError(
                 f"No Ray cluster could be reached at {address or 'this machine'}: {error}. Start "
-                "one with `ray start --head` and pass the address that it prints."
+                "one with `ray start --head` and pass the address that it prints. If it said that "
+                "it wants a token: `export RAY_AUTH_MODE=token` first."
             ) from error
         self.workers = workers or max(1, int(ray.cluster_resources().get("CPU", 1)))
         self.retries = retries
