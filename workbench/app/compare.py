@@ -6,6 +6,7 @@ they learn in ``compare_curves.py``, the claims are in ``compare_claims.py``.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import pandas as pd
@@ -192,7 +193,9 @@ def _overview(seen: Seen) -> None:
         ):
             if what == "paper" and part["published"].isna().all():
                 continue
-            wide[f"{column}|{what}"] = part[name].to_numpy()
+            # Streamlit shows what is missing as "–" whatever its text: so what never is has a value
+            never = [seen.cells.get((row, column)) == [] for row in seen.rows]
+            wide[f"{column}|{what}"] = part[name].mask(never, -math.inf).to_numpy()
             config[f"{column}|{what}"] = st.column_config.Column(
                 title, help=words, width=97 if what == "here" else 58
             )
@@ -201,7 +204,7 @@ def _overview(seen: Seen) -> None:
                 mean: _number(mean, digits) + (f" ± {_number(s, digits)}" if pd.notna(s) else "")
                 for mean, s in zip(part[name], sd, strict=True)
                 if pd.notna(mean)
-            }
+            } | {-math.inf: NEEDS_GRADIENT}
     families = sorted({spec.family for cell in seen.cells.values() for spec in cell})
     if len(families) == 1:
         st.caption(f"All of it is {labelled(families[0])}.")
@@ -212,11 +215,6 @@ def _overview(seen: Seen) -> None:
         )
     formats = {"": _short, **{n: _Texts(known) for n, known in texts.items()}}
     styled_table = wide.style.format(formats, na_rep="–")
-    for column in columns:
-        never = [i for i, row in enumerate(seen.rows) if seen.cells.get((row, column)) == []]
-        if never:
-            place = pd.IndexSlice[never, f"{column}|here"]
-            styled_table = styled_table.format(na_rep=NEEDS_GRADIENT, subset=place)
     ours = [name for name in texts if name.endswith("|here")]
     styled_table = styled_table.highlight_max(ours, props="font-weight: bold")
     st.dataframe(
