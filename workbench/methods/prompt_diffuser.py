@@ -54,8 +54,8 @@ class GeneratorTuning:
         projection: Reading of Eq. 8 and 9; ``"none"`` is the plain sum.
         guidance: Which losses guide: both, or one alone (the paper's guidance ablation); or the
             value of the actions beside L_DT or in its place, see ``GUIDANCES``.
-        eta: η, weight of L_Q where value guides; 0.01 to 5 in Q-value regularised transformers,
-            by the task.
+        eta: η, weight of L_Q where value guides; 0.001 to 5 in the code of Q-value regularised
+            transformers, by the task.
         trust: How much worse than the prompts' own rewards the data may be and still be imitated,
             in standard deviations of the reward; 0 trusts all data, as published. See
             ``GeneratorLearner.trusted``.
