@@ -1,5 +1,6 @@
 """The page of the tables, by Streamlit's AppTest over what ships."""
 
+import numpy as np
 import pandas as pd
 import pytest
 from streamlit.testing.v1 import AppTest
@@ -83,6 +84,17 @@ def test_empty_cells_are_spoken_of_where_there_are_any(page, name):
     (said,) = (c.value for c in page.sidebar.caption if "runs are there" in c.value)
     assert said.startswith(f"All {of:,}" if there == of else f"{there:,} of {of:,}")
     assert ("Empty cells" in said) is (there < of)
+
+
+def test_what_a_model_takes_no_gradient_for_is_said_and_not_called_unrun(page):
+    page.query_params["table"] = "Models"
+    page.query_params["row-models"] = "Gato: Soft Prompt"
+    page.run()
+    assert not page.exception
+    wide = page.dataframe[0].value.set_index("")["cheetah-vel|here"]
+    assert set(wide.index[np.isneginf(wide)]) == {"Gato: Soft Prompt", "Gato: Prompt Diffuser"}
+    (said,) = (info.value for info in page.info)
+    assert said.startswith("**Soft Prompt** needs a gradient")
 
 
 def test_a_cell_shows_its_runs(page):

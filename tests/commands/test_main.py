@@ -406,6 +406,7 @@ def test_the_whole_chain_of_commands_makes_every_asset(shipped, call, toy, tmp_p
         ("hyper", ("--steps", 3, "--n-tasks", 2, "--batch-size", 4)),
         ("pretrain", ("--prompt-length", 0, "--steps", 3, "--width", 16, "--n-layers", 2)),
         ("pretrain", (*same, "--model", "multi-game-dt", "--steps", 3, "--batch-size", 4)),
+        ("pretrain", (*same, "--model", "gato", "--steps", 3, "--batch-size", 4)),
         ("pretrain", (*same, "--model", "harmodt", "--begin-with-prompt-dt", "--steps", 3)),
     ):
         status, out, _ = call(verb, "toy", *words, "--json")

@@ -388,6 +388,7 @@ def test_this_installation(monkeypatch):
     names = {f.name for f in found if f.area == "cheetah-vel"}
     assert names == {"behaviour policies", "few-shot sets", "Prompt-DT", "MT-ORL's network",
                      "diffuser", "informed diffuser", "critic", "VAE", "GAN", "HDT's hyper-network",
-                     "multi-game DT", "HarmoDT", "recorded runs", "training data"}  # fmt: skip
+                     "multi-game DT", "HarmoDT", "Gato", "recorded runs",
+                     "training data"}  # fmt: skip
     policies = [f for f in found if f.area == "cheetah-vel" and f.name == "behaviour policies"]
     assert all(quality in policies[0].text for quality in QUALITIES)

@@ -6,6 +6,7 @@ they learn in ``compare_curves.py``, the claims are in ``compare_claims.py``.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import pandas as pd
@@ -23,7 +24,7 @@ from workbench.data.qualities import QUALITIES
 from workbench.paper.claims import CLAIMS
 from workbench.paper.measured import ALL, CAUTION, assemble
 from workbench.paper.rankings import columns_of
-from workbench.paper.tables import TABLES, Cells, cells, runs_of
+from workbench.paper.tables import NEEDS_GRADIENT, TABLES, Cells, cells, runs_of
 from workbench.runs.run_table import key
 
 NAMES = {
@@ -192,7 +193,9 @@ def _overview(seen: Seen) -> None:
         ):
             if what == "paper" and part["published"].isna().all():
                 continue
-            wide[f"{column}|{what}"] = part[name].to_numpy()
+            # Streamlit shows what is missing as "–" whatever its text: so what never is has a value
+            never = [seen.cells.get((row, column)) == [] for row in seen.rows]
+            wide[f"{column}|{what}"] = part[name].mask(never, -math.inf).to_numpy()
             config[f"{column}|{what}"] = st.column_config.Column(
                 title, help=words, width=97 if what == "here" else 58
             )
@@ -201,7 +204,7 @@ def _overview(seen: Seen) -> None:
                 mean: _number(mean, digits) + (f" ± {_number(s, digits)}" if pd.notna(s) else "")
                 for mean, s in zip(part[name], sd, strict=True)
                 if pd.notna(mean)
-            }
+            } | {-math.inf: NEEDS_GRADIENT}
     families = sorted({spec.family for cell in seen.cells.values() for spec in cell})
     if len(families) == 1:
         st.caption(f"All of it is {labelled(families[0])}.")
@@ -294,6 +297,14 @@ def _show_cell(seen: Seen, place: tuple[str, str], runs_page) -> None:
     table = seen.table
     r = table[(table["row"] == row) & (table["column"] == column)].iloc[0]
     found = seen.known.runs.find(seen.cells[place])
+    if not seen.cells[place]:
+        model, _, method = row.partition(": ")
+        st.info(
+            f"**{method}** {NEEDS_GRADIENT}, and none reaches the prompt of a {model}: there is "
+            "nothing to run.",
+            icon=":material/block:",
+        )
+        return
     if not len(found):
         st.info(
             f"**{row}, {labelled(column)}** was not run yet."

@@ -26,7 +26,7 @@ Split = Annotated[
     arg(help="Which tasks are held back: test (published), validation, out-of-distribution."),
 ]
 Model = Annotated[
-    str, arg(help="Frozen model that is prompted: prompt-dt, multi-game-dt or harmodt.")
+    str, arg(help="Frozen model that is prompted: prompt-dt, multi-game-dt, harmodt or gato.")
 ]
 Seed = Annotated[int, arg(help="Seed of everything random.")]
 

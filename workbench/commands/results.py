@@ -17,7 +17,7 @@ from workbench.data.qualities import QUALITIES
 from workbench.paper import ablation, curves, lengths
 from workbench.paper.claims import findings
 from workbench.paper.measured import CAUTION, Runs, assemble
-from workbench.paper.tables import BY_QUALITY, TableName, cells
+from workbench.paper.tables import BY_QUALITY, NEEDS_GRADIENT, TableName, cells
 from workbench.runs.run_table import COLUMNS, load_results, results_path, shipped
 from workbench.shipped import assets
 from workbench.tasks import FAMILIES, SHIPPED
@@ -108,6 +108,8 @@ def _ends(low: float, high: float) -> str:
 
 
 def _cell(r: pd.Series) -> str:
+    if not r["of"]:
+        return NEEDS_GRADIENT
     return _interval(r["iqm"], r["iqm_low"], r["iqm_high"])
 
 

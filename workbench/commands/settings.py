@@ -20,6 +20,7 @@ HELP = {
     "eta": "Weight of the value of the actions, where it guides.",
     "prompt_positions": "Where in an episode prompts are cut: any row, its start, or as published, "
     "the rows before the last.",
+    "prompted": "Act under the prompts; if not, with no prompt at all.",
     "trust": "Deviations of the reward by which data may fall short and still be imitated; 0: all.",
     "dm_data": "What the diffusion loss is computed on: the initial prompts, or few-shot data.",
     "lr": "Learning rate at first, or length of a step.",

@@ -24,7 +24,7 @@ from workbench.data.qualities import QUALITIES
 from workbench.paper import claims
 from workbench.paper.measured import ALL, Runs, assemble
 from workbench.paper.settings_search import merged, ranking, search
-from workbench.paper.tables import SEEDS, Cells, TableName, cells, runs_of
+from workbench.paper.tables import NEEDS_GRADIENT, SEEDS, Cells, TableName, cells, runs_of
 from workbench.runs.run_table import (
     COLUMNS,
     load_results,
@@ -177,7 +177,7 @@ def _print(
 ) -> None:
     result = assemble(name, chosen, runs)
     used = runs.find(wanted)
-    empty = int((result["seeds"] == 0).sum())
+    empty = int(((result["seeds"] == 0) & (result["of"] > 0)).sum())
     about = {
         "table": name,
         "runs": len(used),
@@ -211,7 +211,9 @@ def _people(part: pd.DataFrame) -> pd.DataFrame:
     for _, r in part.iterrows():
         line = {
             "": r["row"],
-            "IQM [95 %]": interval(r["iqm"], r["iqm_low"], r["iqm_high"], digits),
+            "IQM [95 %]": interval(r["iqm"], r["iqm_low"], r["iqm_high"], digits)
+            if r["of"]
+            else NEEDS_GRADIENT,
             "mean ± sd": _with_sd(r["mean"], r["sd"], digits),
             "published": _with_sd(r["published"], r["published_sd"], 1),
             "P(better than Prompt-DT)": interval(

@@ -13,7 +13,7 @@ from workbench.shipped import assets
 from workbench.tasks import FAMILIES, Family, Task, find
 
 NETWORKS = (
-    *("prompt-dt", "multi-game-dt", "harmodt"),
+    *("prompt-dt", "multi-game-dt", "harmodt", "gato"),
     *("mt-orl", "diffuser", "vae", "gan", "informed", "hyper", "critic"),
 )
 """The names of ``workbench.shipped.networks.NETWORKS``, which needs torch."""

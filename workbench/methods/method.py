@@ -141,6 +141,14 @@ class Method(Protocol):
         """
 
 
+def descends(method: Method | type[Method]) -> bool:
+    """Return whether its updates take a gradient through the model: unless it says otherwise.
+
+    A method says so by ``needs_gradient: ClassVar[bool] = False``.
+    """
+    return bool(getattr(method, "needs_gradient", True))
+
+
 def networks_of(method: Method) -> dict[str, str]:
     """Return the pretrained networks that a method needs with its settings, as ``Method.needs``."""
     return {**method.needs, **getattr(method, "also_needs", {})}

@@ -55,6 +55,7 @@ class PromptBandit:
     needs: ClassVar[Mapping[str, str]] = {}
     data: ClassVar[TunedOn] = "few-shot"
     guided: ClassVar[bool] = False
+    needs_gradient: ClassVar[bool] = False
     published: ClassVar[tuple[str, ...]] = ()
 
     def __post_init__(self):

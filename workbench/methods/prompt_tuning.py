@@ -71,6 +71,7 @@ class PromptTuning:
     needs: ClassVar[Mapping[str, str]] = {}
     data: ClassVar[TunedOn] = "few-shot"
     guided: ClassVar[bool] = False
+    needs_gradient: ClassVar[bool] = False
     published: ClassVar[tuple[str, ...]] = ()
 
     def __post_init__(self):

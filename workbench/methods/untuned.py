@@ -28,14 +28,17 @@ class NoTuning:
 
     Attributes:
         prompt_positions: Where in an episode prompts are cut; see ``Positions``.
+        prompted: Whether it acts under them; without, the same model is told nothing of the task.
     """
 
     prompt_positions: Positions = "any"
+    prompted: bool = True
 
     label: ClassVar[str] = "Prompt-DT"
     needs: ClassVar[Mapping[str, str]] = {}
     data: ClassVar[TunedOn] = "none"
     guided: ClassVar[bool] = False
+    needs_gradient: ClassVar[bool] = False
     published: ClassVar[tuple[str, ...]] = ()
 
     def __post_init__(self):
@@ -52,6 +55,8 @@ class NoTuning:
         """Cut the prompts; nothing is trained."""
         length, draw = model.config.prompt_length, numpy_rng(rng)
         cut = evaluation_prompts(prompts or demos, length, draw, self.prompt_positions)
+        if not self.prompted:
+            cut = Segment.empty(model.family, N_PROMPTS)
         return Untuned(Snapshot(PromptedPolicy(model, cut)))
 
 
@@ -85,6 +90,7 @@ class NoPrompt:
     needs: ClassVar[Mapping[str, str]] = {"network": "mt-orl"}
     data: ClassVar[TunedOn] = "none"
     guided: ClassVar[bool] = False
+    needs_gradient: ClassVar[bool] = False
     published: ClassVar[tuple[str, ...]] = ()
 
     def start(

@@ -25,6 +25,10 @@ class FrozenModel(Protocol):
 
     kind: ClassVar[str]
     """The paper's name of it."""
+    takes_gradient: ClassVar[bool]
+    """Whether a gradient reaches the prompt; if not, methods that only try prompts apply."""
+    reads_returns: ClassVar[bool]
+    """Whether it is told a return to reach; if not, it acts as what it has imitated."""
     family: Family
     """The task family it was trained on."""
     normalizer: Normalizer
@@ -44,7 +48,8 @@ class FrozenModel(Protocol):
     def __call__(self, prompt: Segment, context: Segment) -> Tensor:
         """Return the action of every context row, (B, K, A) in [-1, 1], from what is before it.
 
-        Differentiable in the prompt: methods that descend L_DT need no more of a model.
+        Differentiable in the prompt, but for one that says otherwise in ``takes_gradient``: methods
+        that descend L_DT need no more of a model.
         """
 
     def computing(self, precision: Precision) -> FrozenModel:

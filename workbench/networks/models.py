@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from workbench.networks.gato import Gato
 from workbench.networks.harmo_dt import HarmoDT
 from workbench.networks.multi_game_dt import MultiGameDT
 from workbench.networks.prompt_dt import PromptDT
@@ -13,8 +14,14 @@ MODELS: dict[str, type[PromptDT]] = {
     PROMPT_DT: PromptDT,
     "multi-game-dt": MultiGameDT,
     "harmodt": HarmoDT,
+    "gato": Gato,
 }
-PAPERS = {PROMPT_DT: "2206.13499", "multi-game-dt": "2205.15241", "harmodt": "2405.18080"}
+PAPERS = {
+    PROMPT_DT: "2206.13499",
+    "multi-game-dt": "2205.15241",
+    "harmodt": "2405.18080",
+    "gato": "2205.06175",
+}
 """Where each is published, on arXiv."""
 
 

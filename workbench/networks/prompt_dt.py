@@ -15,7 +15,7 @@ import dataclasses
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal, get_args
+from typing import ClassVar, Literal, get_args
 
 import numpy as np
 import torch
@@ -236,6 +236,8 @@ class PromptDT(SavedNetwork):
     """
 
     kind, sizes = "Prompt-DT", ModelConfig
+    takes_gradient: ClassVar[bool] = True
+    reads_returns: ClassVar[bool] = True
     precision: Precision = "fp32"
 
     def __init__(self, config: ModelConfig, family: Family):

@@ -71,7 +71,8 @@ def assemble(name: TableName, cells: Cells, runs: Runs) -> pd.DataFrame:
         seeds; ``published``, ``published_sd``; ``improvement``, ``improvement_low``,
         ``improvement_high``, over Prompt-DT with expert prompts; ``trainable``, ``share`` of the
         model's parameters; ``seconds`` of wall time per run; ``env_steps`` that tuning took per
-        run; ``seeds``, ``tasks``, ``episodes``; ``runs`` were found ``of`` those wanted.
+        run; ``seeds``, ``tasks``, ``episodes``; ``runs`` were found ``of`` those wanted,
+        none of which are where a method does not apply to a model.
     """
     records, matrices = [], {}
     for (row, column), cell in sorted_by_column(cells):

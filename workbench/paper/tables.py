@@ -16,13 +16,15 @@ from workbench.networks.models import MODELS, PROMPT_DT
 from workbench.shipped import assets
 from workbench.tasks import FAMILIES, SHIPPED, did_you_mean, find, plugins
 from workbench.tasks.splits import evaluated_tasks
-from workbench.tuning.presets import FORMER, FORMERLY, chosen
-from workbench.tuning.spec import RunSpec
+from workbench.tuning.presets import CHOSEN, FORMER, FORMERLY, chosen
+from workbench.tuning.spec import RunSpec, applies
 
 TableName = Literal["1", "2", "3", "guidance", "models"]
 TABLES: tuple[str, ...] = get_args(TableName)
 SEEDS = (0, 1, 2)
 Cells = dict[tuple[str, str], list[RunSpec]]
+NEEDS_GRADIENT = "needs a gradient"
+"""What is said of a cell without any runs: its model has none to give to its method."""
 
 _ROWS_1 = """
 Prompt-DT, random prompt  935.3 2.6   -127.7 9.9   278.7 38.7   457.2 30.3
@@ -250,27 +252,29 @@ def _guidance(families: Iterable[str], data: Sequence[str], **fields: Any) -> Ce
     return found
 
 
-# What each model is used with: the same prompts, or methods as table 1 has them.
-_WITH_EVERY_MODEL = (
-    "Prompt-DT, expert prompt",
-    "Prompt-DT, random prompt",
-    "Soft Prompt",
-    "Prompt Diffuser",
-    "Prompt Diffuser, told the task (ours)",
-)
+# What each model is used with: the same prompts or none, or methods as table 1 has them.
+_WITH_EVERY_MODEL = {
+    "expert prompt": _ROWS["Prompt-DT, expert prompt"],
+    "random prompt": _ROWS["Prompt-DT, random prompt"],
+    "no prompt": ("prompt-dt/none", "expert"),
+    **{
+        row: _ROWS[row]
+        for row in ("Soft Prompt", "Prompt Diffuser", "Prompt Diffuser, told the task (ours)")
+    },
+}
 
 
 def _models(families: Iterable[str], **fields: Any) -> Cells:
     """Every model under the same prompts; the prompts' diffusers are those of the Prompt-DT."""
     found: Cells = {}
     for model, kind in MODELS.items():
-        for row in _WITH_EVERY_MODEL:
-            key, quality = _ROWS[row]
-            how = row.removeprefix("Prompt-DT, ")
+        for how, (key, quality) in _WITH_EVERY_MODEL.items():
+            method = METHODS[key.partition("/")[0]]
             for family in families:
                 found[f"{kind.kind}: {how}", family] = [
                     spec
                     for index in _tasks(family)
+                    if applies(kind, method, CHOSEN[key][1])
                     for spec in _seeds(key, family, index, quality=quality, model=model, **fields)
                 ]
     return found

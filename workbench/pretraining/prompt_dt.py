@@ -139,17 +139,19 @@ def draw_batch(
     sizes: ModelConfig,
     rng: np.random.Generator,
     tasks: np.ndarray | None = None,
+    qualities: Sequence[Quality] = (),
 ) -> tuple[Segment, Segment]:
     """Draw prompts and contexts of the same tasks: ``tasks``, or ``batch_size`` random ones.
 
     The prompt and the context come from trajectories drawn apart, so that the prompt tells the
-    task and seldom the very transitions to imitate; contexts are of every quality. With banded
-    attention they have 2 K rows, or hardly a token would read what has a full band itself.
+    task and seldom the very transitions to imitate; contexts are of every quality, or of
+    ``qualities``. With banded attention they have 2 K rows, or hardly a token would read what has
+    a full band itself.
     """
     if tasks is None:
         tasks = rng.integers(len(data.tasks), size=config.batch_size)
     prompt = draw_prompts(data, config, sizes.prompt_length, rng, tasks)
-    index = data.draw(rng, tasks, data.qualities)
+    index = data.draw(rng, tasks, qualities or data.qualities)
     rows = sizes.context_length * (1 if sizes.band is None else 2)
     start = data.trajectories.starts(rng, index, rows, whole=False)
     return prompt, data.trajectories.segments(index, start, rows)
@@ -214,11 +216,13 @@ def pretrain(
         identity(data, config, sizes, seed, model=begin, processes=world.size),
     )
     whole = dataclasses.replace(config, batch_size=config.batch_size * world.size)
+    # what is told no return must not imitate what earns little
+    imitated = data.qualities if kind.reads_returns else config.prompt_qualities
     if resume is not None:
         training.restore(resume)
 
     def batch_of(tasks: np.ndarray) -> tuple[Segment, Segment]:
-        prompt, context = draw_batch(data, whole, sizes, rng, tasks)
+        prompt, context = draw_batch(data, whole, sizes, rng, tasks, imitated)
         return prompt.to(world.device), context.to(world.device)
 
     while training.step < config.steps:
@@ -226,7 +230,7 @@ def pretrain(
         with draws:
             model.revise(training.step / config.steps, batch_of)
         tasks = rng.integers(len(data.tasks), size=whole.batch_size)
-        batch = *draw_batch(data, whole, sizes, rng, tasks), torch.from_numpy(tasks)
+        batch = *draw_batch(data, whole, sizes, rng, tasks, imitated), torch.from_numpy(tasks)
         prompt, context, which = map(world.part, batch)
         if world.rank:  # its own dropout, that needs no state of its own
             draws.rng.manual_seed(hash((seed, world.rank, training.step)) % 2**63)

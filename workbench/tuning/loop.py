@@ -17,7 +17,7 @@ from workbench.methods import GradientReport, Method, Snapshot, Update
 from workbench.networks.diffusion import DenoisingTrace
 from workbench.networks.frozen_model import FrozenModel
 from workbench.tasks import Task
-from workbench.tuning.spec import Resolved, RunSpec
+from workbench.tuning.spec import Resolved, RunSpec, check_gradient
 
 TRACE_EVERY = 10
 """Updates between two denoising traces of a run that is evaluated on its way, to be watched."""
@@ -89,6 +89,7 @@ def tune(
             raise ValueError(f"`{name}` must be a whole number from {low} up: got {value}.")
     if model.training or any(p.requires_grad for p in model.parameters()):
         raise ValueError("`model` must be frozen: pass `model.frozen()`.")
+    check_gradient(type(model), method, updates)
     learner = method.start(model, demos, torch.Generator().manual_seed(seed), prompts=prompts)
     seeds = range(EVALUATION_SEED, EVALUATION_SEED + episodes)
     for update in range(updates + 1):

@@ -62,6 +62,7 @@ CHOSEN = Chosen(
     {
         "prompt-dt": ({}, 0),
         "prompt-dt/end": ({"prompt_positions": "published"}, 0),
+        "prompt-dt/none": ({"prompted": False}, 0),
         "mt-orl": ({}, 0),
         "soft-prompt": ({"lr": 3e-3}, 100),
         "soft-prompt/end": ({"lr": 3e-3, "prompt_positions": "published"}, 100),

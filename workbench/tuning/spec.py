@@ -17,7 +17,7 @@ import torch
 from workbench.data.qualities import QUALITIES
 from workbench.data.trajectory import Trajectory
 from workbench.methods import METHODS, Learner, Method
-from workbench.methods.method import networks_of
+from workbench.methods.method import descends, networks_of
 from workbench.networks.frozen_model import FrozenModel, Precision
 from workbench.networks.models import PROMPT_DT, model_named
 from workbench.networks.variants import variant_of
@@ -92,6 +92,7 @@ class RunSpec:
             raise ValueError(
                 f"{self.method} brings a model of its own: leave out `model`, or another `method`."
             )
+        check_gradient(model_named(self.model), METHODS[self.method], self.updates)
         for name, low in (("updates", 0), ("seed", 0), ("eval_every", 0), ("episodes", 1)):
             value = getattr(self, name)
             if not isinstance(value, int) or value < low:
@@ -252,6 +253,23 @@ class RunSpec:
         return f"python -m workbench tune {self.family} {self.task} {' '.join(words)}"
 
 
+def applies(model: type[FrozenModel], method: Method | type[Method], updates: int) -> bool:
+    """Return whether a method can adapt a model: not if it descends where there is no gradient."""
+    return model.takes_gradient or not updates or not descends(method)
+
+
+def check_gradient(model: type[FrozenModel], method: Method | type[Method], updates: int) -> None:
+    """Raise ValueError, with the methods that apply, where one cannot adapt a model."""
+    if not applies(model, method, updates):
+        others = ", ".join(
+            n for n, m in METHODS.items() if not (descends(m) or "network" in m.needs)
+        )
+        raise ValueError(
+            f"{method.label} needs a gradient, and none reaches the prompt of a {model.kind}. "
+            f"Take a method that needs none: {others}; or another model."
+        )
+
+
 FLAGS = frozenset(f.name for f in dataclasses.fields(RunSpec)) | {
     *("store", "cache", "engine", "address", "workers", "retries", "out", "quick", "keep", "run"),
     *("json", "as_json", "dry_run", "untuned", "preset"),
@@ -316,6 +334,7 @@ def _defaults(kind: type) -> dict[str, int | float | str]:
 
 _SINCE: Mapping[str, int | float | str] = {
     "prompt_positions": "any",
+    "prompted": True,
     "contexts": "model",
     "trust": 0.0,
     "dm_data": "few-shot",

@@ -61,6 +61,7 @@ _WORDS: Mapping[Verb, str] = {
     "hyper": "HDT's hyper-network",
     "multi-game-dt": "multi-game DT",
     "harmodt": "HarmoDT",
+    "gato": "Gato",
 }
 _GL = {
     "egl": "Debian, Ubuntu: `apt-get install libegl1`; with an NVIDIA card its driver brings it.",

@@ -40,12 +40,13 @@ Verb = Literal[
     "hyper",
     "multi-game-dt",
     "harmodt",
+    "gato",
     "record",
 ]
 VERBS: tuple[Verb, ...] = get_args(Verb)
 """The steps of a family, each after those it reads; but for ``mt-orl`` and the models of other
 papers, which ``pretrain`` makes too, the name is the verb."""
-OTHER_MODELS: tuple[Verb, ...] = ("multi-game-dt", "harmodt")
+OTHER_MODELS: tuple[Verb, ...] = ("multi-game-dt", "harmodt", "gato")
 NETWORKS: Mapping[Verb, str] = {
     "pretrain": "prompt-dt",
     **{verb: verb for verb in ("mt-orl", "diffuser", "informed", "critic", "vae", "gan", "hyper")},
@@ -96,6 +97,7 @@ ROUGH: Mapping[Verb, float] = {
     "hyper": 0.12,
     "multi-game-dt": 0.25,
     "harmodt": 0.25,
+    "gato": 0.21,
     "record": 48.0,
 }
 """Seconds on one core of the recording machine, measured with Cheetah-vel: per environment step

@@ -81,8 +81,9 @@ _MODELS = {
     "Prompt-DT": ("circle", "solid"),
     "multi-game DT": ("square", "dash"),
     "HarmoDT": ("diamond", "dot"),
+    "Gato": ("triangle-up", "dashdot"),
 }
-_WITH_A_MODEL = {"expert prompt": INK, "random prompt": _BROWN}
+_WITH_A_MODEL = {"expert prompt": INK, "random prompt": _BROWN, "no prompt": _ORANGE}
 YOURS = Look(_PURPLE, "star")
 """Of the reader's own data."""
 YOUR_FILE = "your file"
