@@ -200,8 +200,14 @@ def _plain(name: TableName) -> str:
     table = _assembled(name)
     rows, columns = (list(dict.fromkeys(table.index.get_level_values(i))) for i in (0, 1))
     columns = [c for c in columns if not c.startswith("all families")]
-    lines = [[row, *(_cell(r := table.loc[row, c]) + _means(r) for c in columns)] for row in rows]
-    return _markdown(["", *columns], lines)
+
+    def told(row: str, column: str) -> str:
+        if (row, column) not in table.index:  # no column has to ask for every row
+            return "–"
+        found = table.loc[row, column]
+        return _cell(found) + _means(found)
+
+    return _markdown(["", *columns], [[row, *(told(row, c) for c in columns)] for row in rows])
 
 
 def _findings() -> str:
