@@ -124,7 +124,7 @@ _GUIDANCE_NOW = {
     "projection, published": {"projection": "published"},
     "plain sum, λ = 10": {"projection": "none", "lam": 10.0},
     "projection, published, λ = 10": {"projection": "published", "lam": 10.0},
-    "projection, published, with value": {"guidance": "q-regularised"},
+    "projection and value": {"guidance": "q-regularised"},
 }
 """Rows of the columns ``PRESENT``."""
 PRESENT = ("cheetah-vel, random data",)
