@@ -14,6 +14,7 @@ from workbench.tuning.spec import RunSpec
 SPECS = [
     {"settings": {"lam": 3.0, "projection": "vector"}, "seed": 4},
     {"method": "prompt-dt", "updates": 0, "quality": "expert"},
+    {"method": "prompt-dt", "updates": 0, "settings": {"prompted": False}},
     {"method": "soft-prompt", "prompts": "random", "precision": "fp32"},
 ]
 

@@ -30,7 +30,7 @@ def compare(spec: RunSpec, store: RunStore) -> Iterator[tuple[Role, TuneStep]]:
     Raises:
         ValueError: if ``spec`` tunes nothing.
     """
-    if spec.method == "prompt-dt":
+    if spec.is_untuned:
         raise ValueError("There is nothing to compare: this run is the untuned prompt itself.")
     found = spec.resolved()
     yield "preview", preview(found)

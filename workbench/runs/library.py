@@ -222,8 +222,9 @@ def command(spec: RunSpec) -> str:
 
     The untuned prompt is what every tuning is compared with: a tuning of no updates makes it.
     """
-    if spec.method == "prompt-dt":
-        spec = dataclasses.replace(spec, method="soft-prompt", updates=0)
+    if spec.is_untuned:
+        settings = {n: v for n, v in spec.settings.items() if n != "prompted"}
+        spec = dataclasses.replace(spec, method="soft-prompt", updates=0, settings=settings)
     return spec.command
 
 

@@ -241,6 +241,11 @@ class RunSpec:
         )
 
     @property
+    def is_untuned(self) -> bool:
+        """Whether it is the untuned prompt's run: acting without any prompt is another one."""
+        return self.method == "prompt-dt" and self.settings.get("prompted", True)
+
+    @property
     def command(self) -> str:
         """The command line that reproduces the run; it records the untuned run as well."""
         flags = {"quality": self.quality, **self.settings, "updates": self.updates}
