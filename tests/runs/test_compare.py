@@ -26,8 +26,8 @@ from workbench.tuning.loop import TuneStep, run
 from workbench.tuning.spec import RunSpec
 
 WITHOUT_A_CHAIN = {
-    "mt-orl", "soft-prompt", "adapter", "hdt", "prompt-tuning-dt", "prompt-dt-ft",
-    "prompt-dt-ft-full", "prompt-vae", "prompt-gan",
+    "mt-orl", "soft-prompt", "adapter", "hdt", "prompt-tuning-dt", "prompt-bandit",
+    "prompt-dt-ft", "prompt-dt-ft-full", "prompt-vae", "prompt-gan",
 }  # fmt: skip
 
 
