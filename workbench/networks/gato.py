@@ -1,7 +1,7 @@
 """Gato (arXiv 2205.06175): every scalar is a discrete token, and a demonstration is the prompt.
 
 A value is brought into [-1, 1], where it does not lie there, and put into one of 1,024 bins of
-equal width (section 2.1 there):
+equal width (section 2.1 there)::
 
     F(x) = sgn(x) log(μ |x| + 1) / log(M μ + 1),   μ = 100, M = 256.
 
