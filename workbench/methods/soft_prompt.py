@@ -148,8 +148,9 @@ class SoftPromptLearner:
         self.n_trainable, self.n_contexts = self.numbers.n_each, 0
 
     @functools.cached_property
-    def _optimizer(self) -> torch.optim.Optimizer:
-        return torch.optim.AdamW([self.change], lr=self.method.lr)  # see ``Descent``
+    def optimizer(self) -> torch.optim.Optimizer:
+        """AdamW; made at the first step, see ``Descent``."""
+        return torch.optim.AdamW([self.change], lr=self.method.lr)
 
     @torch.enable_grad()
     def update(self) -> Update:
@@ -161,7 +162,7 @@ class SoftPromptLearner:
         context = self.data.sample(self.draw, n, self.model.config.context_length, whole=False)
         loss = action_loss(self.model, self.numbers.build(self.change)[which], context)
         (self.change.grad,) = torch.autograd.grad(loss, [self.change])
-        self._optimizer.step()
+        self.optimizer.step()
         with torch.no_grad():
             self.change.copy_(self.numbers.within(self.change))
         return Update({"loss_dt": loss.item()})
