@@ -66,7 +66,7 @@ NOT_YET = {
     (family, method)
     for family in ("cheetah-dir", "ant-dir", "reach")
     for method in ("soft-prompt", "prompt-tuning-dt", "prompt-bandit")
-} | {("cheetah-vel", "prompt-bandit")}
+}
 """What waits: prompts cut from late rows, and prompt bandits."""
 
 
