@@ -216,7 +216,7 @@ def _read(root: str, run_id: str, _spec: RunSpec) -> list[TuneStep] | None:
             return store.numbers(run_id)
         return store.load(run_id, acting_model(_spec))
     except ValueError:
-        return None  # its numbers are all that can be shown: damaged
+        return None  # damaged: what the list says is all that can be shown
 
 
 def _figures(spec: RunSpec, row: pd.Series, steps: list[TuneStep] | None) -> dict:

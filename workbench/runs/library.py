@@ -223,8 +223,7 @@ def command(spec: RunSpec) -> str:
     The untuned prompt is what every tuning is compared with: a tuning of no updates makes it.
     """
     if spec.is_untuned:
-        settings = {n: v for n, v in spec.settings.items() if n != "prompted"}
-        spec = dataclasses.replace(spec, method="soft-prompt", updates=0, settings=settings)
+        spec = dataclasses.replace(spec.untuned, method="soft-prompt")
     return spec.command
 
 
