@@ -117,7 +117,7 @@ def sweep(
     keep: Annotated[bool, arg(help="Of a preset: enter its runs into assets/results.")] = False,
     whole: Annotated[
         bool,
-        arg(help="Keep chains, first episodes and tuned weights too, which pages can then show."),
+        arg(help="Keep chains, first episodes and tuned weights too, of what is run now."),
     ] = False,
     run: Annotated[
         bool, arg(help="Run what is lacking; --no-run sums up, or keeps, what is there.")
