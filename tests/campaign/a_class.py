@@ -176,7 +176,8 @@ class Visitor:
             await self._tune(tab)
         elif draw < 0.06:
             await self._timed("pages opened", tab.open(""))
-            if ("button", "Render") in tab.widgets:  # neither column may have run
+            button, _ = tab.widgets.get(("button", "Render"), (None, ""))
+            if button is not None and not button.disabled:  # neither column may have run
                 await self._timed("films", tab.use("button", "Render", trigger_value=True))
         elif draw < 0.4:
             page = self._draw.choices(list(PAGES), LIKED)[0]

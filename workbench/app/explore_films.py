@@ -1,13 +1,23 @@
-"""Films of the newest episodes, rendered when asked for: an mp4 and a GIF of one column or both."""
+"""Films of the newest episodes, rendered when asked for: an mp4 and a GIF of one column or both.
+
+A film is a job. On a shared server it waits for its turn among the tunings, since each of both
+takes a core and some 200 MB; on a machine of one's own films wait for films alone.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Hashable, Iterator
 
 import streamlit as st
 
+from workbench.app import sharing
 from workbench.app.columns import Column
+from workbench.app.jobs import QUEUE, mine
+from workbench.runs.jobs import JobQueue
 from workbench.viewing.scene import clips, render
+
+FILMS = QUEUE if sharing.shared() else JobQueue(1)
+"""Where films wait."""
 
 _RENDERERS = {"egl": "EGL", "osmesa": "OSMesa", "ray": "the ray-caster, without OpenGL"}
 _TYPES = {"mp4": "video/mp4", "gif": "image/gif"}
@@ -36,44 +46,103 @@ def offer_videos(columns: list[Column]) -> None:
             "side by side.",
         )
         chosen = [column for column in shown if which in (column.name, _BOTH)]
-        pressed = right.button(
+        key = ("film", *((c.name, c.label, c.spec.id, c.newest.update) for c in chosen))
+        entry = FILMS.find(key)
+        active = entry is not None and entry.active
+        if right.button(
             "Render",
             icon=":material/movie:",
             key="render",
             width="stretch",
-            help="Make the film now; mp4 and GIF can then be downloaded.",
-        )
-        films = st.session_state.setdefault("films", {})
-        key = tuple((c.spec.id, c.newest.update) for c in chosen)
-        if pressed and key not in films:
-            while len(films) >= 4:
-                films.pop(next(iter(films)))
-            bar = st.progress(0.0, "Rendering …")
-            films[key] = _made(chosen, bar.progress)
-            bar.empty()
-        if key in films:
-            _show(films[key], "-".join(["rollout", *(c.name for c in chosen)]))
+            disabled=active or key in _films(),
+            help="Make the film now; mp4 and GIF can then be downloaded. Films are made one at a "
+            "time.",
+        ):
+            _submit(key, chosen)
+            st.rerun()
+        st.fragment(_show, run_every=0.5 if active else None)(key, which)
 
 
-def _made(columns: list[Column], progress: Callable[[float], object]) -> dict[str, bytes]:
-    """Return the film of one or several columns, as an mp4 and as a GIF."""
-    films = []
-    for i, column in enumerate(columns):
-        episode = column.newest.evaluation.trajectories[0]
-
-        def part(done: float, i: int = i) -> None:
-            progress(0.9 * (i + done) / len(columns))
-
-        films.append(render.film_of(episode, progress=part))
-    labels = [
-        f"{c.name}  {c.label}" + (f", {c.newest.update} updates" if c.newest.update else "")
-        for c in columns
-    ]
-    film = films[0] if len(films) == 1 else clips.beside(films, labels)
-    return {"mp4": film, "gif": clips.gif(film, width=360 * len(films))}
+def _films() -> dict[Hashable, dict[str, bytes]]:
+    """Return the last films of this visitor, by key."""
+    return st.session_state.setdefault("films", {})
 
 
-def _show(made: dict[str, bytes], name: str) -> None:
+def _submit(key: Hashable, columns: list[Column]) -> None:
+    making = _Making(columns)
+    names = " and ".join(column.name for column in columns)
+    try:
+        FILMS.submit(key, f"a film of {names}", making.outcomes, **mine())
+    except ValueError as error:  # said after the rerun, which would take it away
+        st.toast(str(error), icon=":material/hourglass:", duration="long")
+
+
+class _Making:
+    """A film of one or several columns.
+
+    Attributes:
+        done: How much of it is drawn, in [0, 1].
+        film: The film, as an mp4 and as a GIF; None until it is there.
+    """
+
+    def __init__(self, columns: list[Column]):
+        self.done, self.film = 0.0, None
+        self._episodes = [column.newest.evaluation.trajectories[0] for column in columns]
+        self._labels = [
+            f"{c.name}  {c.label}" + (f", {c.newest.update} updates" if c.newest.update else "")
+            for c in columns
+        ]
+
+    def outcomes(self) -> Iterator[_Making]:
+        """Yield itself and make the film, until there is one."""
+        yield self
+        films = []
+        for i, episode in enumerate(self._episodes):
+
+            def part(done: float, i: int = i) -> None:
+                self.done = 0.9 * (i + done) / len(self._episodes)
+
+            films.append(render.film_of(episode, progress=part))
+        film = films[0] if len(films) == 1 else clips.beside(films, self._labels)
+        self.film = {"mp4": film, "gif": clips.gif(film, width=360 * len(films))}
+
+
+def _show(key: Hashable, which: str) -> None:
+    """Draw how far a film is, or the film with its downloads."""
+    films, entry = _films(), FILMS.find(key)
+    making = entry.items[0] if entry is not None and entry.items else None
+    if making is not None and making.film is not None and key not in films:
+        while len(films) >= 4:
+            films.pop(next(iter(films)))
+        films[key] = making.film
+        st.rerun()
+    if key in films:
+        _offer(films[key], f"rollout-{'A-B' if which == _BOTH else which}")
+    elif entry is None:
+        return
+    elif entry.job is None:
+        _show_waiting(key)
+    elif entry.active:
+        st.progress(making.done if making is not None else 0.0, "Rendering …")
+    elif entry.job.error is not None:
+        st.error(f"The film could not be made: {entry.job.error}", icon=":material/error:")
+
+
+def _show_waiting(key: Hashable) -> None:
+    left, right = st.columns([3, 1], vertical_alignment="center")
+    place = FILMS.place(key)
+    left.info(
+        f"Waits for a free place: number {place} in the queue." if place else "Begins now.",
+        icon=":material/hourglass_top:",
+    )
+    if right.button(
+        "Cancel", key="cancel-film", width="stretch", help="Take this film off the queue."
+    ):
+        FILMS.stop(key)
+        st.rerun()
+
+
+def _offer(made: dict[str, bytes], name: str) -> None:
     st.video(made["mp4"])
     st.caption(f"Rendered with {_RENDERERS.get(render.backend(), 'OpenGL')}.")
     for column, (kind, data) in zip(st.columns(2), made.items(), strict=True):

@@ -127,7 +127,8 @@ def pretrain(
     sizes: OmitArgPrefixes[ModelConfig] = ModelConfig(),
     model: Annotated[str, arg(help=f"Which: {', '.join(MODELS)}.")] = PROMPT_DT,
     begin_with_prompt_dt: Annotated[
-        bool, arg(help="Begin with the weights of the family's Prompt-DT that ships.")
+        bool,
+        arg(help="Begin with the weights of the family's Prompt-DT: what ships, or the variant's."),
     ] = False,
     data: Data = Path("data"),
     out: Out = None,
@@ -166,7 +167,7 @@ def pretrain(
         sizes = kind.sizes(**dataclasses.asdict(sizes))
     if isinstance(sizes, HarmoConfig):
         sizes = dataclasses.replace(sizes, n_tasks=len(pool.tasks))
-    begin = load_model(family, split) if begin_with_prompt_dt else None
+    begin = load_model(family, split, variant) if begin_with_prompt_dt else None
     with joined(device) as world:
         made_from = identity(pool, config, sizes, seed, model=begin, processes=world.size)
         kept = Checkpoint(work, made_from)
