@@ -8,7 +8,10 @@ import pytest
 from streamlit.file_util import get_static_dir
 
 from tests import browser
-from workbench.app import ablate, compare, data, explore, runs, serving
+from workbench.app import ablate, compare, data, explore, jobs, runs, serving, sharing
+from workbench.app.families import first
+from workbench.tasks import SHIPPED
+from workbench.tuning.presets import Side
 
 ROOT = Path(__file__).parents[2]
 
@@ -27,6 +30,32 @@ def test_what_visitors_wait_for_is_loaded_without_a_complaint(capsys):
     said = capsys.readouterr().err
     assert "Traceback" not in said
     assert "ScriptRunContext" not in said
+
+
+def test_a_shared_server_meets_every_robot_before_its_visitors(monkeypatch):
+    met = []
+
+    def meet(columns, model):
+        met.append(columns[0].spec.family)
+
+    monkeypatch.setattr(explore, "payload_of", meet)
+    explore.prepare()
+    assert met == [first().name]
+    monkeypatch.setenv(sharing.KEY, "a-key-of-a-class")
+    met.clear()
+    explore.prepare()
+    assert met == list(SHIPPED)
+
+
+def test_a_shared_server_has_tuned_before_its_visitors(monkeypatch):
+    tuned = []
+    monkeypatch.setattr(jobs, "run", lambda spec: tuned.append(spec) or iter(()))
+    jobs.warm_up.__wrapped__("cheetah-vel").join()
+    assert tuned == []
+    monkeypatch.setenv(sharing.KEY, "a-key-of-a-class")
+    jobs.warm_up.__wrapped__("cheetah-vel").join()
+    assert [(spec.family, spec.updates) for spec in tuned] == [("cheetah-vel", 1)]
+    assert tuned[0].method == Side().method
 
 
 def test_a_tuning_gives_pages_the_interpreter_soon():

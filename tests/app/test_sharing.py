@@ -25,7 +25,7 @@ from workbench.app import data, jobs, sharing
 from workbench.app.sharing import COOKIE, HEADERS, KEY, Gate
 from workbench.commands import app as verb
 from workbench.data import own_sets
-from workbench.networks.fast.memory import FEW_KERNELS
+from workbench.networks.fast.memory import LITTLE_MEMORY
 from workbench.runs.jobs import JobQueue
 
 
@@ -129,7 +129,7 @@ def test_every_answer_has_the_headers(client, key):
 def started(monkeypatch, capfd):
     """Start the verb, and return what it prints and the environment of the server."""
     monkeypatch.setattr(os, "dup2", lambda a, b: None)
-    for name in (KEY, *FEW_KERNELS):  # so that what the verb sets here is undone
+    for name in (KEY, *LITTLE_MEMORY):  # so that what the verb sets here is undone
         monkeypatch.setenv(name, "")
         monkeypatch.delenv(name)
     words = []
@@ -158,15 +158,15 @@ def test_share_prints_a_key_that_no_list_of_processes_shows(started):
     assert "key" not in alone
 
 
-def test_a_shared_server_keeps_few_kernels_unless_told_otherwise(started, monkeypatch):
-    ((name, few),) = FEW_KERNELS.items()
+@pytest.mark.parametrize("name", LITTLE_MEMORY)
+def test_a_shared_server_takes_little_memory_unless_told_otherwise(started, monkeypatch, name):
     started()
     assert name not in os.environ
     started(share=True)
-    assert os.environ[name] == few
-    monkeypatch.setenv(name, "512")
+    assert os.environ[name] == LITTLE_MEMORY[name]
+    monkeypatch.setenv(name, "of the user")
     started(share=True)
-    assert os.environ[name] == "512"
+    assert os.environ[name] == "of the user"
 
 
 def test_the_network_is_for_those_who_ask_for_it(started, tmp_path):

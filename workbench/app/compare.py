@@ -49,7 +49,6 @@ class Seen:
         name: Of the table.
         cells: Its runs.
         table: Of ``measured.assemble``.
-        known: All runs that there are.
         wanted: How many runs it is made of; one may stand in several cells.
         there: How many of them there are.
         own: How many of these are the reader's.
@@ -58,7 +57,6 @@ class Seen:
     name: str
     cells: Cells
     table: pd.DataFrame
-    known: Known
     wanted: int
     there: int
     own: int
@@ -96,7 +94,7 @@ def page(runs_page) -> None:
     )
     _overview(seen)
     place = _choose_cell(seen)
-    _show_cell(seen, place, runs_page)
+    _show_cell(seen, place, known, runs_page)
     paint_first("compare", 1.5)
     show_rankings(seen.name, seen.cells, seen.table, known)
     if seen.name == TABLES[0]:
@@ -168,7 +166,7 @@ def _seen(name: str, made: tuple, _known: Known) -> Seen:
     found = _known.runs.find(wanted)
     n_wanted = len({key(spec.asked) for spec in wanted})
     counts = n_wanted, len(found), int(found["where"].eq(YOURS).sum())
-    return Seen(name, whole, assemble(name, whole, _known.runs), _known, *counts)
+    return Seen(name, whole, assemble(name, whole, _known.runs), *counts)
 
 
 def _overview(seen: Seen) -> None:
@@ -291,12 +289,12 @@ def _choose_cell(seen: Seen) -> tuple[str, str]:
     return row, column
 
 
-def _show_cell(seen: Seen, place: tuple[str, str], runs_page) -> None:
+def _show_cell(seen: Seen, place: tuple[str, str], known: Known, runs_page) -> None:
     """Draw the numbers of a cell, and its runs."""
     row, column = place
     table = seen.table
     r = table[(table["row"] == row) & (table["column"] == column)].iloc[0]
-    found = seen.known.runs.find(seen.cells[place])
+    found = known.runs.find(seen.cells[place])
     if not seen.cells[place]:
         model, _, method = row.partition(": ")
         st.info(

@@ -10,7 +10,7 @@ import pandas as pd
 import plotly.graph_objects as go
 import streamlit as st
 
-from workbench.app import explore_tour, jobs
+from workbench.app import explore_tour, jobs, sharing
 from workbench.app.charts import chart
 from workbench.app.columns import Column, column_of, payload_of, untuned_of
 from workbench.app.controls import (
@@ -29,7 +29,7 @@ from workbench.app.explore_guess import guessed
 from workbench.app.explore_present import begin as begin_presenting
 from workbench.app.explore_present import present, presenting
 from workbench.app.explore_progress import show_state, start_and_stop
-from workbench.app.families import first
+from workbench.app.families import first, with_models
 from workbench.app.glossary import linked
 from workbench.app.jobs import show_queue, warm_up
 from workbench.app.links import broken_choices, show_broken
@@ -37,7 +37,7 @@ from workbench.app.page import guarded, paint_first, styled
 from workbench.app.report import Item, offer_item
 from workbench.runs.compare import paired, prompt_distance
 from workbench.shipped.networks import load_model
-from workbench.tasks import Family, find
+from workbench.tasks import SHIPPED, Family, find
 from workbench.tuning.presets import OPENING_QUALITY, Side, first_task
 from workbench.viewing.figures.runs import COLUMNS, Line, curves
 from workbench.viewing.player.component import player, source
@@ -105,12 +105,17 @@ def _head(family: Family) -> None:
 
 
 def prepare() -> None:
-    """Read and pack what the page shows before anybody chooses."""
-    family = first()
-    task = family.task(first_task(family.name))
-    columns = _columns(Setting(task, OPENING_QUALITY, 100, 0), tuple(STARTS.values()))
-    payload_of(columns, load_model(family.name))
-    untuned_of(columns)
+    """Read and pack what the page shows before anybody chooses.
+
+    A class chooses every robot within minutes. So a shared server meets all that ship before its
+    visitors, who need not wait for them, and its memory does not grow by them later.
+    """
+    ours = [family for family in with_models().values() if family.name in SHIPPED]
+    for family in ours if sharing.shared() else (first(),):
+        task = family.task(first_task(family.name))
+        columns = _columns(Setting(task, OPENING_QUALITY, 100, 0), tuple(STARTS.values()))
+        payload_of(columns, load_model(family.name))
+        untuned_of(columns)
     source()
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections import deque
 from typing import Any
 
 import streamlit as st
@@ -14,6 +15,8 @@ from workbench.runs.jobs import JobQueue
 from workbench.runs.store import RunStore
 from workbench.shipped import assets
 from workbench.shipped.networks import load_diffuser
+from workbench.tuning.loop import run
+from workbench.tuning.presets import OPENING_QUALITY, Side, first_task
 
 MAX_JOBS = sharing.jobs_at_a_time(2)
 QUEUE = JobQueue(MAX_JOBS, patience=300.0)
@@ -34,11 +37,18 @@ def mine() -> dict[str, Any]:
 
 @st.cache_resource(show_spinner=False)
 def warm_up(family: str) -> threading.Thread:
-    """Load behind the first paint what the first press of Tune would wait for, once a process."""
+    """Load behind the first paint what the first press of Tune would wait for, once a process.
+
+    A shared server does one update whole: what the first one leaves, 60 MB of libraries, kernels
+    and their buffers, is there before its visitors, and its memory does not grow by it later.
+    """
 
     def load() -> None:
         load_diffuser(family)
         torch.optim.AdamW([torch.zeros(1, requires_grad=True)])  # the first one imports for 2 s
+        if sharing.shared():
+            spec = Side().spec(family, first_task(family), OPENING_QUALITY, updates=1)
+            deque(run(spec), maxlen=0)
 
     thread = threading.Thread(target=load, daemon=True)
     thread.start()

@@ -51,7 +51,7 @@ def _stamp(path: Path) -> tuple[str, int]:
     return str(path), path.stat().st_mtime_ns
 
 
-@st.cache_resource(max_entries=4, show_spinner=False)
+@st.cache_resource(max_entries=2, show_spinner=False)
 def _known(tables: tuple, versions: tuple, _shipped: Index, _own: Index) -> Known:
     parts = [_table(path, changed).assign(where=IN_TABLES) for path, changed in tables]
     if parts:  # tables share runs

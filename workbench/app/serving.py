@@ -28,6 +28,9 @@ SCRIPT = Path(__file__).with_name("navigation.py")
 """What Streamlit runs for every visitor."""
 _BREATH = 2.0  # seconds
 _KEPT = 64 << 20  # bytes that stay for the next update; a class shares the memory of one machine
+_LARGEST = 256 << 10
+"""Bytes of a block that comes from the heap. A larger one is the system's again when it is freed:
+in a heap that pages and tunings share it would leave a hole that the pages' small blocks split."""
 _TURN = 0.0005
 """Seconds that a tuning keeps the interpreter while a page asks for it, a tenth of Python's own.
 
@@ -75,7 +78,7 @@ def prepare() -> None:
 
         torch.set_num_threads(1)
         sys.setswitchinterval(_TURN)
-        keep_freed_memory(_KEPT)
+        keep_freed_memory(_KEPT, _LARGEST)
         share_the_heap()
         for page in (explore, compare, ablate, runs, data):
             page.prepare()

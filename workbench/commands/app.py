@@ -13,7 +13,7 @@ from tyro.conf import arg
 
 from workbench.app.sharing import KEY, of_this_machine
 from workbench.commands.output import Json, print_result
-from workbench.networks.fast.memory import FEW_KERNELS
+from workbench.networks.fast.memory import LITTLE_MEMORY
 
 PAGES = Path(__file__).resolve().parents[1] / "app" / "start" / "app.py"
 """What Streamlit serves; its settings lie beside it."""
@@ -58,7 +58,7 @@ def app(
     if share:
         key = secrets.token_urlsafe(9) if password_file is None else _key_of(password_file)
         os.environ[KEY] = key  # not among the words of the command, which everybody may list
-        os.environ.update({**FEW_KERNELS, **os.environ})  # a class shares the memory of one machine
+        os.environ.update({**LITTLE_MEMORY, **os.environ})
         result |= {"key": key} if password_file is None else {}
     print_result(result, as_json)
     sys.stdout.flush()

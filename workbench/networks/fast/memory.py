@@ -14,20 +14,27 @@ import os
 
 _TRIM_THRESHOLD, _MMAP_THRESHOLD, _ARENA_MAX = -1, -3, -8  # M_… of malloc.h
 _KEPT, _LARGEST = 256 << 20, 32 << 20  # bytes
-FEW_KERNELS = {"ONEDNN_PRIMITIVE_CACHE_CAPACITY": "64"}
-"""Environment in which oneDNN keeps the code and the buffers of 64 shapes instead of 1,024: some
-200 MB less in a server of pages, and a rollout takes a tenth longer. Read at its first use."""
+LITTLE_MEMORY = {
+    "ONEDNN_PRIMITIVE_CACHE_CAPACITY": "64",
+    "ARROW_DEFAULT_MEMORY_POOL": "system",
+}
+"""Environment of a server that many share, read by the libraries at their first use.
+
+oneDNN keeps the code and the buffers of 64 shapes instead of 1,024: some 200 MB less, and a rollout
+takes a tenth longer. Tables take their memory from the C library, which gives it back, and not from
+a pool of their own, which held 60 MB more after the first look at the runs that ship."""
 
 
-def keep_freed_memory(most: int = _KEPT) -> bool:
+def keep_freed_memory(most: int = _KEPT, largest: int = _LARGEST) -> bool:
     """Let this process keep what it has freed.
 
-    Blocks of up to 32 MiB then come from the heap, whose end is given back only once more than
+    Blocks of up to ``largest`` then come from the heap, whose end is given back only once more than
     ``most`` of it is free; whatever lies below a living block stays. It matters where torch
     allocates through the C library, as on x86; elsewhere it is of no effect.
 
     Args:
         most: Bytes.
+        largest: Bytes, up to 32 MiB.
 
     Returns:
         Whether the C library can do so (glibc can) and the environment does not say otherwise.
@@ -38,7 +45,7 @@ def keep_freed_memory(most: int = _KEPT) -> bool:
         mallopt = ctypes.CDLL(None).mallopt
     except (AttributeError, OSError, TypeError):  # another C library
         return False
-    return bool(mallopt(_TRIM_THRESHOLD, most) and mallopt(_MMAP_THRESHOLD, _LARGEST))
+    return bool(mallopt(_TRIM_THRESHOLD, most) and mallopt(_MMAP_THRESHOLD, largest))
 
 
 def share_the_heap() -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import tempfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -45,6 +46,8 @@ def of_pictures(pictures: np.ndarray, fps: float) -> bytes:
 def gif(film: bytes, *, fps: float = 10, width: int = 480) -> bytes:
     """Turn an mp4 into a GIF that plays for ever, at its own pace.
 
+    The film is read twice, first for its colours, so that its pictures are never all in memory.
+
     Args:
         film: An mp4.
         fps: Pictures per second, at most; a GIF counts in hundredths of a second.
@@ -56,15 +59,19 @@ def gif(film: bytes, *, fps: float = 10, width: int = 480) -> bytes:
     with tempfile.TemporaryDirectory(prefix="workbench-clip-") as name:
         source, made = Path(name) / "film.mp4", Path(name) / "film.gif"
         source.write_bytes(film)
-        rate, pictures = _opened(source)
+        rate, _ = _opened(source)
         every = max(1, round(rate / fps))
-        kept = [_shrunk(picture, width) for i, picture in enumerate(pictures) if i % every == 0]
-        if not kept:
-            raise ValueError("The film holds no pictures: render it again.")
+
+        def kept() -> Iterator[Image.Image]:
+            pictures = itertools.islice(_opened(source)[1], 0, None, every)
+            return (_shrunk(picture, width) for picture in pictures)
+
         # One palette for all pictures, so that the colours of what does not move do not flicker.
-        some = kept[:: max(1, len(kept) // 6)]
-        palette = Image.fromarray(np.concatenate([np.asarray(p) for p in some])).quantize(128)
-        first, *others = (picture.quantize(palette=palette, dither=0) for picture in kept)
+        colours = [np.asarray(picture)[::3, ::3].copy() for picture in kept()]
+        if not colours:
+            raise ValueError("The film holds no pictures: render it again.")
+        palette = Image.fromarray(np.concatenate(colours)).quantize(128)
+        first, *others = (picture.quantize(palette=palette, dither=0) for picture in kept())
         first.save(
             made,
             save_all=True,
