@@ -289,7 +289,7 @@ def _seeds(key: str, family: str, task: int, seeds: Sequence[int], **fields: Any
 
 
 _FAMILIES = {"2": ("cheetah-vel",), "3": ("ant-dir",)}
-_WITH_MODELS = ("cheetah-vel",)
+_WITH_MODELS = ("cheetah-vel", "ant-dir")
 """The families that ship more than one model."""
 
 
