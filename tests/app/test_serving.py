@@ -50,11 +50,11 @@ def test_a_shared_server_meets_every_robot_before_its_visitors(monkeypatch):
 def test_a_shared_server_has_tuned_before_its_visitors(monkeypatch):
     tuned = []
     monkeypatch.setattr(jobs, "run", lambda spec: tuned.append(spec) or iter(()))
-    jobs.warm_up.__wrapped__("cheetah-vel").join()
+    serving.prepare()
     assert tuned == []
     monkeypatch.setenv(sharing.KEY, "a-key-of-a-class")
-    jobs.warm_up.__wrapped__("cheetah-vel").join()
-    assert [(spec.family, spec.updates) for spec in tuned] == [("cheetah-vel", 1)]
+    serving.prepare()
+    assert [(spec.family, spec.updates) for spec in tuned] == [(first().name, 1)]
     assert tuned[0].method == Side().method
 
 

@@ -173,7 +173,7 @@ def _overview(seen: Seen) -> None:
     """Draw the whole table: a row per row, two columns per column, ours and the published."""
     columns = [c for c in columns_of(seen.cells) if c in set(seen.table["column"])]
     wide, texts = pd.DataFrame({"": seen.rows}), {}
-    room = 182 if len(columns) > 2 else 380  # names of rows are whole where there is room
+    room = 182 if len(columns) > 3 else 380  # names of rows are whole where there is room
     config = {"": st.column_config.TextColumn(pinned=True, width=room)}
     for column in columns:
         part = seen.table[seen.table["column"] == column].set_index("row").reindex(seen.rows)

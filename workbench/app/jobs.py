@@ -37,22 +37,25 @@ def mine() -> dict[str, Any]:
 
 @st.cache_resource(show_spinner=False)
 def warm_up(family: str) -> threading.Thread:
-    """Load behind the first paint what the first press of Tune would wait for, once a process.
-
-    A shared server does one update whole: what the first one leaves, 60 MB of libraries, kernels
-    and their buffers, is there before its visitors, and its memory does not grow by it later.
-    """
+    """Load behind the first paint what the first press of Tune would wait for, once a process."""
 
     def load() -> None:
         load_diffuser(family)
         torch.optim.AdamW([torch.zeros(1, requires_grad=True)])  # the first one imports for 2 s
-        if sharing.shared():
-            spec = Side().spec(family, first_task(family), OPENING_QUALITY, updates=1)
-            deque(run(spec), maxlen=0)
 
     thread = threading.Thread(target=load, daemon=True)
     thread.start()
     return thread
+
+
+def tune_once(family: str) -> None:
+    """Do one update and its episodes, and keep nothing.
+
+    What the first one leaves, 60 MB of libraries, kernels and their buffers, is there before a
+    shared server's visitors, and its memory does not grow by it later.
+    """
+    spec = Side().spec(family, first_task(family), OPENING_QUALITY, updates=1)
+    deque(run(spec), maxlen=0)
 
 
 def show_at_work() -> None:

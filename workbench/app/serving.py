@@ -21,7 +21,7 @@ from streamlit.file_util import get_static_dir
 from streamlit.logger import get_logger
 
 from workbench.app.links import renamed
-from workbench.app.sharing import Gate
+from workbench.app.sharing import Gate, shared
 from workbench.viewing.scene import graphics
 
 SCRIPT = Path(__file__).with_name("navigation.py")
@@ -29,8 +29,9 @@ SCRIPT = Path(__file__).with_name("navigation.py")
 _BREATH = 2.0  # seconds
 _KEPT = 64 << 20  # bytes that stay for the next update; a class shares the memory of one machine
 _LARGEST = 256 << 10
-"""Bytes of a block that comes from the heap. A larger one is the system's again when it is freed:
-in a heap that pages and tunings share it would leave a hole that the pages' small blocks split."""
+"""Bytes of a block that comes from the heap of a shared server. A larger one is the system's again
+when it is freed: in a heap that pages and tunings share it would leave a hole, which the pages'
+small blocks split."""
 _TURN = 0.0005
 """Seconds that a tuning keeps the interpreter while a page asks for it, a tenth of Python's own.
 
@@ -78,11 +79,14 @@ def prepare() -> None:
 
         torch.set_num_threads(1)
         sys.setswitchinterval(_TURN)
-        keep_freed_memory(_KEPT, _LARGEST)
+        keep_freed_memory(_KEPT, *([_LARGEST] if shared() else []))
         share_the_heap()
         for page in (explore, compare, ablate, runs, data):
             page.prepare()
-        jobs.warm_up(families.first().name).join()
+        family = families.first().name
+        jobs.warm_up(family).join()
+        if shared():
+            jobs.tune_once(family)
     except Exception:
         traceback.print_exc(file=sys.stderr)
     finally:
