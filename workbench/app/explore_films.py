@@ -12,7 +12,7 @@ import streamlit as st
 
 from workbench.app import sharing
 from workbench.app.columns import Column
-from workbench.app.jobs import QUEUE, mine
+from workbench.app.jobs import QUEUE, mine, show_waiting
 from workbench.runs.jobs import JobQueue
 from workbench.viewing.scene import clips, render
 
@@ -121,25 +121,11 @@ def _show(key: Hashable, which: str) -> None:
     elif entry is None:
         return
     elif entry.job is None:
-        _show_waiting(key)
+        show_waiting(FILMS, key, "cancel-film", "Take this film off the queue.")
     elif entry.active:
         st.progress(making.done if making is not None else 0.0, "Rendering …")
     elif entry.job.error is not None:
         st.error(f"The film could not be made: {entry.job.error}", icon=":material/error:")
-
-
-def _show_waiting(key: Hashable) -> None:
-    left, right = st.columns([3, 1], vertical_alignment="center")
-    place = FILMS.place(key)
-    left.info(
-        f"Waits for a free place: number {place} in the queue." if place else "Begins now.",
-        icon=":material/hourglass_top:",
-    )
-    if right.button(
-        "Cancel", key="cancel-film", width="stretch", help="Take this film off the queue."
-    ):
-        FILMS.stop(key)
-        st.rerun()
 
 
 def _offer(made: dict[str, bytes], name: str) -> None:

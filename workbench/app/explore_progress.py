@@ -5,7 +5,7 @@ from __future__ import annotations
 import streamlit as st
 
 from workbench.app.columns import Column
-from workbench.app.jobs import MAX_JOBS, QUEUE, mine
+from workbench.app.jobs import MAX_JOBS, QUEUE, mine, show_waiting
 from workbench.runs.compare import watch
 from workbench.runs.store import RunStore
 from workbench.viewing.figures.gradients import has_plane
@@ -80,7 +80,8 @@ def show_state(column: Column) -> None:
     updates, entry = column.spec.updates, column.entry
     done = column.steps[-1].update if column.steps else 0
     if entry is not None and entry.job is None:
-        _show_waiting(column)
+        name = f"cancel-{column.name}"
+        show_waiting(QUEUE, column.spec.id, name, "Take this run off the queue.")
     elif column.active and not done:
         st.progress(0.0, "Running the episodes before the first update")
     elif column.active:
@@ -110,20 +111,3 @@ def _words(column: Column, done: int) -> str:
     kind = {"recorded": "Recorded run, shipped with the workbench", "own": "Your run, read back"}
     updates = f" · {updates} updates" if updates else " · nothing is tuned"
     return f"**{kind.get(column.origin, 'Your run')}**{updates}"
-
-
-def _show_waiting(column: Column) -> None:
-    place = QUEUE.place(column.spec.id)
-    left, right = st.columns([3, 1], vertical_alignment="center")
-    left.info(
-        f"Waits for a free place: number {place} in the queue." if place else "Begins now.",
-        icon=":material/hourglass_top:",
-    )
-    if right.button(
-        "Cancel",
-        key=f"cancel-{column.name}",
-        width="stretch",
-        help="Take this run off the queue.",
-    ):
-        QUEUE.stop(column.spec.id)
-        st.rerun()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections import deque
+from collections.abc import Hashable
 from typing import Any
 
 import streamlit as st
@@ -81,3 +82,23 @@ def show_queue() -> None:
     waiting = "".join(f"\n- {i}: {entry.label}" for i, entry in enumerate(QUEUE.waiting, 1))
     with st.expander(f"Queue: {len(QUEUE.waiting)} waiting", icon=":material/list:"):
         st.markdown(running + waiting)
+
+
+def show_waiting(queue: JobQueue, key: Hashable, name: str, words: str) -> None:
+    """Say which place a waiting job has, with a button that takes it off its queue.
+
+    Args:
+        queue: Where it waits.
+        key: Of the job.
+        name: Streamlit's identity of the button.
+        words: Its help text.
+    """
+    place = queue.place(key)
+    left, right = st.columns([3, 1], vertical_alignment="center")
+    left.info(
+        f"Waits for a free place: number {place} in the queue." if place else "Begins now.",
+        icon=":material/hourglass_top:",
+    )
+    if right.button("Cancel", key=name, width="stretch", help=words):
+        queue.stop(key)
+        st.rerun()
