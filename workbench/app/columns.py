@@ -104,7 +104,7 @@ def payload_of(columns: list[Column], model: PromptDT) -> dict[str, Any] | None:
     return _payload(key, columns, model)
 
 
-@st.cache_resource(max_entries=12, show_spinner=False)  # each takes 2 to 9 MB
+@st.cache_resource(max_entries=24, show_spinner=False)
 def _payload(key: tuple, _columns: list[Column], _model: PromptDT) -> dict[str, Any]:
     task = _columns[0].spec.resolved_task
     shown = [
