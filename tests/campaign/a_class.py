@@ -93,11 +93,16 @@ def shared_server(folder: Path) -> Iterator[tuple[str, str, psutil.Process]]:
 
 
 def memory(server: psutil.Process) -> float:
-    """Return what the server and its children hold now, MB."""
+    """Return what the server and its children hold now, MB.
+
+    Where the system tells (Linux does), a page of memory that several of them share counts once: a
+    film's process begins as a copy of its parent, which would count twice until it has loaded.
+    """
     held = 0
     for process in (server, *server.children(recursive=True)):
         with contextlib.suppress(psutil.Error):
-            held += process.memory_info().rss
+            full = process.memory_full_info()
+            held += getattr(full, "pss", full.rss)
     return held / 1e6
 
 

@@ -103,7 +103,7 @@ def test_the_learning_rate_falls_whatever_the_budget(model, demos):
     tuned = learner(model, demos, demos, lr=1e-2, lr_half=2)
     rates = []
     for _ in range(4):
-        rates.append(tuned.descent.optimizer.param_groups[0]["lr"])
+        rates.append(tuned.descent.lr)
         tuned.update()
     assert rates == pytest.approx([1e-2, 1e-2 / 1.5, 1e-2 / 2, 1e-2 / 2.5])
 

@@ -31,12 +31,12 @@ from workbench.app.explore_present import present, presenting
 from workbench.app.explore_progress import show_state, start_and_stop
 from workbench.app.families import first, with_models
 from workbench.app.glossary import linked
-from workbench.app.jobs import show_queue, warm_up
+from workbench.app.jobs import show_queue
 from workbench.app.links import broken_choices, show_broken
 from workbench.app.page import guarded, paint_first, styled
 from workbench.app.report import Item, offer_item
 from workbench.runs.compare import paired, prompt_distance
-from workbench.shipped.networks import load_model
+from workbench.shipped.networks import load_all, load_model
 from workbench.tasks import SHIPPED, Family, find
 from workbench.tuning.presets import OPENING_QUALITY, Side, first_task
 from workbench.viewing.figures.runs import COLUMNS, Line, curves
@@ -69,7 +69,6 @@ def page() -> None:
     active = any(column.active for column in columns)
     st.session_state["was-active"] = active
     st.fragment(guarded(_live), run_every=1.0 if active else None)(setting, sides)
-    warm_up(family.name)
 
 
 def _head(family: Family) -> None:
@@ -112,6 +111,8 @@ def prepare() -> None:
     """
     ours = [family for family in with_models().values() if family.name in SHIPPED]
     for family in ours if sharing.shared() else (first(),):
+        if sharing.shared():
+            load_all(family.name)
         task = family.task(first_task(family.name))
         columns = _columns(Setting(task, OPENING_QUALITY, 100, 0), tuple(STARTS.values()))
         payload_of(columns, load_model(family.name))

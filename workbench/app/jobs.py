@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-import threading
 from collections import deque
 from collections.abc import Hashable
 from typing import Any
 
 import streamlit as st
-import torch
 from streamlit.runtime.scriptrunner import get_script_run_ctx
 
 from workbench.app import sharing
 from workbench.runs.jobs import JobQueue
 from workbench.runs.store import RunStore
 from workbench.shipped import assets
-from workbench.shipped.networks import load_diffuser
 from workbench.tuning.loop import run
 from workbench.tuning.presets import OPENING_QUALITY, Side, first_task
 
@@ -36,24 +33,11 @@ def mine() -> dict[str, Any]:
     return {"owner": context.session_id, "each": sharing.JOBS_EACH}
 
 
-@st.cache_resource(show_spinner=False)
-def warm_up(family: str) -> threading.Thread:
-    """Load behind the first paint what the first press of Tune would wait for, once a process."""
-
-    def load() -> None:
-        load_diffuser(family)
-        torch.optim.AdamW([torch.zeros(1, requires_grad=True)])  # the first one imports for 2 s
-
-    thread = threading.Thread(target=load, daemon=True)
-    thread.start()
-    return thread
-
-
 def tune_once(family: str) -> None:
     """Do one update and its episodes, and keep nothing.
 
-    What the first one leaves, 60 MB of libraries, kernels and their buffers, is there before a
-    shared server's visitors, and its memory does not grow by it later.
+    The kernels that the first one leaves, and their buffers, are there before a shared server's
+    visitors, and its memory does not grow by them later.
     """
     spec = Side().spec(family, first_task(family), OPENING_QUALITY, updates=1)
     deque(run(spec), maxlen=0)

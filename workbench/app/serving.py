@@ -28,7 +28,7 @@ SCRIPT = Path(__file__).with_name("navigation.py")
 """What Streamlit runs for every visitor."""
 _BREATH = 2.0  # seconds
 _KEPT = 64 << 20  # bytes that stay for the next update; a class shares the memory of one machine
-_LARGEST = 256 << 10
+_LARGEST = 64 << 10
 """Bytes of a block that comes from the heap of a shared server. A larger one is the system's again
 when it is freed: in a heap that pages and tunings share it would leave a hole, which the pages'
 small blocks split."""
@@ -83,10 +83,8 @@ def prepare() -> None:
         share_the_heap()
         for page in (explore, compare, ablate, runs, data):
             page.prepare()
-        family = families.first().name
-        jobs.warm_up(family).join()
         if shared():
-            jobs.tune_once(family)
+            jobs.tune_once(families.first().name)
     except Exception:
         traceback.print_exc(file=sys.stderr)
     finally:

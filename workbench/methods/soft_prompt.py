@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import functools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import ClassVar
@@ -19,6 +18,7 @@ from workbench.data.trajectory import (
     Trajectory,
     limited,
 )
+from workbench.methods.descent import AdamW
 from workbench.methods.method import (
     N_PROMPTS,
     Snapshot,
@@ -145,12 +145,8 @@ class SoftPromptLearner:
         cut = evaluation_prompts(prompts, length, self.draw, positions)
         self.numbers = PromptNumbers(model.normalizer, cut)
         self.change = torch.zeros(self.numbers.shape, requires_grad=True)
+        self.adam = AdamW([self.change])
         self.n_trainable, self.n_contexts = self.numbers.n_each, 0
-
-    @functools.cached_property
-    def optimizer(self) -> torch.optim.Optimizer:
-        """AdamW; made at the first step, see ``Descent``."""
-        return torch.optim.AdamW([self.change], lr=self.method.lr)
 
     @torch.enable_grad()
     def update(self) -> Update:
@@ -162,7 +158,7 @@ class SoftPromptLearner:
         context = self.data.sample(self.draw, n, self.model.config.context_length, whole=False)
         loss = action_loss(self.model, self.numbers.build(self.change)[which], context)
         (self.change.grad,) = torch.autograd.grad(loss, [self.change])
-        self.optimizer.step()
+        self.adam.step(self.method.lr)
         with torch.no_grad():
             self.change.copy_(self.numbers.within(self.change))
         return Update({"loss_dt": loss.item()})

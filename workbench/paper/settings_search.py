@@ -58,6 +58,9 @@ CANDIDATES: dict[str, tuple[tuple[Mapping[str, Any], int], ...]] = {
         ({"temperature": 0.5, "n_candidates": 8}, 100),
         ({"temperature": 0.25, "n_candidates": 8, "lr": 1e-3}, 100),
     ),
+    "prompt-diffuser/q-regularised": tuple(
+        ({"guidance": "q-regularised", "eta": eta}, 400) for eta in (0.1, 0.3, 1.0, 3.0, 10.0)
+    ),
     "hdt": (({"lr": 1e-4}, 100), ({"lr": 3e-4}, 100), ({"lr": 1e-3}, 100)),
     "prompt-tuning-dt/online": tuple(
         ({"scorer": "online", "n_candidates": 8, "mu": mu, "lr": lr}, 5)
@@ -78,9 +81,11 @@ CANDIDATES: dict[str, tuple[tuple[Mapping[str, Any], int], ...]] = {
 }
 """What was tried of each method, settings and updates; the others have nothing to choose.
 
-Equal budget: 100 updates of 32 contexts. Fine-tuning keeps its published 10 of 256; full
-fine-tuning takes as many as its loss on held-out trajectories falls, and then some: 400 of 32. Ten
-rounds of Prompt-Tuning DT, forward passes alone, are 6,000 contexts."""
+A part after ``/`` tells two searches of a method apart. Equal budget: 100 updates of 32 contexts;
+the weight of QT's critic is searched at the 400 that Prompt Diffuser takes in the tables.
+Fine-tuning keeps its published 10 of 256; full fine-tuning takes as many as its loss on held-out
+trajectories falls, and then some: 400 of 32. Ten rounds of Prompt-Tuning DT, forward passes alone,
+are 6,000 contexts."""
 
 
 def search(keys: Iterable[str] = tuple(CANDIDATES)) -> list[RunSpec]:

@@ -52,6 +52,13 @@ def load_network(family: str, name: str, split: str = TEST, variant: str = "") -
     return network_at(assets.pretrained_path(family, name, split, variant), variant)
 
 
+def load_all(family: str) -> None:
+    """Load every network that ships for a family, so that nobody waits for it later."""
+    for name in NETWORKS:
+        if assets.pretrained_path(family, name).exists():
+            load_network(family, name)
+
+
 def network_at(path: Path, variant: str = "") -> torch.nn.Module:
     """Load the pretrained network that ``assets.pretrained_path`` found: ``<family>/<name>.…``.
 
@@ -79,6 +86,6 @@ def network_at(path: Path, variant: str = "") -> torch.nn.Module:
     return _load(NETWORKS[name], path, path.stat().st_mtime_ns if path.exists() else 0)
 
 
-@functools.lru_cache(maxsize=32)
+@functools.lru_cache(maxsize=64)  # all that ship are 35
 def _load(kind: type, path: Path, _changed: int):
     return kind.load(path).requires_grad_(False)

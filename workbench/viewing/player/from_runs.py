@@ -203,7 +203,7 @@ def variables_of(model: PromptDT, shown: Sequence[Shown], length: int) -> Variab
     )
 
 
-@functools.lru_cache(maxsize=64)
+@functools.lru_cache(maxsize=32)
 def episode_of(trajectory: Trajectory, update: int = 0) -> EpisodeReplay:
     """Return an episode as the player replays it.
 
@@ -227,7 +227,7 @@ def episode_of(trajectory: Trajectory, update: int = 0) -> EpisodeReplay:
     )
 
 
-@functools.lru_cache(maxsize=64)
+@functools.lru_cache(maxsize=32)
 def _acted(step: TuneStep, model: PromptDT) -> EpisodeReplay:
     """Return the first episode of an evaluation, with what the transformer read of its prompt."""
     trajectory, policy = step.evaluation.trajectories[0], step.snapshot.policy
@@ -335,7 +335,7 @@ def _recorded_of(
     return DemoStatistics.of(demos, model.normalizer, length) if demos else None
 
 
-@functools.lru_cache(maxsize=256)
+@functools.lru_cache(maxsize=64)
 def _measures(trace: DenoisingTrace, recorded: DemoStatistics | None):
     return _measured(*_first(trace), recorded)
 

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.lib.stride_tricks import sliding_window_view
 
 from workbench.data.rollout import step_from
 from workbench.data.trajectory import Normalizer, Trajectory
@@ -27,8 +28,7 @@ class DemoStatistics:
         family: Of the task.
         mean: (D,) raw.
         scale: (D,) raw units per normalised unit.
-        rows: Every recorded transition, (R, D) normalised.
-        windows: Every K* consecutive ones, (M, K*, D) normalised.
+        parts: Every recorded transition, one array a demonstration, (R_i, D) normalised.
         band: The windows' ``PERCENTILES``, (3, K*, D) normalised.
         spacing: ``PERCENTILES`` of the distance from a recorded transition to the nearest of
             another demonstration, (3,); nan where there is only one demonstration.
@@ -39,8 +39,7 @@ class DemoStatistics:
     family: Family
     mean: np.ndarray
     scale: np.ndarray
-    rows: np.ndarray
-    windows: np.ndarray
+    parts: tuple[np.ndarray, ...]
     band: np.ndarray
     spacing: np.ndarray
     recorded_error: float
@@ -66,8 +65,7 @@ class DemoStatistics:
         family = find(demos[0].task.family)
         mean, scale = (x.numpy().astype(np.float64) for x in (normalizer.mean, normalizer.scale))
         parts = [(_transitions(t) - mean) / scale for t in demos]
-        rows, spacing = np.concatenate(parts), np.full(3, np.nan)
-        windows = np.concatenate([_windows(part, length) for part in parts if len(part) >= length])
+        windows, spacing = _windows(parts, length), np.full(3, np.nan)
         if len(parts) > 1:
             others = (np.concatenate(parts[:i] + parts[i + 1 :]) for i in range(len(parts)))
             gaps = [nearest(part, other) for part, other in zip(parts, others, strict=True)]
@@ -78,12 +76,21 @@ class DemoStatistics:
             family=family,
             mean=mean,
             scale=scale,
-            rows=rows,
-            windows=windows,
+            parts=tuple(parts),
             band=np.percentile(windows, PERCENTILES, axis=0),
             spacing=spacing,
             recorded_error=float("nan") if errors is None else float(np.median(errors)),
         )
+
+    @property
+    def rows(self) -> np.ndarray:
+        """Every recorded transition, (R, D) normalised."""
+        return np.concatenate(self.parts)
+
+    @property
+    def windows(self) -> np.ndarray:
+        """Every K* consecutive ones, (M, K*, D) normalised: K* times as large, made anew."""
+        return _windows(self.parts, self.band.shape[1])
 
     def distances(self, prompts: np.ndarray) -> np.ndarray:
         """Return how far the rows of prompts (B, K*, D) are from recorded ones on average, (B,).
@@ -208,6 +215,7 @@ def _transitions(trajectory: Trajectory) -> np.ndarray:
     return np.concatenate(columns, 1).astype(np.float64)
 
 
-def _windows(rows: np.ndarray, length: int) -> np.ndarray:
-    """Return every ``length`` consecutive rows, (M, length, D)."""
-    return np.lib.stride_tricks.sliding_window_view(rows, length, 0).swapaxes(1, 2)
+def _windows(parts: Sequence[np.ndarray], length: int) -> np.ndarray:
+    """Return every ``length`` consecutive rows of each part, (M, length, D)."""
+    windows = [sliding_window_view(p, length, 0) for p in parts if len(p) >= length]
+    return np.concatenate(windows).swapaxes(1, 2)
