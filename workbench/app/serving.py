@@ -74,8 +74,9 @@ def prepare() -> None:
         import pandas  # noqa: F401  (or the first table would)
         import torch
 
-        from workbench.app import ablate, compare, data, explore, families, jobs, runs
+        from workbench.app import ablate, compare, data, explore, jobs, runs
         from workbench.networks.fast.memory import keep_freed_memory, share_the_heap
+        from workbench.tasks import SHIPPED
 
         torch.set_num_threads(1)
         sys.setswitchinterval(_TURN)
@@ -83,8 +84,8 @@ def prepare() -> None:
         share_the_heap()
         for page in (explore, compare, ablate, runs, data):
             page.prepare()
-        if shared():
-            jobs.tune_once(families.first().name)
+        for family in SHIPPED if shared() else ():
+            jobs.tune_once(family)
     except Exception:
         traceback.print_exc(file=sys.stderr)
     finally:
