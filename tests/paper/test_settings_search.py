@@ -1,5 +1,6 @@
 """What settings are chosen from."""
 
+from workbench.methods import PromptDiffusion
 from workbench.paper.settings_search import CANDIDATES, search
 from workbench.tuning.presets import CHOSEN
 
@@ -13,4 +14,8 @@ def test_a_search_may_be_of_some_methods_alone():
 
 
 def test_what_was_chosen_was_among_the_candidates():
-    assert set(CHOSEN) >= set(CANDIDATES)
+    by_value = "prompt-diffuser/q-regularised"  # a row of the guidance table
+    assert set(CHOSEN) >= set(CANDIDATES) - {by_value}
+    tried = [settings for settings, _ in CANDIDATES[by_value]]
+    (run,) = {s.settings["guidance"] for s in search([by_value])}
+    assert {"guidance": run, "eta": PromptDiffusion.eta} in tried
