@@ -96,7 +96,8 @@ class Upward(SoftPromptLearner):
 
     def __init__(self, *given):
         super().__init__(*given)
-        self.optimizer = torch.optim.AdamW([self.change], lr=0.05, maximize=True)
+        step = self.adam.step
+        self.adam.step = lambda _lr: step(-0.05)
 
 
 class Nothing(SoftPromptLearner):
