@@ -59,7 +59,7 @@ CANDIDATES: dict[str, tuple[tuple[Mapping[str, Any], int], ...]] = {
         ({"temperature": 0.25, "n_candidates": 8, "lr": 1e-3}, 100),
     ),
     "prompt-diffuser/q-regularised": tuple(
-        ({"guidance": "q-regularised", "eta": eta}, 400) for eta in (0.1, 0.3, 1.0, 3.0, 10.0)
+        ({"guidance": "q-regularised", "eta": eta}, 400) for eta in (0.0, 0.1, 0.3, 1.0, 3.0, 10.0)
     ),
     "hdt": (({"lr": 1e-4}, 100), ({"lr": 3e-4}, 100), ({"lr": 1e-3}, 100)),
     "prompt-tuning-dt/online": tuple(
