@@ -9,6 +9,13 @@ import torch
 from workbench.methods.descent import AdamW, Descent
 
 
+def assert_same(ours, theirs):
+    """Bit for bit as the pinned torch; another one may round in another order."""
+    pinned = torch.__version__.startswith("2.13.")
+    rtol, atol = (0.0, 0.0) if pinned else (1e-5, 1e-7)
+    torch.testing.assert_close(ours, theirs, rtol=rtol, atol=atol)
+
+
 @pytest.mark.parametrize("decay", [0.0, 1e-2])
 def test_a_step_is_torchs_bit_for_bit(decay):
     torch.manual_seed(0)
@@ -24,7 +31,7 @@ def test_a_step_is_torchs_bit_for_bit(decay):
         oracle.param_groups[0]["lr"] = lr
         oracle.step()
         for a, b in zip(ours, theirs, strict=True):
-            assert torch.equal(a, b)
+            assert_same(a, b)
 
 
 def test_a_descent_is_torchs_with_its_schedule_and_clipping():
@@ -40,7 +47,7 @@ def test_a_descent_is_torchs_with_its_schedule_and_clipping():
         torch.nn.utils.clip_grad_norm_([theirs], 1.0)
         oracle.step()
         schedule.step()
-        assert torch.equal(ours, theirs)
+        assert_same(ours, theirs)
 
 
 def test_tuning_does_not_import_torchs_compiler():

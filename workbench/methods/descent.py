@@ -36,7 +36,8 @@ class AdamW:
         length = lr / (1 - of_mean**self._steps)
         root = (1 - of_square**self._steps) ** 0.5
         for number, mean, square in zip(self._parameters, self._means, self._squares, strict=True):
-            slope = number.grad
+            if (slope := number.grad) is None:
+                continue
             number.mul_(1 - lr * self._weight_decay)
             mean.lerp_(slope, 1 - of_mean)
             square.mul_(of_square).addcmul_(slope, slope, value=1 - of_square)
