@@ -86,6 +86,6 @@ def network_at(path: Path, variant: str = "") -> torch.nn.Module:
     return _load(NETWORKS[name], path, path.stat().st_mtime_ns if path.exists() else 0)
 
 
-@functools.lru_cache(maxsize=64)  # all that ship are 35
+@functools.lru_cache(maxsize=64)  # more than ship: a shared server keeps all
 def _load(kind: type, path: Path, _changed: int):
     return kind.load(path).requires_grad_(False)
