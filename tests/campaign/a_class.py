@@ -2,7 +2,8 @@
 
 `python -m tests.campaign.a_class` lets 20 visitors use the pages for 10 minutes, measures the
 server, says whether it keeps within the limits, and draws its memory; `--keep` enters numbers and
-figure into `docs/`.
+figure into `docs/`. Each action stands with its time in `build/class-actions.csv`, to find what
+made the memory rise.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ import argparse
 import asyncio
 import collections
 import contextlib
+import csv
 import dataclasses
 import json
 import os
@@ -135,18 +137,25 @@ async def cpu_of_views(url: str, key: str, server: psutil.Process, views: int) -
 
 @dataclasses.dataclass
 class Log:
-    """What happened: how often what was done, how long answers took, and what went wrong."""
+    """What happened: how often what was done, how long answers took, and what went wrong.
 
+    ``each`` has a row per action: when it began and ended (seconds since the class began), the
+    visitor, and what was done, in words.
+    """
+
+    began: float = dataclasses.field(default_factory=time.monotonic)
     done: collections.Counter = dataclasses.field(default_factory=collections.Counter)
     seconds: list[float] = dataclasses.field(default_factory=list)
     wrong: list[str] = dataclasses.field(default_factory=list)
+    each: list[tuple[float, float, int, str]] = dataclasses.field(default_factory=list)
 
 
 class Visitor:
     """Somebody who opens pages, moves what can be moved, and tunes now and then."""
 
-    def __init__(self, url: str, key: str, log: Log, draw: random.Random):
-        self._url, self._key, self._log, self._draw = url, key, log, draw
+    def __init__(self, url: str, key: str, log: Log, number: int):
+        self._url, self._key, self._log, self._number = url, key, log, number
+        self._draw = random.Random(number)
 
     async def stay(self, until: float) -> None:
         """Use the pages until then, in one tab after another."""
@@ -157,7 +166,7 @@ class Visitor:
             try:
                 await tab.enter(self._key)
                 self._log.done["tabs"] += 1
-                await self._timed("pages opened", tab.open(""))
+                await self._timed("pages opened", tab.open(""), "Explore")
                 while time.monotonic() < until and not tab.wrong:
                     await asyncio.sleep(self._draw.uniform(*THINKS))
                     await self._act(tab)
@@ -169,29 +178,32 @@ class Visitor:
                 self._log.wrong += tab.wrong
                 await tab.close()
 
-    async def _timed(self, what: str, doing) -> None:
+    async def _timed(self, what: str, doing, which: str = "") -> None:
         began = time.monotonic()
         await doing
-        self._log.seconds.append(time.monotonic() - began)
+        ended = time.monotonic()
+        self._log.seconds.append(ended - began)
         self._log.done[what] += 1
+        when = [round(at - self._log.began, 2) for at in (began, ended)]
+        self._log.each.append((*when, self._number, f"{what} {which}".strip()))
 
     async def _act(self, tab: Client) -> None:
         draw = self._draw.random()
         if draw < 0.05:
             await self._tune(tab)
         elif draw < 0.06:
-            await self._timed("pages opened", tab.open(""))
+            await self._timed("pages opened", tab.open(""), "Explore")
             button, _ = tab.widgets.get(("button", "Render"), (None, ""))
             if button is not None and not button.disabled:  # neither column may have run
                 await self._timed("films", tab.use("button", "Render", trigger_value=True))
         elif draw < 0.4:
             page = self._draw.choices(list(PAGES), LIKED)[0]
-            await self._timed("pages opened", tab.open(page))
+            await self._timed("pages opened", tab.open(page), PAGES[page])
         else:
             await self._move(tab)
 
     async def _tune(self, tab: Client) -> None:
-        await self._timed("pages opened", tab.open(""))
+        await self._timed("pages opened", tab.open(""), "Explore")
         seed = float(self._draw.randrange(10_000))
         await tab.use("number_input", "Seed", double_value=seed)
         await tab.use("slider", "Updates", double_array_value=[50.0])
@@ -208,7 +220,7 @@ class Visitor:
         ]
         if moves:
             kind, label, value = self._draw.choice(moves)
-            await self._timed("widgets moved", tab.use(kind, label, **value))
+            await self._timed("widgets moved", tab.use(kind, label, **value), f"{label} {value}")
 
     def _other(self, kind: str, element) -> dict | None:
         """Return a value of a widget as the protocol says it; None where there is no choice."""
@@ -234,16 +246,16 @@ async def use(
     url: str, key: str, server: psutil.Process, sessions: int, seconds: float
 ) -> tuple[Log, list[tuple[float, float]]]:
     """Let visitors use the pages; return what happened and the memory, (second, MB)."""
-    log, curve, began = Log(), [], time.monotonic()
-    until = began + seconds
+    log, curve = Log(), []
+    until = log.began + seconds
 
     async def watch() -> None:
         while True:
-            curve.append((round(time.monotonic() - began, 1), round(memory(server), 1)))
+            curve.append((round(time.monotonic() - log.began, 1), round(memory(server), 1)))
             await asyncio.sleep(1)
 
     watching = asyncio.create_task(watch())
-    visitors = [Visitor(url, key, log, random.Random(n)) for n in range(sessions)]
+    visitors = [Visitor(url, key, log, n) for n in range(sessions)]
     await asyncio.gather(*(visitor.stay(until) for visitor in visitors))
     watching.cancel()
     return log, [point for point in curve if point[0] <= seconds]
@@ -282,6 +294,7 @@ def measured(sessions: int, minutes: float, views: int) -> dict:
         "wrong": [*log.wrong, *traces],
         "log": said[-4000:] if traces else "",
         "memory": curve,
+        "each": log.each,
     }
 
 
@@ -335,11 +348,16 @@ def main() -> int:
     found = measured(asked.sessions, asked.minutes, asked.views)
     folder = DOCS if asked.keep else ROOT / "build"
     draw(found, folder / "class.png")
+    (ROOT / "build").mkdir(exist_ok=True)
+    with open(ROOT / "build" / "class-actions.csv", "w", newline="") as file:
+        rows = csv.writer(file)
+        rows.writerow(("began_s", "ended_s", "visitor", "what"))
+        rows.writerows(found["each"])
     # the server's log, which names files of this machine, is printed and not kept
-    kept = {name: value for name, value in found.items() if name != "log"}
+    kept = {name: value for name, value in found.items() if name not in ("log", "each")}
     (folder / "class.json").write_text(json.dumps(kept) + "\n")
     for name, value in found.items():
-        if name != "memory":
+        if name not in ("memory", "each"):
             print(f"{name}: {value}")
     for words in beyond(found):
         print(f"NOT KEPT: {words}", file=sys.stderr)

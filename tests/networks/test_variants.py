@@ -97,12 +97,17 @@ def test_banded_attention_acts_under_what_ships_else(toy, on_demand):
     assert last.snapshot.policy.prompt.length == TOY_SIZES.prompt_length
 
 
+def below(files):
+    """Folders of a run's networks."""
+    return {path.parents[1] for name, path in files.items() if name != "demos"}
+
+
 def test_a_run_of_another_pretraining_seed_reads_its_networks_alone(toy, on_demand):
-    keep(toy, "seed-1")
+    for seed in ("seed-1", "seed-2"):
+        keep(toy, seed)
     other = spec(variant="seed-1")
-    assert {path.is_relative_to(on_demand) for n, path in other.files.items() if n != "demos"} == {
-        True
-    }
+    assert below(other.files) == {assets.home_of("toy") / "seed-1"}, "it ships"
+    assert below(spec(variant="seed-2").files) == {on_demand / "variants" / "seed-2"}
     assert other.untuned.variant == "seed-1"
     last, usual = (list(run(one))[-1] for one in (other, spec()))
     assert not torch.equal(
@@ -113,6 +118,11 @@ def test_a_run_of_another_pretraining_seed_reads_its_networks_alone(toy, on_dema
 def test_the_untuned_run_keeps_a_variant_only_where_it_matters(shipped):
     assert spec(variant="n-5").untuned.id == spec().untuned.id
     assert spec(variant="k-2").untuned.variant == "k-2"
+
+
+def test_another_model_that_was_not_made_is_named_with_its_command(on_demand):
+    with pytest.raises(ValueError, match="pretrain toy --variant seed-2 --model gato`"):
+        acting_model(spec(variant="seed-2", method="prompt-dt", model="gato"))
 
 
 @pytest.mark.parametrize(("variant", "verb"), [("n-5", "diffuser"), ("k-10", "pretrain")])

@@ -54,7 +54,9 @@ from workbench.upkeep import making, own_data
 Out = Annotated[Path | None, arg(help="Checkpoint to write; the shipped one if left out.")]
 Variant = Annotated[
     str,
-    arg(help="Other networks than ship, kept below data/variants: n-5, k-2, …, banded, seed-1."),
+    arg(
+        help="Other networks: n-5, k-2, …, banded, seed-2, kept below data/variants; seed-1 ships."
+    ),
 ]
 FromData = Annotated[
     Path | None,

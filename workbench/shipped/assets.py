@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from workbench.data import own_sets
 from workbench.data.atomic_files import write_json
 from workbench.data.qualities import QUALITIES, Quality
-from workbench.networks.variants import variant_of
+from workbench.networks import variants
 from workbench.shipped.checkout import CLONE, RUNNING
 from workbench.tasks import FAMILIES, Task, find, plugins
 from workbench.tasks.splits import TEST
@@ -80,8 +80,10 @@ def root_of(split: str = TEST, family: str = "") -> Path:
 def pretrained_path(family: str, name: str, split: str = TEST, variant: str = "") -> Path:
     """Where a pretrained network is kept: ``prompt-dt``, ``diffuser``, ``mt-orl`` and so on."""
     root = root_of(split, family)
-    if variant and variant_of(variant).changes(name):
-        root = ON_DEMAND / "variants" / variant / ("" if split == TEST else split)
+    if variant and variants.variant_of(variant).changes(name):
+        ships = variant in variants.SHIPPED and split == TEST
+        root = home_of(family) if ships else ON_DEMAND / "variants"
+        root = root / variant / ("" if split == TEST else split)
     return root / family / f"{name}.safetensors"
 
 

@@ -67,11 +67,12 @@ def network_at(path: Path, variant: str = "") -> torch.nn.Module:
     """
     family, name = path.parent.name, path.stem
     if variant and variant_of(variant).changes(name) and not path.exists():
-        verb = "pretrain" if name == "prompt-dt" else name
+        verb = "pretrain" if name in MODELS else name
+        which = f" --model {name}" if name in MODELS and name != PROMPT_DT else ""
         raise ValueError(
             f"The variant {variant} of {family}'s {name} was not made yet. Make it: `python -m "
             f"workbench collect {family}`, then `python -m workbench {verb} {family} "
-            f"--variant {variant}` (prompt-dt before the others)."
+            f"--variant {variant}{which}` (prompt-dt before the others)."
         )
     if name in MODELS and name != PROMPT_DT and not path.exists():
         raise ValueError(
