@@ -131,8 +131,12 @@ def test_every_model_is_used_as_prompt_dt_is_in_table_1():
     """But for no prompt at all, and for what needs a gradient where there is none."""
     one, found = cells("1"), cells("models", families=("cheetah-vel", "ant-dir"))
     assert {spec.model for cell in found.values() for spec in cell} == set(MODELS)
-    for (row, family), cell in found.items():
+    for (row, column), cell in found.items():
         model, _, how = row.partition(": ")
+        family, variant = column, ""
+        if column in tables.OTHER_SEEDS:
+            family, variant = column.partition(",")[0], "seed-1"
+        assert {spec.variant for spec in [*cell, *baseline(cell)]} <= {variant}
         if not cell:
             assert (model, how) in {("Gato", "Soft Prompt"), ("Gato", "Prompt Diffuser")}
             continue
@@ -144,8 +148,10 @@ def test_every_model_is_used_as_prompt_dt_is_in_table_1():
             }
             continue
         plain = one.get((how, family)) or one[f"Prompt-DT, {how}", family]
-        assert [replace(spec, model="prompt-dt") for spec in cell] == plain
-    assert {column for _, column in cells("models")} == {"cheetah-vel", "ant-dir"}
+        assert [replace(spec, model="prompt-dt", variant="") for spec in cell] == plain
+    shown = {column for _, column in cells("models")}
+    assert shown == {"cheetah-vel", "ant-dir", "cheetah-vel, pretraining seed 1"}
+    assert {c for _, c in cells("models", families=("ant-dir",))} == {"ant-dir"}
 
 
 def test_rows_side_by_side_are_cut_alike():

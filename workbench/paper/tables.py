@@ -264,18 +264,27 @@ _WITH_EVERY_MODEL = {
 }
 
 
+OTHER_SEEDS = {"cheetah-vel, pretraining seed 1": {"family": "cheetah-vel", "variant": "seed-1"}}
+"""Columns of the table of models, where all was pretrained from another seed: column → runs."""
+
+
 def _models(families: Iterable[str], **fields: Any) -> Cells:
     """Every model under the same prompts; the prompts' diffusers are those of the Prompt-DT."""
+    columns = {family: {"family": family} for family in families} | {
+        column: which for column, which in OTHER_SEEDS.items() if which["family"] in families
+    }
     found: Cells = {}
     for model, kind in MODELS.items():
         for how, (key, quality) in _WITH_EVERY_MODEL.items():
             method = METHODS[key.partition("/")[0]]
-            for family in families:
-                found[f"{kind.kind}: {how}", family] = [
+            for column, pretrained in columns.items():
+                found[f"{kind.kind}: {how}", column] = [
                     spec
-                    for index in _tasks(family)
+                    for index in _tasks(pretrained["family"])
                     if applies(kind, method, CHOSEN[key][1])
-                    for spec in _seeds(key, family, index, quality=quality, model=model, **fields)
+                    for spec in _seeds(
+                        key, task=index, quality=quality, model=model, **pretrained, **fields
+                    )
                 ]
     return found
 
