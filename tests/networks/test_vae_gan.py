@@ -266,7 +266,7 @@ def test_copies_of_a_gan_share_nothing_and_learn_alike(y, rng):
     assert_same(ends[0], ends[1])
     assert_same(ends[0], before, same=False)
     assert_same(numbers(gan), before)
-    of = [set(map(id, g.critic_optimizer.param_groups[0]["params"])) for g in (gan, *copies)]
+    of = [set(map(id, g.critic_optimizer.parameters)) for g in (gan, *copies)]
     assert of == [set(map(id, g.critic.parameters())) for g in (gan, *copies)]
 
 

@@ -1,4 +1,4 @@
-"""The descent that methods share: AdamW whose learning rate falls, and an average that acts."""
+"""The descent that methods share: a learning rate that falls, and an average that acts."""
 
 from __future__ import annotations
 
@@ -8,40 +8,7 @@ from collections.abc import Iterator, Sequence
 import torch
 from torch import Tensor, nn
 
-
-class AdamW:
-    """Adam with decoupled weight decay (arXiv 1711.05101), bit for bit as torch's.
-
-    A process's first optimizer of torch imports torch's compiler: 75 MB and 1.2 s, for every worker
-    of a sweep, and for whoever presses Tune first.
-
-    Args:
-        parameters: What is tuned, along their ``grad``.
-        weight_decay: What each step takes off them, as a share of the learning rate.
-    """
-
-    _DECAYS, _EPSILON = (0.9, 0.999), 1e-8
-
-    def __init__(self, parameters: Sequence[Tensor], weight_decay: float = 1e-2):
-        self._parameters, self._weight_decay, self._steps = tuple(parameters), weight_decay, 0
-        self._means, self._squares = (
-            [torch.zeros_like(p, requires_grad=False) for p in self._parameters] for _ in range(2)
-        )
-
-    @torch.no_grad()
-    def step(self, lr: float) -> None:
-        """Take one step with this learning rate."""
-        self._steps += 1
-        of_mean, of_square = self._DECAYS
-        length = lr / (1 - of_mean**self._steps)
-        root = (1 - of_square**self._steps) ** 0.5
-        for number, mean, square in zip(self._parameters, self._means, self._squares, strict=True):
-            if (slope := number.grad) is None:
-                continue
-            number.mul_(1 - lr * self._weight_decay)
-            mean.lerp_(slope, 1 - of_mean)
-            square.mul_(of_square).addcmul_(slope, slope, value=1 - of_square)
-            number.addcdiv_(mean, (square.sqrt() / root).add_(self._EPSILON), value=-length)
+from workbench.networks.adamw import AdamW
 
 
 class Descent:

@@ -18,7 +18,6 @@ from workbench.data.trajectory import (
     Trajectory,
     limited,
 )
-from workbench.methods.descent import AdamW
 from workbench.methods.method import (
     N_PROMPTS,
     Snapshot,
@@ -29,6 +28,7 @@ from workbench.methods.method import (
     evaluation_prompts,
     numpy_rng,
 )
+from workbench.networks.adamw import AdamW
 from workbench.networks.frozen_model import FrozenModel
 from workbench.networks.prompt_dt import PromptedPolicy, action_loss
 

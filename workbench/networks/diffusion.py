@@ -19,6 +19,7 @@ from typing import Any, Literal, get_args
 import torch
 from torch import Tensor, nn
 
+from workbench.networks.adamw import AdamW
 from workbench.networks.checkpoint import SavedNetwork
 from workbench.networks.fast.chain_gradient import sample_with_gradient
 from workbench.tasks import Family
@@ -316,7 +317,7 @@ class PromptDiffuser(SavedNetwork):
     def prepare(self, x0: Tensor, y: Tensor, rng: torch.Generator) -> None:
         """Do nothing: the loss needs no preparation."""
 
-    def inner_optimizers(self) -> dict[str, torch.optim.Optimizer]:
+    def inner_optimizers(self) -> dict[str, AdamW]:
         """Return nothing: ``prepare`` changes nothing."""
         return {}
 

@@ -18,6 +18,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from workbench.networks.adamw import AdamW
 from workbench.networks.checkpoint import SavedNetwork
 from workbench.networks.diffusion import DiffuserConfig, PromptDiffuser
 from workbench.networks.informed_diffusion import InformedConfig, InformedDiffuser
@@ -154,7 +155,7 @@ class PromptVAE(_OneStep):
     def prepare(self, x0: Tensor, y: Tensor, rng: torch.Generator) -> None:
         """Do nothing: the loss needs no preparation."""
 
-    def inner_optimizers(self) -> dict[str, torch.optim.Optimizer]:
+    def inner_optimizers(self) -> dict[str, AdamW]:
         """Return nothing: ``prepare`` changes nothing."""
         return {}
 
@@ -192,7 +193,7 @@ class PromptGAN(_OneStep):
         n_in, width = self.n_x + self.n_y, config.width
         self.generator = _MLP(n_in, width, config.n_layers, self.n_x)
         self.critic = _MLP(n_in, width, max(1, config.n_layers - 1), 1)
-        self._optimizer: torch.optim.Optimizer | None = None
+        self._optimizer: AdamW | None = None
 
     def trainable(self) -> tuple[nn.Parameter, ...]:
         """Return the generator's numbers."""
@@ -203,19 +204,16 @@ class PromptGAN(_OneStep):
         return {**self.__dict__, "_optimizer": None}
 
     @property
-    def critic_optimizer(self) -> torch.optim.Optimizer:
+    def critic_optimizer(self) -> AdamW:
         """The critic's own optimiser, made when it is first needed.
 
         Without momentum: the critic must follow the generator, not overshoot.
         """
         if self._optimizer is None:
-            config = self.config
-            self._optimizer = torch.optim.Adam(
-                self.critic.parameters(), config.critic_lr, (0.0, 0.99)
-            )
+            self._optimizer = AdamW(self.critic.parameters(), weight_decay=0.0, decays=(0.0, 0.99))
         return self._optimizer
 
-    def inner_optimizers(self) -> dict[str, torch.optim.Optimizer]:
+    def inner_optimizers(self) -> dict[str, AdamW]:
         """Return what ``prepare`` changes beside the weights."""
         return {"critic": self.critic_optimizer}
 
@@ -235,7 +233,7 @@ class PromptGAN(_OneStep):
         numbers = tuple(self.critic.parameters())
         for number, gradient in zip(numbers, torch.autograd.grad(loss, numbers), strict=True):
             number.grad = gradient
-        self.critic_optimizer.step()
+        self.critic_optimizer.step(self.config.critic_lr)
 
     def own_loss(self, x0: Tensor, y: Tensor, rng: torch.Generator) -> Tensor:
         """Return E softplus(D(x0, y) - D(G(z, y), y)); its gradient reaches the generator alone."""

@@ -19,6 +19,7 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from workbench.data.atomic_files import whole_file
 from workbench.methods.projection import Projection
+from workbench.networks.adamw import AdamW
 from workbench.pretraining.parallel import ALONE, World
 
 _LOSSES, _MEASURED = "losses", "measured."
@@ -67,7 +68,7 @@ class Training:
         draw: np.random.Generator,
         rng: torch.Generator,
         made_from: Mapping[str, Any],
-        inner: Mapping[str, torch.optim.Optimizer] | None = None,
+        inner: Mapping[str, AdamW] | None = None,
         combiner: Projection | None = None,
     ):
         self.network, self.optimizer, self.schedule = network, optimizer, schedule
