@@ -8,6 +8,9 @@ def test_visitors_use_every_page_without_an_error(tmp_path):
     assert found["wrong"] == [], found["log"]
     assert found["cpu_of_a_view"].keys() == set(a_class.PAGES.values())
     assert found["done"]["pages opened"] >= 3
+    assert len(found["each"]) == sum(found["done"].values()) - found["done"]["tabs"]
+    assert all(0 <= began <= ended for began, ended, *_ in found["each"])
+    assert {visitor for *_, visitor, _ in found["each"]} == {0, 1, 2}
     a_class.draw(found, tmp_path / "class.png")
     assert (tmp_path / "class.png").stat().st_size > 1000
 
