@@ -173,7 +173,8 @@ def _overview(seen: Seen) -> None:
     """Draw the whole table: a row per row, two columns per column, ours and the published."""
     columns = [c for c in columns_of(seen.cells) if c in set(seen.table["column"])]
     wide, texts = pd.DataFrame({"": seen.rows}), {}
-    room = 182 if len(columns) > 3 else 380  # names of rows are whole where there is room
+    # names are whole where there is room
+    room, here = (182, 97) if len(columns) > 3 else (380, 140)
     config = {"": st.column_config.TextColumn(pinned=True, width=room)}
     for column in columns:
         part = seen.table[seen.table["column"] == column].set_index("row").reindex(seen.rows)
@@ -195,7 +196,7 @@ def _overview(seen: Seen) -> None:
             never = [seen.cells.get((row, column)) == [] for row in seen.rows]
             wide[f"{column}|{what}"] = part[name].mask(never, -math.inf).to_numpy()
             config[f"{column}|{what}"] = st.column_config.Column(
-                title, help=words, width=97 if what == "here" else 58
+                title, help=words, width=here if what == "here" else 58
             )
             sd = part["sd"] if what == "here" else pd.Series(float("nan"), part.index)
             texts[f"{column}|{what}"] = {
@@ -228,7 +229,11 @@ def _overview(seen: Seen) -> None:
     )
 
 
-_HEADS = {"reach": "reach", ALL: "all (0 to 1)"}
+_HEADS = {
+    "reach": "reach",
+    ALL: "all (0 to 1)",
+    "cheetah-vel, pretraining seed 1": "Cheetah-vel, seed 1",
+}
 """Columns whose names are too long for the head of a narrow column."""
 
 

@@ -270,9 +270,10 @@ OTHER_SEEDS = {"cheetah-vel, pretraining seed 1": {"family": "cheetah-vel", "var
 
 def _models(families: Iterable[str], **fields: Any) -> Cells:
     """Every model under the same prompts; the prompts' diffusers are those of the Prompt-DT."""
-    columns = {family: {"family": family} for family in families} | {
-        column: which for column, which in OTHER_SEEDS.items() if which["family"] in families
-    }
+    columns: dict[str, dict[str, str]] = {}
+    for family in families:
+        columns[family] = {"family": family}
+        columns |= {c: which for c, which in OTHER_SEEDS.items() if which["family"] == family}
     found: Cells = {}
     for model, kind in MODELS.items():
         for how, (key, quality) in _WITH_EVERY_MODEL.items():
