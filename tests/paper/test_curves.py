@@ -111,3 +111,14 @@ def test_the_figure_has_a_line_per_method_and_marks_the_budget_of_the_tables(axi
     (flat,) = figure.layout.shapes
     assert flat.y0 == flat.y1 == -30.0
     assert not over_budget(table, axis, "random").data
+
+
+def test_the_axis_shows_what_was_learned_and_says_who_began_below_it():
+    figure = over_budget(both([-150.0, -36.0, -28.0]), "seconds", "expert")
+    low, high = figure.layout.yaxis.range
+    assert (low, high) == (-38.0, -26.0)
+    (arrow,) = figure.layout.annotations
+    assert arrow.text == "Soft Prompt begins at −150"
+    assert not over_budget(both([-37.0, -36.0, -28.0]), "seconds", "expert").layout.annotations
+    flat = over_budget(both([-30.0, -30.0, -30.0]), "seconds", "expert").layout.yaxis.range
+    assert flat[0] < -30 < flat[1]

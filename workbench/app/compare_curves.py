@@ -51,9 +51,10 @@ def show_curves(known: Known) -> None:
     useful = curves.useful(table)
     part = useful[useful["quality"] == quality]
     if len(part):
+        target = f"{part['target'].iloc[0]:.1f}".replace("-", "−")
         st.markdown(
             f"A prompt is **useful** within {curves.NEAR:.0%} of the expert prompt's return "
-            f"({part['target'].iloc[0]:.1f} or better)."
+            f"({target} or better)."
         )
         _table(part)
     with st.expander("Take the figures and numbers along", icon=":material/download:"):
@@ -76,7 +77,9 @@ def _table(part: pd.DataFrame) -> None:
         column_config={
             "row": st.column_config.Column("method"),
             "seconds": st.column_config.Column(
-                "useful after, s", help="Time in updates until the first useful evaluation."
+                "useful after, s",
+                help="Time in updates until the first useful evaluation; 0: before any update, as "
+                "where a method begins with the expert prompt.",
             ),
             "contexts": st.column_config.Column(
                 "contexts", help="Contexts that it had read by then."

@@ -7,19 +7,21 @@ import pandas as pd
 import plotly.graph_objects as go
 
 from workbench.viewing.figures.colours import look
-from workbench.viewing.figures.parts import dressed, interval_bars
+from workbench.viewing.figures.parts import LEGEND_BELOW, dressed, interval_bars
 
 AXES = {
     "contexts": ("By what was read", "contexts read (log)", 16.0),
     "seconds": ("By time", "seconds of updates, one core (log)", 0.1),
 }
 """Title and label of an axis, and where its start is drawn, which has no logarithm."""
+_ROOM = 0.25  # above and below what was learned, as a share of it
 
 
 def over_budget(table: pd.DataFrame, axis: str, quality: str) -> go.Figure:
     """Draw IQM with 95 % intervals over a logarithmic axis, a line per method.
 
-    Methods that need no update are horizontal lines. A larger mark: the budget of the tables.
+    Methods that need no update are horizontal lines. A larger mark: the budget of the tables. The
+    axis shows what was learned: where a method began far below it, an arrow says so.
 
     Args:
         table: Of ``paper.curves.assemble``.
@@ -59,8 +61,34 @@ def over_budget(table: pd.DataFrame, axis: str, quality: str) -> go.Figure:
                 "<extra></extra>"
             ),
         )
-    legend = {"orientation": "h", "x": 0, "y": -0.22, "yanchor": "top"}
-    dressed(figure, title, 420, legend=legend, showlegend=True)
+    dressed(figure, title, 500, legend=LEGEND_BELOW, showlegend=True)
+    figure.update_layout(margin_b=205)
     figure.update_xaxes(type="log", title=label, automargin=True)
     figure.update_yaxes(title="IQM of returns", automargin=True, zeroline=False)
+    if len(part):
+        _look_at_what_was_learned(figure, part, start)
     return figure
+
+
+def _look_at_what_was_learned(figure: go.Figure, part: pd.DataFrame, start: float) -> None:
+    """Let the return's axis span the evaluations after updates, and the lines without any."""
+    tuned = part.groupby("row")["update"].transform("max") > 0
+    learned = part.loc[~tuned | (part["update"] > 0), "iqm"]
+    room = _ROOM * (learned.max() - learned.min() or 1.0)
+    low, high = learned.min() - room, max(part["iqm"].max(), learned.max()) + room
+    figure.update_yaxes(range=[low, high])
+    for _, point in part[part["iqm"] < low].iterrows():
+        value = f"{point['iqm']:.0f}".replace("-", "−")
+        figure.add_annotation(
+            x=np.log10(start),
+            y=0,
+            yref="y domain",
+            text=f"{point['row']} begins at {value}",
+            xanchor="left",
+            yanchor="bottom",
+            showarrow=True,
+            ax=0,
+            ay=-24,
+            arrowhead=2,
+            arrowcolor=look(point["row"]).colour,
+        )
