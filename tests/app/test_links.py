@@ -70,6 +70,7 @@ def test_an_address_says_the_same():
         {"settings": {"n_candidates": 8}},
         {"updates": 7},
         {"model": "harmodt"},
+        {"variant": "seed-1"},
     ],
 )
 def test_what_the_page_has_no_control_for_is_not_linked(fields):

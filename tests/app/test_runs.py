@@ -84,6 +84,17 @@ def test_every_run_is_listed_with_its_settings(page, alone):  # noqa: F811
     assert "Tick a run" in texts(page)
 
 
+def test_a_run_of_another_model_or_network_does_not_look_like_a_usual_one():
+    from workbench.app.runs import _settings
+
+    row = {"method": "soft-prompt", "settings": "{}", "model": "prompt-dt", "variant": ""}
+    row |= {"split": "test", "prompts": ""}
+    assert _settings(row) == "defaults"
+    assert _settings({**row, "model": "gato"}) == "model gato"
+    other = {**row, "variant": "seed-1", "prompts": "random", "settings": '{"lr": 3.0}'}
+    assert _settings(other) == "variant seed-1, prompts random, lr 3.0"
+
+
 @pytest.mark.parametrize(
     ("key", "value", "method"),
     [

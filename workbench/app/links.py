@@ -226,6 +226,7 @@ def can_explore(spec: RunSpec) -> bool:
     return (
         spec.split == TEST
         and spec.model == PROMPT_DT
+        and not spec.variant
         and not spec.prompts
         and assets.other_task(spec.quality) is None
         and (not CHOSEN[spec.method][1] or _slider(spec) in range(50, 501, 50))

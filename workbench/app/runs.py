@@ -14,12 +14,14 @@ from workbench.app.links import ANYTHING, Offers, broken_choices, show_broken
 from workbench.app.page import guarded, plain, styled
 from workbench.app.runs_selected import show_picked
 from workbench.data.qualities import QUALITIES
+from workbench.networks.models import PROMPT_DT
 from workbench.paper import ablation
 from workbench.paper.measured import Runs
 from workbench.paper.settings_search import differing
 from workbench.paper.tables import TABLES, cells
 from workbench.runs.library import Label, Library
 from workbench.tasks import FAMILIES, find
+from workbench.tasks.splits import TEST
 from workbench.tuning.presets import method_label
 from workbench.viewing.scene.appearance import goal_words
 
@@ -101,10 +103,7 @@ def _described(made: tuple, _known: Known) -> pd.DataFrame:
             "task": [tasks[pair] for pair in pairs],
             "data": table["quality"],
             "method": table["method"].map(method_label),
-            "settings": [
-                differing(method, json.loads(text))
-                for method, text in zip(table["method"], table["settings"], strict=True)
-            ],
+            "settings": [_settings(row) for row in table[_SETTINGS].to_dict("records")],
             "updates": table["updates"],
             "seed": table["seed"],
             "return": table["return_mean"],
@@ -114,6 +113,17 @@ def _described(made: tuple, _known: Known) -> pd.DataFrame:
         },
         index=table.index,
     )
+
+
+_USUAL = {"model": PROMPT_DT, "variant": "", "split": TEST, "prompts": ""}
+_SETTINGS = ["method", "settings", *_USUAL]
+
+
+def _settings(row: Mapping[str, str]) -> str:
+    """Return what differs from the method's defaults, and on what it ran if not the usual."""
+    told = [f"{name} {row[name]}" for name, usual in _USUAL.items() if row[name] != usual]
+    own = differing(row["method"], json.loads(row["settings"]))
+    return ", ".join(told if told and own == "defaults" else [*told, own])
 
 
 def _choices(table: pd.DataFrame, name: str) -> list[str]:
@@ -355,7 +365,9 @@ def _show_table(found: pd.DataFrame) -> pd.DataFrame:
             width=66,
         ),
         "settings": st.column_config.TextColumn(
-            help="What differs from the method's own defaults.", width=128
+            help="What differs from the method's own defaults: settings, the model that is "
+            "prompted, its variant, the split, the initial prompts.",
+            width=128,
         ),
         "seconds": st.column_config.NumberColumn(
             format="%.0f", help="Wall time, with loading and evaluation.", width=66

@@ -18,7 +18,10 @@ from workbench.viewing.figures.several_runs import grouped_means, in_parallel
 
 _LINES = 8
 """Curves that are overlaid at most; more cannot be told apart."""
-_SPEC = ("family", "task", "quality", "method", "updates", "seed", "prompts", "split")
+_SPEC = (
+    *("family", "task", "quality", "method", "updates", "seed", "prompts", "split"),
+    *("model", "variant"),
+)
 
 
 def differing_settings(rows: pd.DataFrame) -> pd.DataFrame:
