@@ -84,6 +84,18 @@ def test_every_run_is_listed_with_its_settings(page, alone):  # noqa: F811
     assert "Tick a run" in texts(page)
 
 
+def test_only_a_run_of_ones_own_says_when_it_was_made(page, alone, monkeypatch):  # noqa: F811
+    """What ships has the time of the clone."""
+    from workbench.app import jobs
+
+    assert page.dataframe[0].value["when"].notna().all()
+    monkeypatch.setattr(jobs, "SHIPPED", alone)
+    page.session_state["where"] = ["recorded"]
+    again = page.run()
+    assert listed(again)
+    assert again.dataframe[0].value["when"].isna().all()
+
+
 def test_a_run_of_another_model_or_network_does_not_look_like_a_usual_one():
     from workbench.app.runs import _settings
 

@@ -108,7 +108,8 @@ def _described(made: tuple, _known: Known) -> pd.DataFrame:
             "seed": table["seed"],
             "return": table["return_mean"],
             "seconds": table["seconds"],
-            "when": table.get("when", pd.NaT),
+            # a file that ships is as old as the copy of the repository
+            "when": table["when"].where(table["where"] == YOURS) if "when" in table else pd.NaT,
             "where": table["where"].map(WHERE),
         },
         index=table.index,
@@ -386,7 +387,7 @@ def _show_table(found: pd.DataFrame) -> pd.DataFrame:
         },
         "tags": st.column_config.ListColumn(help="Your own words for a run."),
         "when": st.column_config.DatetimeColumn(
-            format="distance", help="When it was completed.", width=98
+            format="distance", help="When a run of yours was completed.", width=98
         ),
         "run": st.column_config.TextColumn("id", help="A hash of all that determines the result."),
     }
