@@ -174,7 +174,7 @@ def _overview(seen: Seen) -> None:
     columns = [c for c in columns_of(seen.cells) if c in set(seen.table["column"])]
     wide, texts = pd.DataFrame({"": seen.rows}), {}
     # names are whole where there is room
-    room, here = (182, 97) if len(columns) > 3 else (380, 140)
+    room, here = (182, 97) if len(columns) > 4 else (330, 130)
     config = {"": st.column_config.TextColumn(pinned=True, width=room)}
     for column in columns:
         part = seen.table[seen.table["column"] == column].set_index("row").reindex(seen.rows)
