@@ -75,9 +75,9 @@ def _look_at_what_was_learned(figure: go.Figure, part: pd.DataFrame, start: floa
     tuned = part.groupby("row")["update"].transform("max") > 0
     learned = part.loc[~tuned | (part["update"] > 0), "iqm"]
     room = _ROOM * (learned.max() - learned.min() or 1.0)
-    low, high = learned.min() - room, max(part["iqm"].max(), learned.max()) + room
+    low, high = learned.min() - room, part["iqm"].max() + room
     figure.update_yaxes(range=[low, high])
-    for _, point in part[part["iqm"] < low].iterrows():
+    for line, (_, point) in enumerate(part[part["iqm"] < low].iterrows()):
         value = f"{point['iqm']:.0f}".replace("-", "−")
         figure.add_annotation(
             x=np.log10(start),
@@ -88,7 +88,7 @@ def _look_at_what_was_learned(figure: go.Figure, part: pd.DataFrame, start: floa
             yanchor="bottom",
             showarrow=True,
             ax=0,
-            ay=-24,
+            ay=-24 - 16 * line,
             arrowhead=2,
             arrowcolor=look(point["row"]).colour,
         )
