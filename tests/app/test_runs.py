@@ -40,13 +40,13 @@ def page(alone, monkeypatch):  # noqa: F811
         list(alone.record(spec, run(spec)))
     made = AppTest.from_function(script, default_timeout=60)
     made.ticked = []
-    show = runs._show_table
+    show = runs.show_listed
 
     def ticked(found):
         show(found)
         return found[found["run"].isin(made.ticked)]
 
-    monkeypatch.setattr(runs, "_show_table", ticked)
+    monkeypatch.setattr(runs, "show_listed", ticked)
     return made.run()
 
 

@@ -12,6 +12,7 @@ from workbench.app import jobs, sharing
 from workbench.app.known_runs import IN_TABLES, RECORDED, YOURS, Known, known_runs
 from workbench.app.links import ANYTHING, Offers, broken_choices, show_broken
 from workbench.app.page import guarded, plain, styled
+from workbench.app.runs_listed import COLUMNS, show_listed
 from workbench.app.runs_selected import show_picked
 from workbench.data.qualities import QUALITIES
 from workbench.networks.models import PROMPT_DT
@@ -58,7 +59,7 @@ def page(explore_page) -> None:
     found = _of_ids(table, named) if named else _of_cell(found, known)
     _show_bin(library)
     _show_damaged(known.damaged)
-    picked = _show_table(found)
+    picked = show_listed(found)
     show_picked(known.table.loc[picked.index], picked, library, labels, explore_page)
 
 
@@ -138,7 +139,7 @@ def _offers(table: pd.DataFrame) -> Offers:
     return {
         "where": ("where from", WHERE.values()),
         **{name: (name, _choices(table, name)) for name in columns},
-        "columns": ("column", _COLUMNS),
+        "columns": ("column", COLUMNS),
         **dict.fromkeys(("find", "tags", "cell", "runs", "by"), ("", ANYTHING)),
     }
 
@@ -303,37 +304,6 @@ def _show_bin(library: Library) -> None:
         st.info(note)
 
 
-_COLUMNS = (
-    "name", "robot", "task", "data", "method", "settings", "return", "seed", "seconds", "updates",
-    "tags", "when", "where", "run",
-)  # fmt: skip
-
-_FIRST_COLUMNS = tuple(n for n in _COLUMNS if n not in ("updates", "where", "run"))
-"""What fits beside the sidebar of a small screen."""
-
-
-def _choose_columns() -> list[str]:
-    """Let the reader choose what is listed of each run; what matters most stands first."""
-    return st.sidebar.multiselect(
-        "Columns",
-        _COLUMNS,
-        default=list(_FIRST_COLUMNS),
-        key="columns",
-        bind="query-params",
-        help="What the list shows of each run. A name, tags and a time are shown where there are "
-        "any.",
-    )
-
-
-def _holds(found: pd.DataFrame, name: str) -> bool:
-    """Return whether a column has anything to show."""
-    if name == "name":
-        return bool(found["name"].any())
-    if name == "tags":
-        return bool(found["tags"].map(len).any())
-    return name != "when" or bool(found["when"].notna().any())
-
-
 def _show_damaged(damaged: Mapping[str, str]) -> None:
     """Name the runs that cannot be read: they hide no other, and are made again by their spec."""
     if not damaged:
@@ -345,67 +315,3 @@ def _show_damaged(damaged: Mapping[str, str]) -> None:
         f"not in the list. Running the same again repairs it.{lines}",
         icon=":material/heart_broken:",
     )
-
-
-def _show_table(found: pd.DataFrame) -> pd.DataFrame:
-    """Draw the runs and return those that are ticked: at first those that a link names."""
-    named = {"selection": {"rows": list(range(len(found)))}}
-    st.caption(f"{len(found):,} runs. Press a column's name to sort by it.")
-    if not len(found):
-        st.info(
-            "No run is like that. Ask for less at the left, or tune one on the page Explore.",
-            icon=":material/search_off:",
-        )
-        return found
-    shown_columns = [name for name in _choose_columns() if _holds(found, name)] or ["method"]
-    config = {
-        "name": st.column_config.TextColumn(help="Your own name for a run.", width=160),
-        "return": st.column_config.NumberColumn(
-            format="%.1f",
-            help="Mean over the episodes of the last evaluation. Higher is better.",
-            width=66,
-        ),
-        "settings": st.column_config.TextColumn(
-            help="What differs from the method's own defaults: settings, the model that is "
-            "prompted, its variant, the split, the initial prompts.",
-            width=128,
-        ),
-        "seconds": st.column_config.NumberColumn(
-            format="%.0f", help="Wall time, with loading and evaluation.", width=66
-        ),
-        **{
-            name: st.column_config.Column(width=width)
-            for name, width in (
-                ("robot", 118),
-                ("task", 118),
-                ("data", 64),
-                ("method", 130),
-                ("updates", 66),
-                ("seed", 46),
-                ("where", 86),
-            )
-        },
-        "tags": st.column_config.ListColumn(help="Your own words for a run."),
-        "when": st.column_config.DatetimeColumn(
-            format="distance", help="When a run of yours was completed.", width=98
-        ),
-        "run": st.column_config.TextColumn("id", help="A hash of all that determines the result."),
-    }
-    event = st.dataframe(
-        found,
-        column_order=shown_columns,
-        hide_index=True,
-        height=min(420, 38 + 35 * len(found)),
-        column_config=config,
-        placeholder="–",
-        # other runs, other ticks: a tick must never move to another run
-        key=f"runs-{hash(tuple(found.index))}-{hash(tuple(found['run']))}",
-        on_select="rerun",
-        selection_mode="multi-row",
-        selection_default=named if "runs" in st.query_params else None,
-        alt="The runs that were found, one a line.",
-    )
-    rows = event["selection"]["rows"]
-    if not rows:
-        st.info("Tick a run at the left of its line.", icon=":material/check_box:")
-    return found.iloc[rows]

@@ -246,7 +246,8 @@ class Projection:
         a, b = ([g.reshape(-1) for g in gradients] for gradients in (g_dm, g_dt))
         dm_dm, dm_dt, dt_dt = _dots([*a, *a, *b], [*a, *b, *b]).reshape(3, -1)
         dot, norm_dm, norm_dt = dm_dt.sum(), dm_dm.sum() ** 0.5, dt_dt.sum() ** 0.5
-        lost = self._removed(g_dm, g_dt, dm_dm, dm_dt)  # g_DT - Proj(g_DT), where there is any
+        # g_DT - Proj(g_DT), of the parameters where there is any
+        lost = self._removed(g_dm, g_dt, dm_dm, dm_dt, dt_dt)
         gradient = [torch.add(x, y, alpha=self.lam) for x, y in zip(g_dm, g_dt, strict=True)]
         lost_lost, dm_lost, dt_lost = np.zeros((3, len(a)))
         if lost:
@@ -283,10 +284,10 @@ class Projection:
         self._recent = tuple(state[f"recent.{i}"] for i in range(n))
         self._bases = tuple(state[f"basis.{i}"] for i in range(n))
 
-    def _removed(self, g_dm, g_dt, dm_dm, dm_dt) -> dict[int, Tensor]:
+    def _removed(self, g_dm, g_dt, dm_dm, dm_dt, dt_dt) -> dict[int, Tensor]:
         """Return g_DT - Proj(g_DT) of the parameters that lose something, by their index.
 
-        ``dm_dm``, ``dm_dt``: the dot products of each parameter's gradients.
+        ``dm_dm``, ``dm_dt``, ``dt_dt``: the dot products of each parameter's gradients.
         """
         if self.mode in ("none", "vector", "tensor"):
             shares = np.zeros(len(g_dm))  # of g_DM that g_DT of each parameter loses
@@ -302,11 +303,17 @@ class Projection:
         lost: dict[int, Tensor] = {}
         for group in groups:
             if dm_dt[group].sum() < 0:
-                lost |= self._without_bases(group, g_dm, g_dt, dm_dm, dm_dt)
+                norms = (dm_dm[group].sum() * dt_dt[group].sum()) ** 0.5
+                lost |= self._without_bases(group, g_dm, g_dt, dm_dm, dm_dt, norms)
         return lost
 
-    def _without_bases(self, group, g_dm, g_dt, dm_dm, dm_dt) -> dict[int, Tensor]:
-        """Return what ``group`` loses to its bases; they are made anew if it is not enough."""
+    def _without_bases(self, group, g_dm, g_dt, dm_dm, dm_dt, norms) -> dict[int, Tensor]:
+        """Return what ``group`` loses to its bases; they are made anew if it is not enough.
+
+        ``norms``: ‖g_DM‖ ‖g_DT‖ of the group; a dot product far smaller is rounding.
+        """
+        n = sum(g_dm[i].numel() for i in group)
+        rounding = n**0.5 * torch.finfo(g_dm[0].dtype).eps * norms
         left = 0.0
         for attempt in ("as remembered", "anew"):
             if attempt == "anew" and not self._fresh:
@@ -316,7 +323,7 @@ class Projection:
             lost = {i: g_dt[i] - project(g_dt[i], self._bases[i]) for i in group}
             parts = [lost[i].reshape(-1) for i in group]
             left = float((dm_dt[group] - _dots(parts, [g_dm[i].reshape(-1) for i in group])).sum())
-            if left >= 0:
+            if left >= -rounding:
                 return lost
         total = dm_dm[group].sum()
         share = left / total if total > 0 else 0.0
