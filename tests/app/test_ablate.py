@@ -9,7 +9,7 @@ from streamlit.testing.v1 import AppTest
 from workbench.app import jobs, sweeps
 from workbench.runs.jobs import JobQueue
 from workbench.runs.store import RunStore
-from workbench.tuning.presets import CHOSEN, FORMER, FORMERLY
+from workbench.tuning.presets import CHOSEN
 
 
 def script():
@@ -32,7 +32,7 @@ def alone(shipped, tmp_path, monkeypatch):
     monkeypatch.setattr(jobs, "SHIPPED", RunStore(tmp_path / "none"))
     monkeypatch.setattr(sweeps, "QUEUE", queue)
     monkeypatch.setattr(sweeps, "_SWEEPS", {})
-    monkeypatch.setitem(CHOSEN, FORMERLY, (FORMER, 4))  # a few updates tell as much
+    monkeypatch.setitem(CHOSEN, "prompt-diffuser", ({}, 4))  # a few updates tell as much
     yield own
     for sweep in sweeps._SWEEPS.values():
         sweep.end()
@@ -98,7 +98,7 @@ def test_a_sweep_fills_the_map_and_its_runs_lead_on(page, alone):
     (line,) = page.dataframe[0].value.to_dict("records")
     (spec,) = [s for s in map(alone.spec, alone.ids()) if s.settings["projection"] == "subspace"]
     assert line["return"] == pytest.approx(alone.returns(spec.id)[-1].mean())
-    assert "A | B" not in line, "the first page does not tune as these runs were tuned"
+    assert "b-lam=1&b-projection=subspace" in line["A | B"], "the first page tunes likewise"
     again = AppTest.from_function(script, default_timeout=60).run()
     assert "of this grid are missing" in texts(again), "the whole grid"
     estimate = r"(about \d+|\d+ to \d+) (seconds|minutes) on one core"
@@ -146,3 +146,10 @@ def test_a_failing_run_is_words_on_the_page(page, alone, shipped):
     page.run()
     assert "3 of 3 runs failed" in page.error[0].value
     assert "diffuser.safetensors" in page.error[0].value
+
+
+def test_a_robot_whose_runs_were_tuned_formerly_says_so(page, monkeypatch):
+    assert not page.warning
+    monkeypatch.setattr("workbench.paper.ablation.FORMER", ("toy",))
+    page.run()
+    assert "before Eq. 6 and 8 were read to the letter" in page.warning[0].value

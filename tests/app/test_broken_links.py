@@ -4,7 +4,7 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 from workbench.app import jobs
-from workbench.paper.measured import ALL
+from workbench.paper.listed import ALL
 from workbench.runs.store import RunStore
 
 

@@ -16,6 +16,7 @@ import torch
 from tests.benchmarks import approach, cases, figure, growth, store_growth
 from tests.benchmarks.timing import Result
 from workbench.networks.fast.memory import keep_freed_memory
+from workbench.networks.fast.processor import described
 from workbench.runs.sweep import machine
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -89,8 +90,11 @@ def main() -> None:
     keep_freed_memory()  # as the command line does
     path = (asked.out or (DOCS if asked.keep else BUILD)) / "bench.json"
     kept = json.loads(path.read_text()) if path.exists() else {"parts": {}, "growth": []}
-    kept |= {"machine": machine(), "repeats": asked.repeats}
-    print(f"{machine()}; median [range] over {asked.repeats} interleaved repeats", file=sys.stderr)
+    kept |= {"processor": described(), "machine": machine(), "repeats": asked.repeats}
+    print(
+        f"{described()}; {machine()}; median [range] over {asked.repeats} interleaved repeats",
+        file=sys.stderr,
+    )
     for name, part in parts(asked.repeats).items():
         if name in asked.only:
             kept["parts"][name] = []

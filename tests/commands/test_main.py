@@ -143,6 +143,15 @@ def test_the_tasks_are_listed_without_torch(tmp_path):
     assert tuple(NETWORKS) == listed.NETWORKS
 
 
+@pytest.mark.parametrize(
+    "words", [("methods",), ("table", "1"), ("table", "search"), ("runs", "--store", ".")]
+)
+def test_what_ships_is_listed_without_torch(words, tmp_path):
+    large, seconds = loaded_by(*words, cwd=tmp_path)
+    assert not {"torch", "scipy"} & large
+    assert seconds < 3.0, "a second on an idle machine"
+
+
 @pytest.mark.parametrize("verb", command.VERBS)
 def test_the_overview_says_what_each_verb_says_of_itself(verb):
     said = inspect.getdoc(command.loaded(verb)).splitlines()[0]

@@ -12,7 +12,8 @@ import torch
 import workbench.__main__ as command
 from workbench.commands import sweep_progress
 from workbench.paper import tables
-from workbench.paper.measured import ALL, Runs, assemble
+from workbench.paper.listed import ALL
+from workbench.paper.measured import Runs, assemble
 from workbench.paper.tables import PUBLISHED, cells
 from workbench.runs.run_table import load_results, results_path, save_results
 from workbench.runs.store import RunStore
@@ -259,7 +260,7 @@ def test_the_search_runs_its_candidates_and_keeps_them(call, monkeypatch):
     from workbench.tuning import presets
 
     few = tuple(presets.RunSpec("toy", t, updates=0, episodes=1, eval_every=0) for t in (2, 5))
-    monkeypatch.setattr("workbench.commands.table.search", lambda keys=(): few)
+    monkeypatch.setattr("workbench.commands.table_runs.search", lambda keys=(): few)
     made = as_json(call("search", "--run", "--keep", "--json"))
     assert as_json(call("search", "--json")) == made
     assert [(r["method"], r["runs"], r["updates"]) for r in made] == [("prompt-diffuser", 2, 0)]

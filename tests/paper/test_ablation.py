@@ -6,10 +6,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from workbench.paper import ablation, scores
+from workbench.paper import ablation, scores, tables
 from workbench.paper.ablation import PROJECTIONS, QUICK, WHOLE, Grid, assemble, specs
 from workbench.paper.measured import Runs
-from workbench.tuning.presets import LAMBDAS
+from workbench.tuning.presets import CHOSEN, FORMERLY
 
 GRID = Grid("cheetah-vel", (0.0, 1.0), ("none", "vector"), ("random",), tasks=(2, 7))
 
@@ -36,9 +36,30 @@ def test_the_whole_grid_of_cheetah_vel_is_run_once():
     vel = [spec for spec in specs() if spec.family == "cheetah-vel"]
     assert len({spec.id for spec in vel}) == len(vel)
     n = 3 * 5 * 3  # qualities, tasks, seeds
-    assert len(vel) == n + n * 4 * (len(LAMBDAS) - 1), "where λ is 0 no projection is"
+    assert len(vel) == n + n * 2 * 3, "where λ is 0 no projection is"
     assert {spec.settings["projection"] for spec in vel} == set(PROJECTIONS)
     assert all(spec.eval_every == 0 and spec.episodes == 20 for spec in vel)
+
+
+@pytest.mark.parametrize(
+    ("family", "key"), [("cheetah-vel", "prompt-diffuser"), ("ant-dir", FORMERLY)]
+)
+def test_a_run_is_tuned_as_the_tables_tune_or_as_formerly(family, key):
+    settings, updates = CHOSEN[key]
+    (grid,) = (grid for grid in WHOLE if grid.family == family)
+    assert grid.former is (key == FORMERLY)
+    for spec in specs([grid]):
+        own = {"lam": spec.settings["lam"], "projection": spec.settings["projection"]}
+        assert (spec.settings, spec.updates) == ({**settings, **own}, updates)
+
+
+def test_a_run_with_the_settings_as_published_is_that_of_the_tables():
+    table = tables.cells("2", methods=("prompt-diffuser",))
+    of_tables = {spec.id for cell in table.values() for spec in cell}
+    usual = [s for s in specs() if s.settings["lam"] == 1 and s.family == "cheetah-vel"]
+    published = {s.id for s in usual if s.settings["projection"] == "published"}
+    assert len(published) == 45
+    assert published <= of_tables
 
 
 def test_the_runs_come_seed_by_seed():

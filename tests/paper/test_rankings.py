@@ -5,7 +5,8 @@ import pandas as pd
 import pytest
 
 from workbench.paper import rankings, scores
-from workbench.paper.measured import ALL, Runs
+from workbench.paper.listed import ALL
+from workbench.paper.measured import Runs
 from workbench.tuning.spec import RunSpec
 
 

@@ -149,9 +149,10 @@ def test_every_model_is_used_as_prompt_dt_is_in_table_1():
             continue
         plain = one.get((how, family)) or one[f"Prompt-DT, {how}", family]
         assert [replace(spec, model="prompt-dt", variant="") for spec in cell] == plain
-    shown = {column for _, column in cells("models")}
-    assert shown == {"cheetah-vel", "ant-dir", "cheetah-vel, pretraining seed 1"}
-    assert {c for _, c in cells("models", families=("ant-dir",))} == {"ant-dir"}
+    of_ant = {"ant-dir", "ant-dir, pretraining seed 1"}
+    of_cheetah = {"cheetah-vel", "cheetah-vel, pretraining seed 1"}
+    assert {column for _, column in cells("models")} == of_ant | of_cheetah
+    assert {c for _, c in cells("models", families=("ant-dir",))} == of_ant
 
 
 def test_rows_side_by_side_are_cut_alike():

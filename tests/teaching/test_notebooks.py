@@ -238,7 +238,7 @@ def ablated(specs):
     [
         (1, ("expert",), "A single seed shows no spread"),
         (2, ("expert", "medium"), "comparisons with the plain sum"),
-        (3, ("expert", "medium", "random"), "**945 of 945** runs; **63** cells"),
+        (3, ("expert", "medium", "random"), "**315 of 315** runs; **21** cells"),
     ],
 )
 def test_the_lesson_reads_an_ablation_in_part_and_whole(n_seeds, qualities, said, tmp_path):

@@ -94,8 +94,9 @@ def choose_grid() -> Grid:
         default=usual.projections,
         key=f"{family.name}-projections",
         bind="query-params",
-        help="The rows of the map. *none*: the two gradients are added. *vector*, *tensor*, "
-        "*subspace*: three readings of what the paper projects away (Eq. 8-9).",
+        help="The rows of the map. *none*: the two gradients are added. *as published*: Eq. 8 "
+        "and 9 to the letter. *vector*, *tensor*, *subspace*: other readings of what is projected "
+        "away.",
     )
     if not projections:
         bar.caption("No projection is chosen: the usual ones are drawn.")

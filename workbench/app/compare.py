@@ -22,9 +22,10 @@ from workbench.app.links_copied import offer_link
 from workbench.app.page import guarded, paint_first, styled
 from workbench.data.qualities import QUALITIES
 from workbench.paper.claims import CLAIMS
-from workbench.paper.measured import ALL, CAUTION, assemble
+from workbench.paper.listed import ALL, NEEDS_GRADIENT
+from workbench.paper.measured import CAUTION, assemble
 from workbench.paper.rankings import columns_of
-from workbench.paper.tables import NEEDS_GRADIENT, TABLES, Cells, cells, runs_of
+from workbench.paper.tables import OTHER_SEEDS, TABLES, Cells, cells, runs_of
 from workbench.runs.run_table import key
 
 NAMES = {
@@ -174,7 +175,8 @@ def _overview(seen: Seen) -> None:
     columns = [c for c in columns_of(seen.cells) if c in set(seen.table["column"])]
     wide, texts = pd.DataFrame({"": seen.rows}), {}
     # names are whole where there is room
-    room, here = (182, 97) if len(columns) > 4 else (330, 130)
+    n_wide = len(columns) + seen.table.dropna(subset="published")["column"].nunique()
+    room, here = (182, 97) if n_wide > 5 else (285, 118) if n_wide == 5 else (330, 130)
     config = {"": st.column_config.TextColumn(pinned=True, width=room)}
     for column in columns:
         part = seen.table[seen.table["column"] == column].set_index("row").reindex(seen.rows)
@@ -232,7 +234,8 @@ def _overview(seen: Seen) -> None:
 _HEADS = {
     "reach": "reach",
     ALL: "all (0 to 1)",
-    "cheetah-vel, pretraining seed 1": "Cheetah-vel, seed 1",
+    **{name: labelled(name.replace("pretraining ", "")) for name in OTHER_SEEDS},
+    **{f"cheetah-vel, {quality} data": f"{quality} data" for quality in QUALITIES},
 }
 """Columns whose names are too long for the head of a narrow column."""
 

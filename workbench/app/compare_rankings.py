@@ -12,7 +12,7 @@ from workbench.app.known_runs import Known
 from workbench.app.report import Item, offer_item
 from workbench.paper import rankings
 from workbench.paper.latex import measured
-from workbench.paper.measured import ALL
+from workbench.paper.listed import ALL
 from workbench.paper.tables import Cells
 from workbench.viewing.figures.tables import improvements, intervals, levels_of, profiles
 

@@ -14,14 +14,15 @@ from tyro.conf import arg
 from workbench.commands.output import Json, ends, interval, number, print_result
 from workbench.data.atomic_files import whole_file
 from workbench.data.qualities import QUALITIES
-from workbench.paper import ablation, curves, lengths
+from workbench.paper import ablation, curves, lengths, listed, listing
 from workbench.paper.claims import findings
+from workbench.paper.listed import NEEDS_GRADIENT
+from workbench.paper.listing import load_shipped
 from workbench.paper.measured import CAUTION, Runs, assemble
-from workbench.paper.tables import BY_QUALITY, NEEDS_GRADIENT, TableName, cells
-from workbench.runs.run_table import COLUMNS, load_results, results_path, shipped
+from workbench.paper.tables import BY_QUALITY, TableName, cells
+from workbench.runs.run_table import shipped
 from workbench.shipped import assets
 from workbench.tasks import FAMILIES, SHIPPED
-from workbench.tuning.presets import LAMBDAS
 
 ROOT = assets.ROOT.parent
 _BLOCK = re.compile(r"(<!-- measured: (.+?) -->\n).*?(<!-- end -->)", re.S)
@@ -41,6 +42,7 @@ def results(
 ) -> None:
     """Write the measured tables of README and site anew from the runs that ship.
 
+    With them, unless some files are named, what `table` and `methods` print of all that ships.
     A block stands between `<!-- measured: NAME -->` and `<!-- end -->`. Exit status 1: some block
     is old and was not written.
     """
@@ -56,6 +58,10 @@ def results(
         if write and names:
             with whole_file(path) as partial:
                 partial.write_text(fresh, encoding="utf-8")
+    if not files and not listed.is_fresh():
+        old.append(listed.path().name)
+        if write:
+            listing.keep()
     print_result({"blocks": blocks, "old": old, "written": write}, as_json)
     if old and not write:
         raise SystemExit(1)
@@ -87,9 +93,7 @@ def _markdown(head: Sequence[str], lines: Iterable[Sequence[str]]) -> str:
 
 
 def _runs(name: str) -> Runs:
-    path = results_path(name)
-    there = load_results(path) if path.exists() else pd.DataFrame(columns=list(COLUMNS))
-    return Runs.of(there)
+    return Runs.of(load_shipped(name))
 
 
 def _assembled(name: TableName) -> pd.DataFrame:
@@ -231,7 +235,7 @@ def _of(part: pd.DataFrame, verdict: str) -> list[str]:
 
 def _ablation() -> str:
     """Return IQM by λ and projection, one line per family, quality and projection."""
-    return _by_lambda("iqm", LAMBDAS, _cell)
+    return _by_lambda("iqm", _lambdas(), _cell)
 
 
 def _gains() -> str:
@@ -241,7 +245,12 @@ def _gains() -> str:
         gain = _interval(r["gain"], r["gain_low"], r["gain_high"])
         return f"{gain}; {100 * r['conflict_share']:.0f}\u00a0%"
 
-    return _by_lambda("gain", [lam for lam in LAMBDAS if lam], say)
+    return _by_lambda("gain", [lam for lam in _lambdas() if lam], say)
+
+
+def _lambdas() -> list[float]:
+    """Return every λ that a grid of the ablation has."""
+    return sorted({lam for grid in ablation.WHOLE for lam in grid.lambdas})
 
 
 def _by_lambda(name: str, lams: Sequence[float], say: Callable[[pd.Series], str]) -> str:
@@ -304,7 +313,8 @@ def _speed() -> str:
                 goal = f"{'at most' if r['at_most'] else 'at least'} {r['goal']:g}{unit}"
                 met = "yes" if r["reached"] else "**no**"
             lines.append([r["name"], f"{value}{unit}{spread}", goal, met])
-    return _markdown([f"{kept['machine']}, {kept['repeats']} repeats", "", "goal", "met"], lines)
+    told = [kept.get("processor", ""), kept["machine"], f"{kept['repeats']} repeats"]
+    return _markdown([", ".join(filter(None, told)), "", "goal", "met"], lines)
 
 
 def _caution() -> str:

@@ -6,7 +6,8 @@ import numpy as np
 import pandas as pd
 
 from workbench.paper import scores
-from workbench.paper.measured import ALL, Runs, normalised_scores
+from workbench.paper.listed import ALL
+from workbench.paper.measured import Runs, normalised_scores
 from workbench.paper.tables import Cells
 from workbench.tasks import FAMILIES
 from workbench.tuning.spec import RunSpec

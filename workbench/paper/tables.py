@@ -13,6 +13,7 @@ from typing import Any, Literal, get_args
 from workbench.data.qualities import QUALITIES
 from workbench.methods import METHODS
 from workbench.networks.models import MODELS, PROMPT_DT
+from workbench.paper.listed import SEEDS
 from workbench.shipped import assets
 from workbench.tasks import FAMILIES, SHIPPED, did_you_mean, find, plugins
 from workbench.tasks.splits import evaluated_tasks
@@ -21,10 +22,7 @@ from workbench.tuning.spec import RunSpec, applies
 
 TableName = Literal["1", "2", "3", "guidance", "models"]
 TABLES: tuple[str, ...] = get_args(TableName)
-SEEDS = (0, 1, 2)
 Cells = dict[tuple[str, str], list[RunSpec]]
-NEEDS_GRADIENT = "needs a gradient"
-"""What is said of a cell without any runs: its model has none to give to its method."""
 
 _ROWS_1 = """
 Prompt-DT, random prompt  935.3 2.6   -127.7 9.9   278.7 38.7   457.2 30.3
@@ -264,7 +262,12 @@ _WITH_EVERY_MODEL = {
 }
 
 
-OTHER_SEEDS = {"cheetah-vel, pretraining seed 1": {"family": "cheetah-vel", "variant": "seed-1"}}
+_WITH_MODELS = ("cheetah-vel", "ant-dir")
+"""The families that ship more than one model."""
+OTHER_SEEDS = {
+    f"{family}, pretraining seed 1": {"family": family, "variant": "seed-1"}
+    for family in _WITH_MODELS
+}
 """Columns of the table of models, where all was pretrained from another seed: column → runs."""
 
 
@@ -299,8 +302,6 @@ def _seeds(key: str, family: str, task: int, seeds: Sequence[int], **fields: Any
 
 
 _FAMILIES = {"2": ("cheetah-vel",), "3": ("ant-dir",)}
-_WITH_MODELS = ("cheetah-vel", "ant-dir")
-"""The families that ship more than one model."""
 
 
 def cells(

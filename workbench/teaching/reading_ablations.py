@@ -16,7 +16,8 @@ from scipy import special
 from workbench.data.qualities import QUALITIES
 from workbench.paper import ablation, scores
 from workbench.paper.claims import verdict
-from workbench.paper.measured import ALL, Runs, assemble
+from workbench.paper.listed import ALL
+from workbench.paper.measured import Runs, assemble
 from workbench.paper.scores import Estimate
 from workbench.paper.tables import Cells, cells
 from workbench.runs.run_table import COLUMNS, load_results, results_path, rows
@@ -212,8 +213,9 @@ class Ablation:
 
     def conflict_shares(self) -> pd.DataFrame:
         """Return the share of updates that conflict: a row per data and rule, a column per λ."""
-        some = self.known[self.known["projection"].isin(["none", "subspace"])]
-        share = some.pivot(index=["quality", "projection"], columns="lam", values="conflict_share")
+        share = self.known.pivot(
+            index=["quality", "projection"], columns="lam", values="conflict_share"
+        )
         return share.rename(columns="λ = {:g}".format).rename_axis(columns=None)
 
 

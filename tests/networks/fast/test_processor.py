@@ -46,6 +46,25 @@ def test_where_torch_does_not_tell_linux_does(monkeypatch, tmp_path):
     assert processor._flags() == set()
 
 
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        (
+            "cpu family\t: 6\nmodel\t\t: 207\nmodel name\t: Some Xeon\n",
+            "Some Xeon (family 6, model 207), avx2, avx512_bf16",
+        ),
+        ("CPU implementer\t: 0x41\n", "an Arm, avx2, avx512_bf16"),
+    ],
+)
+def test_a_processor_is_named_with_what_it_has(monkeypatch, tmp_path, text, said):
+    file = tmp_path / "cpuinfo"
+    file.write_text(text)
+    monkeypatch.setattr(processor, "Path", lambda _: file)
+    monkeypatch.setattr(processor.platform, "processor", lambda: "an Arm")
+    monkeypatch.setattr(processor, "_flags", lambda: {"avx2", "sse2", "avx512_bf16"})
+    assert processor.described() == said
+
+
 UPDATES = """
 import time, torch
 torch.set_num_threads(1)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import os
+import platform
 import time
 from pathlib import Path
 from typing import Any
@@ -60,6 +61,22 @@ def bf16_instructions() -> tuple[str, ...]:
     if not any(name in ceiling for name in _CEILINGS):
         return ()
     return tuple(sorted(_BF16 & _flags()))
+
+
+_TOLD = ("avx2", "avx512_f", "avx512f", "amx_tile", "neon", "asimd", *sorted(_BF16))
+"""Features that decide how fast a transformer acts here."""
+
+
+def described() -> str:
+    """Return the processor's name, and which of the features it has that matter here."""
+    info = Path("/proc/cpuinfo")
+    lines = info.read_text().splitlines() if info.exists() else []
+    told = {n.strip(): v.strip() for n, _, v in (line.partition(":") for line in lines)}
+    name = told.get("model name") or platform.processor() or platform.machine()
+    if "model" in told:
+        name += f" (family {told.get('cpu family', '?')}, model {told['model']})"
+    flags = _flags()
+    return ", ".join([name, *(flag for flag in _TOLD if flag in flags)])
 
 
 def _flags() -> set[str]:

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
 
-from workbench.paper.measured import ALL
+from workbench.paper.listed import ALL
 from workbench.paper.scores import Estimate, profile
 from workbench.viewing.figures.colours import INK, look
 from workbench.viewing.figures.parts import LEGEND_BELOW, add_band, dressed, interval_bars
