@@ -18,6 +18,11 @@ _WORDS = {
     "K*": "Rows of the trajectory that the transformer is shown. The paper has K* = 5; a prompt "
     "of another length has a transformer and a diffuser of its own.",
 }
+_FORMER = (
+    "Unlike the grid above, this is the former adaptation (100 updates at a constant rate, the "
+    "diffusion loss on the few-shot data), with diffusers pretrained without guidance: not to be "
+    "compared with the returns above, and little about the method as published."
+)
 
 
 def show(family: str, quality: str, known: Known) -> None:
@@ -42,6 +47,7 @@ def show(family: str, quality: str, known: Known) -> None:
             icon=":material/straighten:",
         )
         return
+    st.warning(_FORMER, icon=":material/warning:")
     figures = {}
     for place, axis in zip(st.columns(2, gap="large"), _WORDS, strict=True):
         figures[axis] = _figure(known.key, axis, quality, table)
