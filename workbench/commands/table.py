@@ -68,7 +68,7 @@ def table(
     if not (run or quick or keep or part) and store is None:
         answer = listed("table", name)
         if answer is not None:
-            (_print_search if name == "search" else print_table)(answer, as_json)
+            (_print_search if name == "search" else _print_table)(answer, as_json)
             return
     from workbench.commands import table_runs  # with torch
 
@@ -82,7 +82,7 @@ def table(
         table_runs.quick(name, which, store, workers, as_json)
         return
     answer, failed = table_runs.answered(name, which, run, keep, store, workers)
-    print_table(answer, as_json)
+    _print_table(answer, as_json)
     if failed:
         raise SystemExit(1)
 
@@ -91,7 +91,7 @@ def _print_search(rows: list[dict[str, Any]], as_json: bool) -> None:
     print_result(rows if as_json else pd.DataFrame(rows), as_json)
 
 
-def print_table(answer: dict[str, Any], as_json: bool) -> None:
+def _print_table(answer: dict[str, Any], as_json: bool) -> None:
     """Print a table, see ``listing.table_answer``."""
     if as_json:
         print_result(answer, True)
