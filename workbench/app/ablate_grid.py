@@ -94,7 +94,7 @@ def choose_grid() -> Grid:
         default=usual.projections,
         key=f"{family.name}-projections",
         bind="query-params",
-        help="The rows of the map. *none*: the two gradients are added. *as published*: Eq. 8 "
+        help="The rows of the map. *none*: the two gradients are added. *published*: Eq. 8 "
         "and 9 to the letter. *vector*, *tensor*, *subspace*: other readings of what is projected "
         "away.",
     )
