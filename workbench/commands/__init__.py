@@ -3,8 +3,7 @@
 The long work is in those rooms; ``workbench.__main__`` lists the verbs and imports one at a time.
 Begin with ``evaluate``, which has the verb tune; its flags come from ``settings``, what it prints
 from ``output``, as with every verb. Then ``sweep`` with ``sweep_progress``, and ``table`` with
-``table_runs``.
-The others say their verbs' subject: ``tasks``, ``methods``, ``runs``, ``replay``, ``data``,
+``table_runs``. Of one verb's subject each: ``tasks``, ``methods``, ``runs``, ``replay``, ``data``,
 ``make``, ``critic``, ``upkeep``, ``check``, ``sampler``, ``app``, ``notebooks``, ``lessons``,
 ``results``. ``environment``: Ctrl-C, pipes, home.
 """
