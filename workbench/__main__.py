@@ -163,10 +163,8 @@ def _run(word: str) -> None:
 
     graphics.leave_drawing_to_children()
     verbs = {verb: loaded(verb) for verb in ([word] if word in VERBS else VERBS)}
-    if torch := sys.modules.get("torch"):
-        # One thread is faster than two for models this small, and leaves a core free.
-        torch.set_num_threads(environment.threads())
-        importlib.import_module("workbench.networks.fast.memory").keep_freed_memory()
+    if "torch" in sys.modules:
+        environment.load_torch()
     if os.environ.get("WORKBENCH_PLUGINS") or "workbench.tasks.plugins" in sys.modules:
         for failure in importlib.import_module("workbench.tasks.plugins").failures():
             print(f"warning: {failure}", file=sys.stderr)

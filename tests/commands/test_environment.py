@@ -102,7 +102,7 @@ def test_schedulers_threads_and_optimised_python(tmp_path):
         "tasks", "cheetah-dir", "--json", flags=("-OO",), WORLD_SIZE="8", WORKBENCH_THREADS="auto"
     )
     assert (done.returncode, done.stderr) == (0, b"")
-    done = run("methods", WORKBENCH_THREADS="all")
+    done = run("findings", WORKBENCH_THREADS="all")
     assert done.returncode == 2
     assert b"WORKBENCH_THREADS must be a number from 1 up, or auto: got 'all'" in done.stderr
 

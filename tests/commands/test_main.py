@@ -152,6 +152,22 @@ def test_what_ships_is_listed_without_torch(words, tmp_path):
     assert seconds < 3.0, "a second on an idle machine"
 
 
+def test_a_verb_that_needs_torch_after_all_computes_on_one_thread(tmp_path):
+    code = (
+        "import sys\n"
+        "from workbench.__main__ import main\n"
+        "sys.argv[1:] = ['table', '1', '--families', 'cheetah-dir', '--methods', 'prompt-dt']\n"
+        "main()\n"
+        "import torch\n"
+        "print(torch.get_num_threads(), file=sys.stderr)\n"
+    )
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "2"}
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, cwd=tmp_path, env=environment
+    )
+    assert (done.returncode, done.stderr) == (0, "1\n")
+
+
 @pytest.mark.parametrize("verb", command.VERBS)
 def test_the_overview_says_what_each_verb_says_of_itself(verb):
     said = inspect.getdoc(command.loaded(verb)).splitlines()[0]

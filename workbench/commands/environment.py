@@ -58,3 +58,14 @@ def threads(usual: int = 1) -> int:
     if not asked.isdecimal() or not 1 <= int(asked) <= 1024:
         raise ValueError(f"WORKBENCH_THREADS must be a number from 1 up, or auto: got {asked!r}.")
     return int(asked)
+
+
+def load_torch() -> None:
+    """Import torch, and have it compute as in every verb; for verbs that often do without it."""
+    import torch
+
+    from workbench.networks.fast.memory import keep_freed_memory
+
+    # One thread is faster than two for models this small, and leaves a core free.
+    torch.set_num_threads(threads())
+    keep_freed_memory()

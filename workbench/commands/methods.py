@@ -7,6 +7,7 @@ from typing import Annotated
 import pandas as pd
 from tyro.conf import arg
 
+from workbench.commands.environment import load_torch
 from workbench.commands.output import Json, print_result
 from workbench.paper.listed import listed
 
@@ -22,7 +23,8 @@ def methods(
     """
     rows = listed("methods", family)
     if rows is None:
-        from workbench.paper.listing import method_rows  # with torch
+        load_torch()
+        from workbench.paper.listing import method_rows
 
         rows = method_rows(family)
     if as_json:

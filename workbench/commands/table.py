@@ -11,6 +11,7 @@ from typing import Annotated, Any, Literal
 import pandas as pd
 from tyro.conf import Positional, arg
 
+from workbench.commands.environment import load_torch
 from workbench.commands.output import Json, ends, interval, number, print_result, records
 from workbench.data.qualities import QUALITIES
 from workbench.paper.listed import ALL, NEEDS_GRADIENT, SEEDS, listed
@@ -70,7 +71,8 @@ def table(
         if answer is not None:
             (_print_search if name == "search" else _print_table)(answer, as_json)
             return
-    from workbench.commands import table_runs  # with torch
+    load_torch()
+    from workbench.commands import table_runs
 
     if name == "search":
         table_runs.search_settings(run, keep, store, workers, methods, as_json)
@@ -160,7 +162,8 @@ def findings(
     to "better", below a no, around 0 undecided; for "near" 0 is the limit, on normalised returns.
     """
 
-    from workbench.commands import table_runs  # with torch
+    load_torch()
+    from workbench.commands import table_runs
 
     found = table_runs.judged(store)
     if as_json:
