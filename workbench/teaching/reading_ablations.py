@@ -145,6 +145,7 @@ PICTURES: dict[str, Callable[[pd.DataFrame], go.Figure]] = {
     "how good is each cell": drawn.heat_map,
     "return over λ": drawn.curves,
     "does the projection help": drawn.helps,
+    "by how much": drawn.gains,
     "how often the gradients conflict": drawn.conflicts,
 }
 
@@ -208,7 +209,7 @@ class Ablation:
         return (
             f"Of **{len(sure)}** comparisons with the plain sum **{up}** lie above one half, whole "
             f"interval included, **{down}** below it; **{len(sure) - up - down}** undecided. If "
-            f"nothing made a difference, about {0.05 * len(sure):.0f} would be decided by luck."
+            f"nothing made a difference, about {0.05 * len(sure):.1f} would be decided by luck."
         )
 
     def conflict_shares(self) -> pd.DataFrame:
