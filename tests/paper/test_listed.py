@@ -55,7 +55,7 @@ def test_beside_plug_ins_nothing_kept_counts(kept, monkeypatch):
     assert listed.listed("methods", "toy") is None
 
 
-@pytest.mark.parametrize("text", ["", "{", "{}", '{"made_of": "now"}'])
+@pytest.mark.parametrize("text", ["", "{", "{}", "[]", '{"made_of": "now"}'])
 def test_a_damaged_file_does_not_count(kept, text):
     kept.write_text(text)
     assert listed.listed("table", "1") is None

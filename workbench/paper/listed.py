@@ -41,20 +41,22 @@ def listed(verb: str, what: str) -> Any:
         verb: ``table`` or ``methods``.
         what: Name of the table, or the family.
     """
-    try:
-        kept = json.loads(path().read_text(encoding="utf-8"))
-        counts = kept["made_of"] == made_of() and not plugins.plugins()
-        return kept[verb].get(what) if counts else None
-    except (OSError, ValueError, KeyError):
-        return None
+    kept = _kept()
+    return None if plugins.plugins() else kept.get(verb, {}).get(what)
 
 
 def is_fresh() -> bool:
     """Return whether what is kept counts."""
+    return bool(_kept())
+
+
+def _kept() -> dict[str, Any]:
+    """Return what the file holds; nothing, where it does not count."""
     try:
-        return json.loads(path().read_text(encoding="utf-8"))["made_of"] == made_of()
-    except (OSError, ValueError, KeyError):
-        return False
+        kept = json.loads(path().read_text(encoding="utf-8"))
+        return kept if kept["made_of"] == made_of() else {}
+    except (OSError, ValueError, KeyError, TypeError):
+        return {}
 
 
 def write(answers: Mapping[str, Mapping[str, Callable[[], Any]]]) -> None:
