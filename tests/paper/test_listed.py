@@ -2,6 +2,7 @@
 
 import json
 
+import pandas as pd
 import pytest
 
 from workbench.paper import listed, listing
@@ -28,7 +29,11 @@ def test_what_ships_is_what_would_be_made_now():
 def test_a_table_that_ships_is_the_table(name):
     chosen = cells(name)
     runs = Runs.of(listing.load_shipped(name))
-    assert listed.listed("table", name) == listing.table_answer(name, chosen, runs, runs_of(chosen))
+    made = listing.table_answer(name, chosen, runs, runs_of(chosen))
+    kept = listed.listed("table", name)
+    # the last digits of a mean are those of a processor
+    pd.testing.assert_frame_equal(pd.DataFrame(made.pop("rows")), pd.DataFrame(kept.pop("rows")))
+    assert kept == made
 
 
 @pytest.mark.parametrize("family", SHIPPED)
