@@ -150,6 +150,6 @@ def test_a_failing_run_is_words_on_the_page(page, alone, shipped):
 
 def test_a_robot_whose_runs_were_tuned_formerly_says_so(page, monkeypatch):
     assert not page.warning
-    monkeypatch.setattr("workbench.paper.ablation.FORMER", ("toy",))
+    monkeypatch.setattr("workbench.paper.ablation.FORMER_FAMILIES", ("toy",))
     page.run()
     assert "before Eq. 6 and 8 were read to the letter" in page.warning[0].value

@@ -8,6 +8,7 @@ import pytest
 from workbench.paper import listed, listing
 from workbench.paper.measured import Runs
 from workbench.paper.tables import TABLES, cells, runs_of
+from workbench.runs.run_table import load_shipped
 from workbench.shipped import assets
 from workbench.tasks import SHIPPED
 
@@ -28,7 +29,7 @@ def test_what_ships_is_what_would_be_made_now():
 @pytest.mark.parametrize("name", TABLES)
 def test_a_table_that_ships_is_the_table(name):
     chosen = cells(name)
-    runs = Runs.of(listing.load_shipped(name))
+    runs = Runs.of(load_shipped(name))
     made = listing.table_answer(name, chosen, runs, runs_of(chosen))
     kept = listed.listed("table", name)
     # the last digits of a mean are those of a processor

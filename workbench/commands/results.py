@@ -17,10 +17,9 @@ from workbench.data.qualities import QUALITIES
 from workbench.paper import ablation, curves, lengths, listed, listing
 from workbench.paper.claims import findings
 from workbench.paper.listed import NEEDS_GRADIENT
-from workbench.paper.listing import load_shipped
 from workbench.paper.measured import CAUTION, Runs, assemble
 from workbench.paper.tables import BY_QUALITY, TableName, cells
-from workbench.runs.run_table import shipped
+from workbench.runs.run_table import load_shipped, shipped
 from workbench.shipped import assets
 from workbench.tasks import FAMILIES, SHIPPED
 

@@ -28,6 +28,7 @@ from workbench.runs.remote import CACHE, open_store
 from workbench.runs.run_table import (
     COLUMNS,
     load_results,
+    load_shipped,
     made,
     results_path,
     save_results,
@@ -273,9 +274,7 @@ def _print(result: dict, summary: pd.DataFrame, failed: list[Done], as_json: boo
 def _quick(store: RunStore, workers: int, as_json: bool) -> None:
     """Run the few cells of the ablation anew and compare them with what ships."""
     few, whole = _cells(ablation.QUICK), _cells(ablation.WHOLE)
-    path = results_path(ablation.NAME)
-    shipped = load_results(path) if path.exists() else pd.DataFrame(columns=list(COLUMNS))
-    if compare_anew(few, whole, shipped, store, workers, as_json):
+    if compare_anew(few, whole, load_shipped(ablation.NAME), store, workers, as_json):
         raise SystemExit(1)
 
 

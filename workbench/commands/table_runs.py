@@ -12,12 +12,13 @@ from workbench.commands.output import command, print_result, records
 from workbench.commands.sweep_progress import compare_anew, run_missing
 from workbench.data.qualities import QUALITIES
 from workbench.paper import claims
-from workbench.paper.listing import SEARCH, load_shipped, table_answer
+from workbench.paper.listing import SEARCH, table_answer
 from workbench.paper.measured import Runs
 from workbench.paper.settings_search import merged, ranking, search
 from workbench.paper.tables import Cells, TableName, cells, runs_of
 from workbench.runs.run_table import (
     load_results,
+    load_shipped,
     made,
     results_path,
     rows,

@@ -26,7 +26,7 @@ NAME = "ablation"
 """Of the sweep, and of the shipped results: ``assets/results/ablation.parquet``."""
 PROJECTIONS: tuple[Mode, ...] = ("none", "published")
 """The plain sum, and Eq. 8 and 9 to the letter."""
-FORMER = tuple(family for family in SHIPPED if family != "cheetah-vel")
+FORMER_FAMILIES = tuple(family for family in SHIPPED if family != "cheetah-vel")
 """Families whose grid is of the former adaptation: that is what ships of them."""
 SEEDS = (0, 1, 2)
 
@@ -63,7 +63,7 @@ class Grid:
     @property
     def former(self) -> bool:
         """Whether its runs are tuned as formerly, see ``presets.FORMER``."""
-        return self.family in FORMER
+        return self.family in FORMER_FAMILIES
 
     def cells(self) -> Iterator[tuple[str, Mode, float]]:
         """Yield every quality, projection and λ."""
@@ -85,7 +85,7 @@ WHOLE: tuple[Grid, ...] = (
     Grid("cheetah-vel", (0.0, 1.0, 3.0, 10.0)),
     *(
         Grid(family, (0.3, 1.0, 3.0), ("none", "vector", "subspace"), ("medium",))
-        for family in FORMER
+        for family in FORMER_FAMILIES
     ),
 )
 QUICK = (Grid("cheetah-vel", (0.0, 1.0, 10.0), seeds=(0,), tasks=(2, 7)),)
@@ -95,7 +95,7 @@ QUICK = (Grid("cheetah-vel", (0.0, 1.0, 10.0), seeds=(0,), tasks=(2, 7)),)
 def _spec(family: str, task: int, quality: str, projection: Mode, lam: float, seed: int) -> RunSpec:
     """Return a run. At λ = 0 all projections are the same run."""
     settings = {"lam": lam, "projection": projection if lam else "none"}
-    method = FORMERLY if family in FORMER else "prompt-diffuser"
+    method = FORMERLY if family in FORMER_FAMILIES else "prompt-diffuser"
     return chosen(method, family, task, quality=quality, seed=seed, settings=settings)
 
 

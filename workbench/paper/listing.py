@@ -14,7 +14,7 @@ from workbench.paper import listed
 from workbench.paper.measured import Runs, assemble
 from workbench.paper.settings_search import CANDIDATES, ranking
 from workbench.paper.tables import TABLES, Cells, TableName, cells, runs_of
-from workbench.runs.run_table import COLUMNS, load_results, results_path
+from workbench.runs.run_table import load_shipped
 from workbench.shipped import assets
 from workbench.shipped.networks import load_model, load_network
 from workbench.tasks import SHIPPED, find, plugins
@@ -71,12 +71,6 @@ def table_answer(
 def json_rows(table: pd.DataFrame) -> list[dict[str, Any]]:
     """Return a table as plain JSON, one object per row."""
     return json.loads(table.to_json(orient="records"))
-
-
-def load_shipped(name: str) -> pd.DataFrame:
-    """Return the runs that ship of a table; none if it does not ship."""
-    path = results_path(name)
-    return load_results(path) if path.exists() else pd.DataFrame(columns=list(COLUMNS))
 
 
 def method_rows(family: str) -> list[dict[str, Any]]:

@@ -164,3 +164,9 @@ def load_results(path: Path) -> pd.DataFrame:
     if lacking := set(COLUMNS) - set(table):
         raise ValueError(f"{path} is no table of results: it lacks {', '.join(sorted(lacking))}.")
     return table.assign(returns=table["returns"].map(list))
+
+
+def load_shipped(name: str) -> pd.DataFrame:
+    """Return the runs that ship of a table; none if it does not ship."""
+    path = results_path(name)
+    return load_results(path) if path.exists() else pd.DataFrame(columns=list(COLUMNS))

@@ -20,7 +20,7 @@ from workbench.paper.listed import ALL
 from workbench.paper.measured import Runs, assemble
 from workbench.paper.scores import Estimate
 from workbench.paper.tables import Cells, cells
-from workbench.runs.run_table import COLUMNS, load_results, results_path, rows
+from workbench.runs.run_table import load_shipped, rows
 from workbench.runs.store import RunStore
 from workbench.teaching.figures import experiments, lines
 from workbench.tuning.spec import RunSpec
@@ -89,8 +89,7 @@ def coverages(n_seeds: Sequence[int], n_experiments: int) -> tuple[go.Figure, li
 
 def shipped(name: str) -> Runs:
     """Return the runs of a table that ship, or none."""
-    path = results_path(name)
-    return Runs.of(load_results(path) if path.exists() else pd.DataFrame(columns=list(COLUMNS)))
+    return Runs.of(load_shipped(name))
 
 
 class Guidance:
