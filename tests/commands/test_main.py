@@ -152,6 +152,14 @@ def test_what_ships_is_listed_without_torch(words, tmp_path):
     assert seconds < 3.0, "a second on an idle machine"
 
 
+def test_the_command_of_a_run_of_a_variant_is_one_that_tune_takes(call, tmp_path):
+    spec = RunSpec("cheetah-vel", 7, method="informed-diffuser", variant="seed-1", updates=0)
+    spec = dataclasses.replace(spec, model="harmodt", episodes=1, eval_every=0)
+    status, out, err = call(*spec.command.split()[3:], "--json")
+    assert status == 0, err
+    assert json.loads(out)["run"] == spec.id
+
+
 def test_a_verb_that_needs_torch_after_all_computes_on_one_thread(tmp_path):
     code = (
         "import sys\n"

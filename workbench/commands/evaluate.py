@@ -20,6 +20,7 @@ from workbench.commands.output import (
     Model,
     Seed,
     Split,
+    Variant,
     command,
     peak_memory,
     print_result,
@@ -118,6 +119,7 @@ def tune(
     episodes: Annotated[int, arg(help="Episodes per evaluation.")] = 20,
     split: Split = TEST,
     model: Model = PROMPT_DT,
+    variant: Variant = "",
     precision: Annotated[
         Literal["auto", "fp32", "bf16"],
         arg(help="What tuning computes in; auto: bf16 where the processor is fast at it."),
@@ -146,6 +148,7 @@ def tune(
         prompts=prompts,
         split=split,
         precision=precision,
+        variant=variant,
         model=model,
     )
     kept, began = RunStore(store), time.perf_counter()

@@ -21,6 +21,7 @@ from workbench.commands.output import (
     Json,
     Seed,
     Split,
+    Variant,
     command,
     entries_of,
     print_result,
@@ -52,12 +53,6 @@ from workbench.tuning.presets import SHIPPED_SPECS
 from workbench.upkeep import making, own_data
 
 Out = Annotated[Path | None, arg(help="Checkpoint to write; the shipped one if left out.")]
-Variant = Annotated[
-    str,
-    arg(
-        help="Other networks: n-5, k-2, …, banded, seed-2, kept below data/variants; seed-1 ships."
-    ),
-]
 FromData = Annotated[
     Path | None,
     arg(help="Folder of your own trajectories, TASK.* or TASK-QUALITY.*; of a plug-in's family."),

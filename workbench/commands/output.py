@@ -28,6 +28,12 @@ Split = Annotated[
 Model = Annotated[
     str, arg(help="Frozen model that is prompted: prompt-dt, multi-game-dt, harmodt or gato.")
 ]
+Variant = Annotated[
+    str,
+    arg(
+        help="Other networks: n-5, k-2, …, banded, seed-2, kept below data/variants; seed-1 ships."
+    ),
+]
 Seed = Annotated[int, arg(help="Seed of everything random.")]
 
 
