@@ -53,6 +53,13 @@ def test_a_chain_changes_what_denoises_and_a_prompt_all_that_knows_one():
     assert all(VARIANTS["seed-1"].changes(n) for n in ("mt-orl", "prompt-dt", "diffuser", "vae"))
     assert VARIANTS["seed-1"].sizes() == {}, "it is as large as what ships"
     assert not variant_of("").changes("diffuser")
+    guided = VARIANTS["lam-3-none"]
+    assert [n for n in ("prompt-dt", "diffuser", "informed", "vae") if guided.changes(n)] == [
+        "diffuser"
+    ]
+    assert (guided.sizes(), guided.guidance()) == ({}, {"lam": 3.0, "projection": "none"})
+    assert VARIANTS["lam-0"].guidance() == {"lam": 0.0, "projection": "none"}
+    assert "lam-1-published" not in VARIANTS, "that is what ships"
     assert Variant(n_diffusion_steps=5).sizes() == {"n_diffusion_steps": 5}
 
 

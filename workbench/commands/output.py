@@ -31,7 +31,8 @@ Model = Annotated[
 Variant = Annotated[
     str,
     arg(
-        help="Other networks: n-5, k-2, …, banded, seed-2, kept below data/variants; seed-1 ships."
+        help="Other networks: n-5, k-2, …, banded, lam-3-none, seed-2, kept below data/variants; "
+        "some ship."
     ),
 ]
 Seed = Annotated[int, arg(help="Seed of everything random.")]

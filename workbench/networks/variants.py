@@ -1,4 +1,4 @@
-"""Other networks than those that ship: of N steps, of K* rows, with a band, of another seed.
+"""Other networks than those that ship: of N steps, of K* rows, guided otherwise, of another seed.
 
 All are of pretrained networks, so each needs networks of its own (``pretrain`` and ``diffuser``
 with ``--variant``). Those of ``SHIPPED`` ship; the others are made on demand, kept below
@@ -25,12 +25,16 @@ class Variant:
         prompt_length: K*, None where it is as shipped.
         attention: Of the transformer, None where it is as shipped.
         seed: Of all pretraining, None where it is as shipped.
+        lam: λ of Eq. 9 while the published diffuser is pretrained, None where it is as shipped.
+        projection: Reading of Eq. 8 and 9 there, None where it is as shipped.
     """
 
     n_diffusion_steps: int | None = None
     prompt_length: int | None = None
     attention: Literal["banded"] | None = None
     seed: int | None = None
+    lam: float | None = None
+    projection: str | None = None
 
     def changes(self, network: str) -> bool:
         """Return whether a network is another one than the one that ships."""
@@ -40,24 +44,39 @@ class Variant:
             return network not in ("mt-orl", "critic")
         if self.attention is not None:
             return network in _OF_THE_TRANSFORMER
+        if self.lam is not None:
+            return network == "diffuser"
         return self.n_diffusion_steps is not None and network in _OF_THE_CHAIN
 
     def sizes(self) -> dict[str, Any]:
         """Return what differs, by name, as the networks' configurations call it."""
-        told = {name: value for name, value in vars(self).items() if value is not None}
-        told.pop("seed", None)
-        return told
+        sized = ("n_diffusion_steps", "prompt_length", "attention")
+        return {name: vars(self)[name] for name in sized if vars(self)[name] is not None}
+
+    def guidance(self) -> dict[str, Any]:
+        """Return what differs in the guided steps, by name, as ``GeneratorPretrainConfig`` does."""
+        if self.lam is None:
+            return {}
+        return {"lam": self.lam, "projection": self.projection}
 
 
+_PLAIN_AND_PUBLISHED = [(lam, p) for lam in (0.3, 1.0, 3.0, 10.0) for p in ("none", "published")]
 VARIANTS: dict[str, Variant] = {
     **{f"n-{n}": Variant(n_diffusion_steps=n) for n in (5, 10, 50)},
     **{f"k-{k}": Variant(prompt_length=k) for k in (2, 10)},
     "banded": Variant(attention="banded"),
     **{f"seed-{n}": Variant(seed=n) for n in (1, 2)},
+    "lam-0": Variant(lam=0.0, projection="none"),
+    **{
+        f"lam-{lam:g}-{projection}": Variant(lam=lam, projection=projection)
+        for lam, projection in _PLAIN_AND_PUBLISHED
+        if (lam, projection) != (1.0, "published")
+    },
 }
-"""What is not named as one has N = 20, K* = 5, a sliding context and seed 0."""
-SHIPPED = ("seed-1",)
-"""Variants that ship: every model of the table of models, pretrained from another seed."""
+"""What is not named as one has N = 20, K* = 5, a sliding context, seed 0 and λ = 1 as published."""
+SHIPPED = ("seed-1", "lam-0", "lam-1-none")
+"""Variants that ship: every model of the table of models, pretrained from another seed, and two
+diffusers that were pretrained without guidance and without projection."""
 
 
 def variant_of(name: str) -> Variant:

@@ -86,19 +86,24 @@ learners = {
     )
     for precision in ("fp32", "bf16")
 }
-for _ in range(8):
+for n in range(64):
     for precision, learner in learners.items():
         began = time.thread_time()
         learner.update()
         spent = time.thread_time() - began
         best[precision] = min(best.get(precision, spent), spent)
+    if n > 6 and best["bf16"] < 1.2 * best["fp32"]:
+        break
 print(best["bf16"] / best["fp32"])
 """
 
 
 @pytest.mark.parametrize("isa", ["AVX2", "AVX512_CORE"])
 def test_without_instructions_an_update_by_default_takes_no_longer_than_in_float32(isa):
-    """Emulated by oneDNN, bfloat16 took twenty times as long."""
+    """Emulated by oneDNN, bfloat16 took twenty times as long.
+
+    The best of some is compared; of more, while a busy machine lets it be too long.
+    """
     assert float(emulated(isa, UPDATES)) < 1.2
 
 
@@ -115,7 +120,7 @@ assert not has_bf16()
 task = find("cheetah-vel").tasks("test")[0]
 ways = {"plain": {}, "exact": {}, "bf16": {"precision": "bf16"}}
 best, first = {}, {}
-for _ in range(3):
+for n in range(24):
     for name, how in ways.items():
         began = time.thread_time()
         with plain_only() if name == "plain" else torch.inference_mode():
@@ -127,6 +132,8 @@ for _ in range(3):
                 acting.receive(row[:, 0])
         spent = time.thread_time() - began
         best[name], first[name] = min(best.get(name, spent), spent), torch.stack(actions)
+    if n > 1 and max(best["exact"], best["bf16"]) < 1.2 * best["plain"]:
+        break
 for name in ("exact", "bf16"):
     error = (first[name] - first["plain"]).abs().max()
     assert error < 1e-5, (name, error)
