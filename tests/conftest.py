@@ -28,6 +28,7 @@ from workbench.networks.vae_gan import GENERATORS, GANConfig, VAEConfig
 from workbench.shipped import assets, networks
 from workbench.tasks import FAMILIES, Environment, Family, Variable, plugins
 from workbench.tuning import spec
+from workbench.tuning.presets import SHIPPED_SPECS
 
 torch.set_num_threads(1)
 
@@ -258,11 +259,17 @@ def fresh_caches():
     """Forget what was loaded or hashed by name, before and after."""
     cached = [f for m in (networks, spec) for f in vars(m).values() if hasattr(f, "cache_clear")]
     assert cached, "`tune` has no caches any more: drop this fixture"
-    for f in cached:
-        f.cache_clear()
+    recorded = [run for runs in SHIPPED_SPECS.values() for run in runs]
+
+    def forget():
+        for f in cached:
+            f.cache_clear()
+        for run in recorded:
+            run.__dict__.pop("files", None)  # they live as long as the process
+
+    forget()
     yield
-    for f in cached:
-        f.cache_clear()
+    forget()
 
 
 @pytest.fixture

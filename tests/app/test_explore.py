@@ -192,6 +192,23 @@ def test_methods_whose_networks_do_not_ship_are_not_offered(app):
         assert "both losses" in guides
 
 
+def test_how_a_diffuser_was_pretrained_is_offered_where_there_are_several(app):
+    pretrained = app.selectbox(key="b-pretrained")
+    assert pretrained.options[0] == "as published"
+    assert {"without guidance", "with λ = 1, plain sum"} <= set(pretrained.options)
+    assert pretrained.disabled, "told the task: another network"
+    app.button_group(key="preset").set_value("Projection off | on").run()
+    app.selectbox(key="b-pretrained").set_value("lam-0").run()
+    assert fine(app)
+    assert shows(app, "pretrained without guidance")
+    assert app.button_group(key="preset").value is None, "no preset is of it"
+    app.button_group(key="preset").set_value("Projection off | on").run()
+    assert app.selectbox(key="b-pretrained").value == ""
+    app.selectbox(key="robot").set_value(FAMILIES["reach"].label).run()
+    assert "b-pretrained" not in [box.key for box in app.selectbox]
+    assert fine(app)
+
+
 def test_tuning_grows_and_stops_at_once_keeping_what_was_done(app, queue):
     app.button_group(key="preset").set_value("Untuned | tuned").run()
     app.number_input(key="seed").set_value(3).run()

@@ -53,6 +53,26 @@ def test_data_of_one_side_are_its_own():
     assert (params["data"], params["a-data"], params["b-data"]) == ("expert", "random", "shared")
 
 
+def test_two_pretrainings_stand_beside_each_other():
+    fields = {"quality": "expert", "seed": 2}
+    plain = chosen("prompt-diffuser", "cheetah-vel", 15, **fields, variant="lam-1-none")
+    params = explore_params(plain, guided())
+    assert params["a-pretrained"] == "with λ = 1, plain sum"
+    assert "b-pretrained" not in params
+    assert can_explore(plain)
+    app = AppTest.from_file(APP, default_timeout=60)
+    for name, value in params.items():
+        app.query_params[name] = value
+    app.run()
+    assert not app.exception
+    assert not app.warning
+    assert app.selectbox(key="a-pretrained").value == "lam-1-none"
+    assert app.selectbox(key="b-pretrained").value == ""
+    codes = [code.value for code in app.code]
+    assert "--variant lam-1-none" in codes[0]
+    assert "--variant" not in codes[1]
+
+
 def test_an_address_says_the_same():
     spec = guided(lam=0.1)
     query = parse_qs(urlsplit(explore_url(spec)).query)

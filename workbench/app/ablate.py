@@ -136,7 +136,7 @@ def _live(grid: Grid, runs_page, was_active: bool) -> None:
     paint_first("ablate", 2.5)
     _curves(table, figures)
     ablate_lengths.show(grid.family, grid.qualities[0], known)
-    ablate_pretraining.show(grid.family)
+    ablate_pretraining.show(grid.family, grid.qualities[0], known)
 
 
 @st.cache_resource(max_entries=16, show_spinner=False)

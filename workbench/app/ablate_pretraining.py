@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+import pandas as pd
 import plotly.graph_objects as go
 import streamlit as st
 
-from workbench.app.charts import chart, offer_figures
+from workbench.app.charts import chart, offer_figures, offer_table
+from workbench.app.known_runs import Known
+from workbench.app.links import can_explore, explore_url
 from workbench.methods import METHODS
 from workbench.networks.checkpoint import read_checkpoint
+from workbench.paper import phases
 from workbench.shipped import assets
+from workbench.tasks import find
+from workbench.tuning.presets import first_task
+from workbench.viewing.figures.ablation import curves, gains
 from workbench.viewing.figures.pretraining import (
     History,
     pretraining_conflicts,
@@ -16,15 +23,117 @@ from workbench.viewing.figures.pretraining import (
 )
 
 _NETWORKS = {"diffuser": "prompt-diffuser", "informed": "informed-diffuser"}
+_PHASES = {False: "As pretrained", True: "After 400 updates"}
 
 
-def show(family: str) -> None:
-    """Draw what the shipped diffusers of a family measured while they were pretrained."""
+def show(family: str, quality: str, known: Known) -> None:
+    """Draw what guidance while pretraining does to returns, and what was measured meanwhile.
+
+    Args:
+        family: The one that the page shows; other pretrainings were tried on one family.
+        quality: Of the few-shot data.
+        known: All runs that there are.
+    """
     st.subheader("The other phase: guidance while pretraining")
     st.markdown(
         "In the paper's Algorithm 1 both losses, and the projection, act over the *training* tasks "
-        "before any test task is seen. The first steps follow the diffusion loss alone; from where "
-        "the second line begins, both guide."
+        "before any test task is seen. Above, the diffuser always comes from there with λ = 1 as "
+        "published; here **λ and the projection are those of the pretraining**."
+    )
+    _returns(family, quality, known)
+    _history(family)
+
+
+def _returns(family: str, quality: str, known: Known) -> None:
+    """Draw the return over λ of the pretraining, before and after the adaptation."""
+    if family != phases.FAMILY:
+        label = find(phases.FAMILY).label
+        st.caption(f"Other pretrainings were tried on {label} only: choose it on the left.")
+        return
+    table = _assembled(known.key, known)
+    part = table[table["quality"] == quality]
+    if not part["seeds"].any():
+        st.info(
+            "From these data no other pretraining was tried yet. In a terminal: `python -m "
+            f"workbench sweep {phases.NAME}`, which says what it needs.",
+            icon=":material/model_training:",
+        )
+        return
+    figures = _over_lambda(known.key, quality, part)
+    for adapted, words in _PHASES.items():
+        rows = part[(part["adapted"] == adapted) & (part["seeds"] > 0)]
+        if rows.empty:
+            st.caption(f"{words}: not run from {quality} data.")
+            continue
+        for place, name in zip(st.columns(2, gap="large"), ("return", "gain"), strict=True):
+            with place:
+                key = f"phases-{name}-{'after' if adapted else 'before'}"
+                chart(figures[name, adapted], key, f"{words}: {_ALT[name]}", key)
+    st.caption(
+        "λ = 1 as published is what ships. The adaptation is the same for all, guided with λ = 1 "
+        "as published. Bands and bars are 95 % intervals over seeds of sampling and tuning; each "
+        "diffuser was pretrained once, so that another pretraining seed may differ by more."
+    )
+    _ways_on(quality)
+    with st.expander("Take the figures and numbers along", icon=":material/download:"):
+        offer_figures({f"{n}-{a}": f for (n, a), f in figures.items()}, "phases", "phases-html")
+        caption = (
+            f"{find(family).label}, {quality} data: interquartile mean of returns by λ and "
+            "projection of the pretraining, 95 % intervals over seeds; "
+            f"{part['runs'].sum()} runs. Made by `python -m workbench sweep {phases.NAME}`."
+        )
+        offer_table(part, "phases", "phases-csv", caption)
+
+
+_ALT = {
+    "return": "return over the weight λ of the pretraining, a line per projection.",
+    "gain": "what the projection in the pretraining adds to the plain sum there, over λ.",
+}
+
+
+def _ways_on(quality: str) -> None:
+    """Lead to the first page, which stands two pretrainings beside each other."""
+    task = first_task(phases.FAMILY)
+    projected, plain, unguided = (
+        next(spec for spec in phases.cell(of, True, quality) if spec.task == task)
+        for of in (
+            phases.pretraining(1.0, "published"),
+            phases.pretraining(1.0, phases.PLAIN),
+            phases.pretraining(0.0, phases.PLAIN),
+        )
+    )
+    links = [
+        f"[{words}]({explore_url(other, projected)})"
+        for other, words in ((plain, "without and with projection"), (unguided, "λ = 0 and λ = 1"))
+        if can_explore(other)
+    ]
+    if links:
+        st.markdown(f"Stand two of these diffusers beside each other: {', '.join(links)}.")
+
+
+@st.cache_resource(max_entries=4, show_spinner=False)
+def _assembled(made: tuple, _known: Known) -> pd.DataFrame:
+    return phases.assemble(_known.runs)
+
+
+@st.cache_resource(max_entries=16, show_spinner=False)
+def _over_lambda(
+    made: tuple, quality: str, _part: pd.DataFrame
+) -> dict[tuple[str, bool], go.Figure]:
+    figures = {}
+    for adapted, words in _PHASES.items():
+        rows = _part[_part["adapted"] == adapted]
+        if rows["seeds"].any():
+            figures["return", adapted] = curves(rows, f"{words}: return over λ of the pretraining")
+            figures["gain", adapted] = gains(rows, f"{words}: what projecting there adds")
+    return figures
+
+
+def _history(family: str) -> None:
+    """Draw what the shipped diffusers of a family measured while they were pretrained."""
+    st.markdown(
+        "**While it was pretrained**, the first steps followed the diffusion loss alone; from "
+        "where the second line begins, both guided."
     )
     histories, settings, stamps = {}, [], []
     for network, method in _NETWORKS.items():

@@ -9,7 +9,7 @@ import streamlit as st
 
 from workbench.app.families import choose_family, with_models
 from workbench.app.known_runs import RECORDED, YOURS, known_runs
-from workbench.app.links import ANYTHING, GUIDANCE, SHARED, VIEWS, Offers
+from workbench.app.links import ANYTHING, GUIDANCE, SHARED, VIEWS, Offers, pretrainings
 from workbench.data import own_sets
 from workbench.data.qualities import QUALITIES
 from workbench.methods import METHODS
@@ -89,6 +89,7 @@ def explore_offers() -> Offers:
             f"{side}-projection": (f"projection {of}", MODES),
             f"{side}-guidance": (f"guidance {of}", [GUIDANCE[g] for g in guidances_of(family)]),
             f"{side}-data": (f"data {of}", (SHARED, *sets)),
+            f"{side}-pretrained": (f"pretraining {of}", pretrainings(family.name).values()),
         }
     return offers
 
@@ -219,6 +220,7 @@ def _take_preset() -> None:
         st.session_state[f"{name}-projection"] = side.projection
         st.session_state[f"{name}-guidance"] = side.guidance
         st.session_state[f"{name}-data"] = side.quality or SHARED
+        st.session_state[f"{name}-pretrained"] = side.pretrained
 
 
 def _choose_side(name: str, above, inside, setting: Setting) -> Side:
@@ -250,6 +252,7 @@ def _choose_side(name: str, above, inside, setting: Setting) -> Side:
         quality = _choose_data(name, start, setting)
         # Always there, so that what was chosen stays in the address.
         chosen = _choose_guidance(name, start, guided, guidances_of(family))
+        pretrained = _choose_pretraining(name, method, pretrainings(family.name))
         if not guided:
             st.caption(f"{method_label(method)} follows one loss or none: nothing to weigh.")
         usual = live_updates(method)
@@ -257,7 +260,26 @@ def _choose_side(name: str, above, inside, setting: Setting) -> Side:
             st.caption(f"It takes {usual} updates where others take 100, as in the tables.")
         for words in missing:
             st.caption(words)
-    return Side(method, *chosen, quality) if guided else Side(method, quality=quality)
+    return Side(method, *chosen, quality, pretrained) if guided else Side(method, quality=quality)
+
+
+def _choose_pretraining(name: str, method: str, offered: dict[str, str]) -> str:
+    """Draw how the diffuser was pretrained, where there are several; return the variant."""
+    if len(offered) == 1:
+        return ""
+    diffused = method == "prompt-diffuser"
+    chosen = st.selectbox(
+        "Diffuser pretrained",
+        list(offered),
+        format_func=offered.__getitem__,
+        key=f"{name}-pretrained",
+        bind="query-params",
+        disabled=not diffused,
+        help="Before any tuning the diffuser learned on other tasks, guided by both losses there "
+        "too: with λ = 1, projected *as published*, or otherwise. What stands above is of the "
+        "tuning alone.",
+    )
+    return chosen if diffused else ""
 
 
 def _choose_data(name: str, start: Side, setting: Setting) -> str:
@@ -353,6 +375,8 @@ def words_of(side: Side, setting: Setting) -> list[str]:
     if side.guided and side.guidance not in ("diffusion", "downstream"):
         off = side.projection == "none"
         words += [f"λ = {side.lam:g}", f"projection {'off' if off else side.projection}"]
+    if side.pretrained:
+        words.append(f"pretrained {pretrainings(setting.task.family)[side.pretrained]}")
     return [*words, f"{side.quality or setting.quality} data"]
 
 

@@ -19,6 +19,7 @@ from streamlit.navigation.page import StreamlitPage
 
 from workbench.app.page import plain
 from workbench.networks.models import PROMPT_DT
+from workbench.networks.variants import VARIANTS
 from workbench.shipped import assets
 from workbench.tasks import FAMILIES, Task, find
 from workbench.tasks.splits import TEST
@@ -202,7 +203,20 @@ def explore_params(first: RunSpec, second: RunSpec | None = None) -> dict[str, s
             params[f"{name}-lam"] = f"{settings['lam']:g}"
             params[f"{name}-projection"] = settings["projection"]
             params[f"{name}-guidance"] = GUIDANCE[settings["guidance"]]
+        if spec.variant:
+            params[f"{name}-pretrained"] = pretrainings(b.family)[spec.variant]
     return params
+
+
+def pretrainings(family: str) -> dict[str, str]:
+    """Return how the diffusers of a family that are here were pretrained: variant → option."""
+    found = {"": "as published"}
+    for name, known in VARIANTS.items():
+        path = assets.pretrained_path(family, "diffuser", variant=name)
+        if known.lam is not None and path.exists():
+            how = "plain sum" if known.projection == "none" else "projected"
+            found[name] = f"with λ = {known.lam:g}, {how}" if known.lam else "without guidance"
+    return found
 
 
 def _slider(spec: RunSpec) -> int:
@@ -226,7 +240,7 @@ def can_explore(spec: RunSpec) -> bool:
     return (
         spec.split == TEST
         and spec.model == PROMPT_DT
-        and not spec.variant
+        and (not spec.variant or spec.variant in pretrainings(spec.family))
         and not spec.prompts
         and assets.other_task(spec.quality) is None
         and (not CHOSEN[spec.method][1] or _slider(spec) in range(50, 501, 50))

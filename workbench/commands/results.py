@@ -14,7 +14,7 @@ from tyro.conf import arg
 from workbench.commands.output import Json, ends, interval, number, print_result
 from workbench.data.atomic_files import whole_file
 from workbench.data.qualities import QUALITIES
-from workbench.paper import ablation, curves, lengths, listed, listing
+from workbench.paper import ablation, curves, lengths, listed, listing, phases
 from workbench.paper.claims import findings
 from workbench.paper.listed import NEEDS_GRADIENT
 from workbench.paper.measured import CAUTION, Runs, assemble
@@ -263,6 +263,41 @@ def _by_lambda(name: str, lams: Sequence[float], say: Callable[[pd.Series], str]
     return _markdown(["", "data", "projection", *(f"λ = {lam:g}" for lam in lams)], lines)
 
 
+def _phases() -> str:
+    """Return IQM by λ of the pretraining, one line per quality, phase and projection there."""
+    table = phases.assemble(Runs.of(shipped()))
+    lines = []
+    for place, part in table.groupby(["quality", "adapted", "projection"], sort=False):
+        if part["seeds"].any():
+            quality, adapted, projection = place
+            when = "after 400 updates" if adapted else "as pretrained"
+            lines.append([quality, when, projection, *(_cell(r) for _, r in part.iterrows())])
+    if not lines:
+        return f"*Not run yet: `python -m workbench sweep {phases.NAME}`.*"
+    return _markdown(["data", "", "projection", *(f"λ = {v:g}" for v in phases.LAMBDAS)], lines)
+
+
+def _phase_gains() -> str:
+    """Return what guidance, and its projection, in the pretraining add to none of it."""
+    table = phases.assemble(Runs.of(shipped()))
+    lines = []
+    for (quality, adapted), part in table.groupby(["quality", "adapted"], sort=False):
+        cells = {(r["projection"], r["lam"]): r for _, r in part.iterrows()}
+        when = "after 400 updates" if adapted else "as pretrained"
+        lams = [lam for lam in phases.LAMBDAS if lam]
+        for name, projection, what in (
+            ("guided", phases.PLAIN, "the plain sum, above λ = 0"),
+            ("gain", "published", "the projection, above the plain sum"),
+        ):
+            found = [cells[projection, lam] for lam in lams]
+            if any(pd.notna(r[name]) for r in found):
+                said = [_interval(r[name], r[f"{name}_low"], r[f"{name}_high"]) for r in found]
+                lines.append([quality, when, what, *said])
+    if not lines:
+        return f"*Not run yet: `python -m workbench sweep {phases.NAME}`.*"
+    return _markdown(["data", "", "adds", *(f"λ = {lam:g}" for lam in lams)], lines)
+
+
 def _lengths() -> str:
     """Return IQM by N and by K*, one line per quality and method."""
     runs = Runs.of(shipped())
@@ -332,6 +367,8 @@ BLOCKS: dict[str, Callable[[], str]] = {
     "findings": _findings,
     "ablation": _ablation,
     "ablation, what projection adds": _gains,
+    "phases": _phases,
+    "phases, what guidance adds": _phase_gains,
     "lengths": _lengths,
     "curves": _curves,
     "speed": _speed,

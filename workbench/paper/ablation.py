@@ -153,7 +153,7 @@ def assemble(runs: Runs, grids: Sequence[Grid] = WHOLE) -> pd.DataFrame:
             record |= {"lam": lam, "tasks": len(grid.tasks), "seeds": len(matrix)}
             record |= {"runs": len(found), "of": len(wanted)}
             if len(matrix):
-                record |= _three("iqm", scores.iqm(matrix.to_numpy()))
+                record |= scores.iqm(matrix.to_numpy()).named("iqm")
                 record |= {
                     "conflict_share": found["conflict_share"].mean(),
                     "cosine": found["cosine_mean"].mean(),
@@ -170,16 +170,12 @@ def assemble(runs: Runs, grids: Sequence[Grid] = WHOLE) -> pd.DataFrame:
 
 def _against(matrix: pd.DataFrame, plain: pd.DataFrame) -> dict[str, float]:
     values = (matrix.to_numpy(), plain.to_numpy())
-    record = _three("helps", scores.improvement(*values))
+    record = scores.improvement(*values).named("helps")
     seeds = matrix.index.intersection(plain.index)
     if len(seeds):
         paired = (matrix.loc[seeds].to_numpy(), plain.loc[seeds].to_numpy())
-        record |= _three("gain", scores.difference(*paired))
+        record |= scores.difference(*paired).named("gain")
     return record
-
-
-def _three(name: str, found: scores.Estimate) -> dict[str, float]:
-    return {name: found.value, f"{name}_low": found.low, f"{name}_high": found.high}
 
 
 def seconds_per_run(runs: Runs, specs: Iterable[RunSpec]) -> float:

@@ -33,6 +33,10 @@ class Estimate:
     low: float
     high: float
 
+    def named(self, name: str) -> dict[str, float]:
+        """Return it as cells of a table: ``name``, ``name_low`` and ``name_high``."""
+        return {name: self.value, f"{name}_low": self.low, f"{name}_high": self.high}
+
 
 def matrix(runs: pd.DataFrame, tasks: Sequence[int]) -> pd.DataFrame:
     """Return mean returns, a row per seed that has run all of ``tasks``, a column per task."""

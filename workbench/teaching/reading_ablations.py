@@ -14,12 +14,13 @@ import plotly.graph_objects as go
 from scipy import special
 
 from workbench.data.qualities import QUALITIES
-from workbench.paper import ablation, scores
+from workbench.paper import ablation, phases, scores
 from workbench.paper.claims import verdict
 from workbench.paper.listed import ALL
 from workbench.paper.measured import Runs, assemble
 from workbench.paper.scores import Estimate
 from workbench.paper.tables import Cells, cells
+from workbench.runs import run_table
 from workbench.runs.run_table import load_shipped, rows
 from workbench.runs.store import RunStore
 from workbench.teaching.figures import experiments, lines
@@ -217,6 +218,25 @@ class Ablation:
             index=["quality", "projection"], columns="lam", values="conflict_share"
         )
         return share.rename(columns="λ = {:g}".format).rename_axis(columns=None)
+
+
+class Phases:
+    """λ and projection of the pretraining, as much of it as ships; see ``paper/phases.py``."""
+
+    def __init__(self) -> None:
+        self.table = phases.assemble(Runs.of(run_table.shipped()))
+        self.known = self.table[self.table["iqm"].notna()]
+
+    def drawn(self, data: str, adapted: bool) -> list[go.Figure]:
+        """Draw return and gain over λ of the pretraining; nothing where it was not run."""
+        part = self.table[(self.table["quality"] == data) & (self.table["adapted"] == adapted)]
+        if not part["seeds"].any():
+            return []
+        when = "after 400 updates" if adapted else "as pretrained"
+        return [
+            drawn.curves(part, f"{data} data, {when}: return over λ"),
+            drawn.gains(part, f"{data} data, {when}: what projecting adds"),
+        ]
 
 
 @dataclass(frozen=True, eq=False)

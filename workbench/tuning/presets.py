@@ -133,6 +133,7 @@ class Side:
         projection: Reading of Eq. 8 and 9, where a method has it.
         guidance: Which losses guide, where a method has it.
         quality: Data of its own; "" for the shared ones.
+        pretrained: Variant of the diffuser of Prompt Diffuser; "" for what ships as published.
     """
 
     method: str = "prompt-diffuser"
@@ -140,6 +141,7 @@ class Side:
     projection: str = "published"
     guidance: str = "both"
     quality: str = ""
+    pretrained: str = ""
 
     @property
     def guided(self) -> bool:
@@ -173,6 +175,7 @@ class Side:
             seed=seed,
             eval_every=max(1, usual // 2) if usual else 50,
             episodes=LIVE_EPISODES,
+            variant=self.pretrained,
         )
 
 

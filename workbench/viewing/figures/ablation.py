@@ -126,13 +126,15 @@ def _text_colour(value: float, low: float, high: float) -> str:
     return "white" if value <= (low + high) / 2 else "#222222"
 
 
-def curves(table: pd.DataFrame) -> go.Figure:
+def curves(table: pd.DataFrame, title: str = "Return over λ") -> go.Figure:
     """Draw IQM over λ, a line and its 95 % band for each projection.
 
     Args:
-        table: Of ``ablation.assemble``, one family and quality.
+        table: Of ``ablation.assemble``, one family and quality; or of ``phases.assemble``, one
+            quality and phase.
+        title: Of the figure.
     """
-    return _over_lambda(table, "iqm", "Return over λ", "IQM of returns", bands=True)
+    return _over_lambda(table, "iqm", title, "IQM of returns", bands=True)
 
 
 def helps(table: pd.DataFrame) -> go.Figure:
@@ -149,15 +151,14 @@ def helps(table: pd.DataFrame) -> go.Figure:
     return figure
 
 
-def gains(table: pd.DataFrame) -> go.Figure:
+def gains(table: pd.DataFrame, title: str = "… and by how much?") -> go.Figure:
     """Draw for each λ the mean return above the plain sum's, paired by seed and task.
 
     Args:
-        table: Of ``ablation.assemble``, one family and quality.
+        table: As in ``curves``.
+        title: Of the figure.
     """
-    figure = _over_lambda(
-        table, "gain", "… and by how much?", "return above the plain sum", bands=False
-    )
+    figure = _over_lambda(table, "gain", title, "return above the plain sum", bands=False)
     figure.add_hline(0, line={"color": INK, "width": 1, "dash": "dot"})
     return figure
 
