@@ -1,31 +1,14 @@
 """λ and projection of the pretraining: which runs, and what they say."""
 
-import json
-
 import pandas as pd
 import pytest
 
+from tests.paper.test_lengths import rows
 from workbench.data.qualities import QUALITIES
 from workbench.networks.variants import variant_of
 from workbench.paper import ablation, phases
-from workbench.paper.measured import Runs
 from workbench.paper.phases import PRETRAININGS, assemble, cell, pretraining, specs
 from workbench.viewing.figures.ablation import curves, gains
-
-
-def rows(specs, value):
-    records = [
-        {
-            "run": spec.id,
-            "task": spec.task,
-            "seed": spec.seed,
-            "return_mean": value(spec),
-            "seconds": 8.0,
-            "spec": json.dumps(spec.canonical),
-        }
-        for spec in specs
-    ]
-    return Runs.of(pd.DataFrame(records))
 
 
 def test_every_pretraining_has_every_task_and_seed_once_as_it_comes_and_adapted():

@@ -135,8 +135,8 @@ def _live(grid: Grid, runs_page, was_active: bool) -> None:
     _map_and_cell(grid, table, known, runs_page)
     paint_first("ablate", 2.5)
     _curves(table, figures)
-    ablate_lengths.show(grid.family, grid.qualities[0], known)
     ablate_pretraining.show(grid.family, grid.qualities[0], known)
+    ablate_lengths.show(grid.family, grid.qualities[0], known)
 
 
 @st.cache_resource(max_entries=16, show_spinner=False)

@@ -61,11 +61,10 @@ def _returns(family: str, quality: str, known: Known) -> None:
         return
     figures = _over_lambda(known.key, quality, part)
     for adapted, words in _PHASES.items():
-        rows = part[(part["adapted"] == adapted) & (part["seeds"] > 0)]
-        if rows.empty:
+        there = [name for name in _ALT if (name, adapted) in figures]
+        if not there:
             st.caption(f"{words}: not run from {quality} data.")
-            continue
-        for place, name in zip(st.columns(2, gap="large"), ("return", "gain"), strict=True):
+        for place, name in zip(st.columns(2, gap="large"), there, strict=False):
             with place:
                 key = f"phases-{name}-{'after' if adapted else 'before'}"
                 chart(figures[name, adapted], key, f"{words}: {_ALT[name]}", key)
@@ -76,7 +75,8 @@ def _returns(family: str, quality: str, known: Known) -> None:
     )
     _ways_on(quality)
     with st.expander("Take the figures and numbers along", icon=":material/download:"):
-        offer_figures({f"{n}-{a}": f for (n, a), f in figures.items()}, "phases", "phases-html")
+        named = {f"{n}-{'after' if a else 'before'}": f for (n, a), f in figures.items()}
+        offer_figures(named, "phases", "phases-html")
         caption = (
             f"{find(family).label}, {quality} data: interquartile mean of returns by λ and "
             "projection of the pretraining, 95 % intervals over seeds; "
@@ -123,8 +123,9 @@ def _over_lambda(
     figures = {}
     for adapted, words in _PHASES.items():
         rows = _part[_part["adapted"] == adapted]
-        if rows["seeds"].any():
+        if rows["iqm"].notna().any():
             figures["return", adapted] = curves(rows, f"{words}: return over λ of the pretraining")
+        if rows["gain"].notna().any():
             figures["gain", adapted] = gains(rows, f"{words}: what projecting there adds")
     return figures
 
