@@ -55,11 +55,13 @@ def test_a_chain_changes_what_denoises_and_a_prompt_all_that_knows_one():
     assert not variant_of("").changes("diffuser")
     guided = VARIANTS["lam-3-none"]
     assert [n for n in ("prompt-dt", "diffuser", "informed", "vae") if guided.changes(n)] == [
-        "diffuser"
+        "diffuser",
+        "informed",
     ]
     assert (guided.sizes(), guided.guidance()) == ({}, {"lam": 3.0, "projection": "none"})
     assert VARIANTS["lam-0"].guidance() == {"lam": 0.0, "projection": "none"}
-    assert "lam-1-published" not in VARIANTS, "that is what ships"
+    published = VARIANTS["lam-1-published"]
+    assert [n for n in ("diffuser", "informed") if published.changes(n)] == ["informed"]
     assert Variant(n_diffusion_steps=5).sizes() == {"n_diffusion_steps": 5}
 
 

@@ -23,7 +23,6 @@ from workbench.viewing.figures.pretraining import (
 )
 
 _NETWORKS = {"diffuser": "prompt-diffuser", "informed": "informed-diffuser"}
-_PHASES = {False: "As pretrained", True: "After 400 updates"}
 
 
 def show(family: str, quality: str, known: Known) -> None:
@@ -60,22 +59,23 @@ def _returns(family: str, quality: str, known: Known) -> None:
         )
         return
     figures = _over_lambda(known.key, quality, part)
-    for adapted, words in _PHASES.items():
-        there = [name for name in _ALT if (name, adapted) in figures]
+    for stage in phases.STAGES:
+        there = [name for name in _ALT if (name, stage) in figures]
         if not there:
-            st.caption(f"{words}: not run from {quality} data.")
+            st.caption(f"{stage.capitalize()}: not run from {quality} data.")
         for place, name in zip(st.columns(2, gap="large"), there, strict=False):
             with place:
-                key = f"phases-{name}-{'after' if adapted else 'before'}"
-                chart(figures[name, adapted], key, f"{words}: {_ALT[name]}", key)
+                key = f"phases-{name}-{_SHORT[stage]}"
+                chart(figures[name, stage], key, f"{stage.capitalize()}: {_ALT[name]}", key)
     st.caption(
-        "λ = 1 as published is what ships. The adaptation is the same for all, guided with λ = 1 "
-        "as published. Bands and bars are 95 % intervals over seeds of sampling and tuning; each "
-        "diffuser was pretrained once, so that another pretraining seed may differ by more."
+        "What ships is pretrained with λ = 1, Prompt Diffuser projected as published, the diffuser "
+        "that is told the task in the subspace. The 400 updates are the same for all, guided with "
+        "λ = 1 as published. Bands and bars are 95 % intervals over seeds of sampling and tuning; "
+        "each diffuser was pretrained once: another pretraining seed may differ by more."
     )
     _ways_on(quality)
     with st.expander("Take the figures and numbers along", icon=":material/download:"):
-        named = {f"{n}-{'after' if a else 'before'}": f for (n, a), f in figures.items()}
+        named = {f"{name}-{_SHORT[stage]}": f for (name, stage), f in figures.items()}
         offer_figures(named, "phases", "phases-html")
         caption = (
             f"{find(family).label}, {quality} data: interquartile mean of returns by λ and "
@@ -85,6 +85,7 @@ def _returns(family: str, quality: str, known: Known) -> None:
         offer_table(part, "phases", "phases-csv", caption)
 
 
+_SHORT = {phases.BEFORE: "before", phases.AFTER: "after", phases.TOLD: "told"}
 _ALT = {
     "return": "return over the weight λ of the pretraining, a line per projection.",
     "gain": "what the projection in the pretraining adds to the plain sum there, over λ.",
@@ -95,12 +96,8 @@ def _ways_on(quality: str) -> None:
     """Lead to the first page, which stands two pretrainings beside each other."""
     task = first_task(phases.FAMILY)
     projected, plain, unguided = (
-        next(spec for spec in phases.cell(of, True, quality) if spec.task == task)
-        for of in (
-            phases.pretraining(1.0, "published"),
-            phases.pretraining(1.0, phases.PLAIN),
-            phases.pretraining(0.0, phases.PLAIN),
-        )
+        next(run for run in phases.cell(*of, phases.AFTER, quality) if run.task == task)
+        for of in ((1.0, "published"), (1.0, phases.PLAIN), (0.0, phases.PLAIN))
     )
     links = [
         f"[{words}]({explore_url(other, projected)})"
@@ -119,14 +116,14 @@ def _assembled(made: tuple, _known: Known) -> pd.DataFrame:
 @st.cache_resource(max_entries=16, show_spinner=False)
 def _over_lambda(
     made: tuple, quality: str, _part: pd.DataFrame
-) -> dict[tuple[str, bool], go.Figure]:
+) -> dict[tuple[str, str], go.Figure]:
     figures = {}
-    for adapted, words in _PHASES.items():
-        rows = _part[_part["adapted"] == adapted]
+    for stage in phases.STAGES:
+        rows, words = _part[_part["stage"] == stage], stage.capitalize()
         if rows["iqm"].notna().any():
-            figures["return", adapted] = curves(rows, f"{words}: return over λ of the pretraining")
+            figures["return", stage] = curves(rows, f"{words}: return over λ of the pretraining")
         if rows["gain"].notna().any():
-            figures["gain", adapted] = gains(rows, f"{words}: what projecting there adds")
+            figures["gain", stage] = gains(rows, f"{words}: what projecting there adds")
     return figures
 
 

@@ -213,7 +213,7 @@ def pretrainings(family: str) -> dict[str, str]:
     found = {"": "as published"}
     for name, known in VARIANTS.items():
         path = assets.pretrained_path(family, "diffuser", variant=name)
-        if known.lam is not None and path.exists():
+        if known.lam is not None and known.changes("diffuser") and path.exists():
             how = "plain sum" if known.projection == "none" else "projected"
             found[name] = f"with λ = {known.lam:g}, {how}" if known.lam else "without guidance"
     return found

@@ -267,23 +267,20 @@ def _phases() -> str:
     """Return IQM by λ of the pretraining, one line per quality, phase and projection there."""
     table = phases.assemble(Runs.of(shipped()))
     lines = []
-    for place, part in table.groupby(["quality", "adapted", "projection"], sort=False):
+    for place, part in table.groupby(["stage", "quality", "projection"], sort=False):
         if part["seeds"].any():
-            quality, adapted, projection = place
-            when = "after 400 updates" if adapted else "as pretrained"
-            lines.append([quality, when, projection, *(_cell(r) for _, r in part.iterrows())])
+            lines.append([*place, *(_cell(r) for _, r in part.iterrows())])
     if not lines:
         return f"*Not run yet: `python -m workbench sweep {phases.NAME}`.*"
-    return _markdown(["data", "", "projection", *(f"λ = {v:g}" for v in phases.LAMBDAS)], lines)
+    return _markdown(["", "data", "projection", *(f"λ = {v:g}" for v in phases.LAMBDAS)], lines)
 
 
 def _phase_gains() -> str:
     """Return what guidance, and its projection, in the pretraining add to none of it."""
     table = phases.assemble(Runs.of(shipped()))
     lines = []
-    for (quality, adapted), part in table.groupby(["quality", "adapted"], sort=False):
+    for place, part in table.groupby(["stage", "quality"], sort=False):
         cells = {(r["projection"], r["lam"]): r for _, r in part.iterrows()}
-        when = "after 400 updates" if adapted else "as pretrained"
         lams = [lam for lam in phases.LAMBDAS if lam]
         for name, projection, what in (
             ("guided", phases.PLAIN, "the plain sum, above λ = 0"),
@@ -292,10 +289,10 @@ def _phase_gains() -> str:
             found = [cells[projection, lam] for lam in lams]
             if any(pd.notna(r[name]) for r in found):
                 said = [_interval(r[name], r[f"{name}_low"], r[f"{name}_high"]) for r in found]
-                lines.append([quality, when, what, *said])
+                lines.append([*place, what, *said])
     if not lines:
         return f"*Not run yet: `python -m workbench sweep {phases.NAME}`.*"
-    return _markdown(["data", "", "adds", *(f"λ = {lam:g}" for lam in lams)], lines)
+    return _markdown(["", "data", "adds", *(f"λ = {lam:g}" for lam in lams)], lines)
 
 
 def _lengths() -> str:

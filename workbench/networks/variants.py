@@ -25,7 +25,7 @@ class Variant:
         prompt_length: K*, None where it is as shipped.
         attention: Of the transformer, None where it is as shipped.
         seed: Of all pretraining, None where it is as shipped.
-        lam: λ of Eq. 9 while the published diffuser is pretrained, None where it is as shipped.
+        lam: λ of Eq. 9 while a diffuser is pretrained, None where it is as shipped.
         projection: Reading of Eq. 8 and 9 there, None where it is as shipped.
     """
 
@@ -45,7 +45,8 @@ class Variant:
         if self.attention is not None:
             return network in _OF_THE_TRANSFORMER
         if self.lam is not None:
-            return network == "diffuser"
+            ships = (self.lam, self.projection) == (1.0, "published")
+            return network == "informed" or (network == "diffuser" and not ships)
         return self.n_diffusion_steps is not None and network in _OF_THE_CHAIN
 
     def sizes(self) -> dict[str, Any]:
@@ -70,12 +71,11 @@ VARIANTS: dict[str, Variant] = {
     **{
         f"lam-{lam:g}-{projection}": Variant(lam=lam, projection=projection)
         for lam, projection in _PLAIN_AND_PUBLISHED
-        if (lam, projection) != (1.0, "published")
     },
 }
 """What is not named as one has N = 20, K* = 5, a sliding context, seed 0 and λ = 1 as published."""
 SHIPPED = ("seed-1", "lam-0", "lam-1-none")
-"""Variants that ship: every model of the table of models, pretrained from another seed, and two
+"""Variants that ship: every model of the table of models, pretrained from another seed, and the
 diffusers that were pretrained without guidance and without projection."""
 
 

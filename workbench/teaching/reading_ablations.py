@@ -227,16 +227,11 @@ class Phases:
         self.table = phases.assemble(Runs.of(run_table.shipped()))
         self.known = self.table[self.table["iqm"].notna()]
 
-    def drawn(self, data: str, adapted: bool) -> list[go.Figure]:
-        """Draw return and gain over λ of the pretraining; nothing where it was not run."""
-        part = self.table[(self.table["quality"] == data) & (self.table["adapted"] == adapted)]
-        if not part["seeds"].any():
-            return []
-        when = "after 400 updates" if adapted else "as pretrained"
-        return [
-            drawn.curves(part, f"{data} data, {when}: return over λ"),
-            drawn.gains(part, f"{data} data, {when}: what projecting adds"),
-        ]
+    def drawn(self, data: str) -> Iterator[go.Figure]:
+        """Draw return and gain over λ of the pretraining, for every stage that was run."""
+        for stage, part in self.known[self.known["quality"] == data].groupby("stage", sort=False):
+            yield drawn.curves(part, f"{data} data, {stage}: return over λ")
+            yield drawn.gains(part, f"{data} data, {stage}: what projecting adds")
 
 
 @dataclass(frozen=True, eq=False)
