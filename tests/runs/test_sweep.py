@@ -221,7 +221,8 @@ def test_a_failure_in_a_process_is_reported_too(tmp_path):
 
 
 SCRIPT = """
-import sys
+import signal, sys
+signal.signal(signal.SIGINT, signal.default_int_handler)  # where tests run behind a shell too
 from workbench.runs.store import RunStore
 from workbench.runs.sweep import sweep
 from workbench.tuning.loop import RunSpec
