@@ -58,6 +58,7 @@ def _returns(family: str, quality: str, known: Known) -> None:
             icon=":material/model_training:",
         )
         return
+    st.markdown("\n".join(_answers(part)))
     figures = _over_lambda(known.key, quality, part)
     for stage in phases.STAGES:
         there = [name for name in _ALT if (name, stage) in figures]
@@ -83,6 +84,21 @@ def _returns(family: str, quality: str, known: Known) -> None:
             f"{part['runs'].sum()} runs. Made by `python -m workbench sweep {phases.NAME}`."
         )
         offer_table(part, "phases", "phases-csv", caption)
+
+
+def _answers(part: pd.DataFrame) -> list[str]:
+    """Say of every stage between which returns its cells lie, and what they are without λ."""
+    said = []
+    for stage, rows in part[part["iqm"].notna()].groupby("stage", sort=False):
+        ends = [
+            f"{value:.1f}".replace("-", "−") for value in (rows["iqm"].min(), rows["iqm"].max())
+        ]
+        words = f"- **{stage.capitalize()}**: {' to '.join(ends)} (interquartile means)"
+        zero = rows.loc[rows["lam"] == 0, "iqm"]
+        if len(zero):
+            words += f"; without guidance {zero.iloc[0]:.1f}".replace("-", "−")
+        said.append(words + ".")
+    return said
 
 
 _SHORT = {phases.BEFORE: "before", phases.AFTER: "after", phases.TOLD: "told"}
@@ -121,9 +137,11 @@ def _over_lambda(
     for stage in phases.STAGES:
         rows, words = _part[_part["stage"] == stage], stage.capitalize()
         if rows["iqm"].notna().any():
-            figures["return", stage] = curves(rows, f"{words}: return over λ of the pretraining")
+            figures["return", stage] = curves(rows, f"{words}: return")
         if rows["gain"].notna().any():
-            figures["gain", stage] = gains(rows, f"{words}: what projecting there adds")
+            figures["gain", stage] = gains(rows, f"{words}: what projection adds")
+    for figure in figures.values():
+        figure.update_xaxes(title="λ of the pretraining")
     return figures
 
 

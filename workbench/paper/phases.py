@@ -74,13 +74,13 @@ _ORDER = ("medium", "random", "expert")
 """In which qualities are run: a sweep that is stopped early has those where most is at stake."""
 
 COLUMNS = (
-    "quality", "stage", "lam", "projection", "iqm", "iqm_low", "iqm_high", "guided", "guided_low",
+    "stage", "quality", "lam", "projection", "iqm", "iqm_low", "iqm_high", "guided", "guided_low",
     "guided_high", "gain", "gain_low", "gain_high", "seconds", "seeds", "tasks", "runs", "of",
 )  # fmt: skip
 
 
 def assemble(runs: Runs) -> pd.DataFrame:
-    """Return one row per quality, stage, projection and λ: what ``runs`` say of it.
+    """Return one row per stage, quality, projection and λ: what ``runs`` say of it.
 
     Returns:
         ``COLUMNS``. ``iqm``: interquartile mean of returns over seeds and tasks, raw, with its
@@ -91,8 +91,8 @@ def assemble(runs: Runs) -> pd.DataFrame:
     """
     tasks = [task.index for task in evaluated_tasks(find(FAMILY))]
     records = []
-    for quality in QUALITIES:
-        for stage in STAGES:
+    for stage in STAGES:
+        for quality in QUALITIES:
             matrices: dict[str, pd.DataFrame] = {}
             for projection in PROJECTIONS:
                 for lam in LAMBDAS:
