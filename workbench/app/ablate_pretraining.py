@@ -62,8 +62,6 @@ def _returns(family: str, quality: str, known: Known) -> None:
     figures = _over_lambda(known.key, quality, part)
     for stage in phases.STAGES:
         there = [name for name in _ALT if (name, stage) in figures]
-        if not there:
-            st.caption(f"{stage.capitalize()}: not run from {quality} data.")
         for place, name in zip(st.columns(2, gap="large"), there, strict=False):
             with place:
                 key = f"phases-{name}-{_SHORT[stage]}"
@@ -89,15 +87,18 @@ def _returns(family: str, quality: str, known: Known) -> None:
 def _answers(part: pd.DataFrame) -> list[str]:
     """Say of every stage between which returns its cells lie, and what they are without λ."""
     said = []
-    for stage, rows in part[part["iqm"].notna()].groupby("stage", sort=False):
-        ends = [
-            f"{value:.1f}".replace("-", "−") for value in (rows["iqm"].min(), rows["iqm"].max())
-        ]
-        words = f"- **{stage.capitalize()}**: {' to '.join(ends)} (interquartile means)"
-        zero = rows.loc[rows["lam"] == 0, "iqm"]
-        if len(zero):
-            words += f"; without guidance {zero.iloc[0]:.1f}".replace("-", "−")
-        said.append(words + ".")
+    for stage in phases.STAGES:
+        rows = part[(part["stage"] == stage) & part["iqm"].notna()]
+        ends = [f"{end:.1f}".replace("-", "−") for end in (rows["iqm"].min(), rows["iqm"].max())]
+        if len(rows) > 1:
+            words = f"{' to '.join(ends)} (interquartile means)"
+            if len(zero := rows.loc[rows["lam"] == 0, "iqm"]):
+                words += f"; without guidance {zero.iloc[0]:.1f}".replace("-", "−")
+        elif len(rows):
+            words = f"from these data what ships alone was run, {ends[0]}"
+        else:
+            words = "not run from these data"
+        said.append(f"- **{stage.capitalize()}**: {words}.")
     return said
 
 
@@ -136,7 +137,7 @@ def _over_lambda(
     figures = {}
     for stage in phases.STAGES:
         rows, words = _part[_part["stage"] == stage], stage.capitalize()
-        if rows["iqm"].notna().any():
+        if rows["iqm"].notna().sum() > 1:
             figures["return", stage] = curves(rows, f"{words}: return")
         if rows["gain"].notna().any():
             figures["gain", stage] = gains(rows, f"{words}: what projection adds")
