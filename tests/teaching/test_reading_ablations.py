@@ -36,3 +36,12 @@ def test_every_difference_is_judged():
     said = list(guidance.judged(against="plain sum"))
     assert said
     assert all("Better? **" in words for words in said)
+
+
+def test_the_other_phase_is_drawn_where_there_is_something_to_compare():
+    both = reading.Phases()
+    titles = [figure.layout.title.text for figure in both.drawn("medium")]
+    assert "medium data, as pretrained: return over λ" in titles
+    assert "medium data, after 400 updates: what projecting adds" in titles
+    cells = both.known[both.known["quality"] == "medium"].groupby("stage").size()
+    assert len(titles) == 2 * (cells > 1).sum()

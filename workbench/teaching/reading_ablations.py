@@ -228,10 +228,11 @@ class Phases:
         self.known = self.table[self.table["iqm"].notna()]
 
     def drawn(self, data: str) -> Iterator[go.Figure]:
-        """Draw return and gain over λ of the pretraining, for every stage that was run."""
+        """Draw return and gain over λ of the pretraining, where there is something to compare."""
         for stage, part in self.known[self.known["quality"] == data].groupby("stage", sort=False):
-            yield drawn.curves(part, f"{data} data, {stage}: return over λ")
-            yield drawn.gains(part, f"{data} data, {stage}: what projecting adds")
+            if len(part) > 1:
+                yield drawn.curves(part, f"{data} data, {stage}: return over λ")
+                yield drawn.gains(part, f"{data} data, {stage}: what projecting adds")
 
 
 @dataclass(frozen=True, eq=False)
