@@ -36,8 +36,7 @@ def show(family: str, quality: str, known: Known) -> None:
     st.subheader("The other phase: guidance while pretraining")
     st.markdown(
         "In the paper's Algorithm 1 both losses, and the projection, act over the *training* tasks "
-        "before any test task is seen. Above, the diffuser always comes from there with λ = 1 as "
-        "published; here **λ and the projection are those of the pretraining**."
+        "before any test task is seen."
     )
     _returns(family, quality, known)
     _history(family)
@@ -58,6 +57,10 @@ def _returns(family: str, quality: str, known: Known) -> None:
             icon=":material/model_training:",
         )
         return
+    st.markdown(
+        "Above, the diffuser always comes from there with λ = 1 as published; here **λ and the "
+        "projection are those of the pretraining**."
+    )
     st.markdown("\n".join(_answers(part)))
     figures = _over_lambda(known.key, quality, part)
     for stage in phases.STAGES:

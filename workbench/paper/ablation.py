@@ -171,10 +171,8 @@ def assemble(runs: Runs, grids: Sequence[Grid] = WHOLE) -> pd.DataFrame:
 def _against(matrix: pd.DataFrame, plain: pd.DataFrame) -> dict[str, float]:
     values = (matrix.to_numpy(), plain.to_numpy())
     record = scores.improvement(*values).named("helps")
-    seeds = matrix.index.intersection(plain.index)
-    if len(seeds):
-        paired = (matrix.loc[seeds].to_numpy(), plain.loc[seeds].to_numpy())
-        record |= scores.difference(*paired).named("gain")
+    if found := scores.paired_difference(matrix, plain):
+        record |= found.named("gain")
     return record
 
 

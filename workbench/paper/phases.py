@@ -97,27 +97,22 @@ def assemble(runs: Runs) -> pd.DataFrame:
             for projection in PROJECTIONS:
                 for lam in LAMBDAS:
                     wanted = cell(lam, projection, stage, quality)
-                    found = runs.find(wanted)
-                    matrix = scores.matrix(found, tasks) if len(found) else pd.DataFrame()
+                    rows = runs.find(wanted)
+                    matrix = scores.matrix(rows, tasks) if len(rows) else pd.DataFrame()
                     record = {"quality": quality, "stage": stage, "projection": projection}
                     record |= {"lam": lam, "seeds": len(matrix), "tasks": len(tasks)}
-                    record |= {"runs": len(found), "of": len(wanted)}
+                    record |= {"runs": len(rows), "of": len(wanted)}
                     if len(matrix):
                         record |= scores.iqm(matrix.to_numpy()).named("iqm")
-                        record |= {"seconds": found["seconds"].mean()}
+                        record |= {"seconds": rows["seconds"].mean()}
                     matrices[this := variant(lam, projection, stage)] = matrix
                     for name, other in (("guided", 0.0), ("gain", lam)):
-                        if (against := variant(other, PLAIN, stage)) != this:
-                            record |= _paired(name, matrix, matrices[against])
+                        against = variant(other, PLAIN, stage)
+                        if against != this and (
+                            found := scores.paired_difference(matrix, matrices[against])
+                        ):
+                            record |= found.named(name)
                     records.append(record)
     table = pd.DataFrame(records, columns=list(COLUMNS))
     whole = ("quality", "stage", "projection", "seeds", "tasks", "runs", "of")
     return table.astype({name: float for name in COLUMNS if name not in whole})
-
-
-def _paired(name: str, matrix: pd.DataFrame, other: pd.DataFrame) -> dict[str, float]:
-    seeds = matrix.index.intersection(other.index)
-    if not len(seeds):
-        return {}
-    pair = matrix.loc[seeds].to_numpy(), other.loc[seeds].to_numpy()
-    return scores.difference(*pair).named(name)

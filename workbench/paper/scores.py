@@ -118,6 +118,14 @@ def difference(scores: np.ndarray, other: np.ndarray, level: float = LEVEL) -> E
     return _student(by_seed.mean(), *_spread(by_seed), level=level)
 
 
+def paired_difference(matrix: pd.DataFrame, other: pd.DataFrame) -> Estimate | None:
+    """Return ``difference`` of two ``matrix`` over the seeds that both have; None without any."""
+    seeds = matrix.index.intersection(other.index)
+    if not len(seeds):
+        return None
+    return difference(matrix.loc[seeds].to_numpy(), other.loc[seeds].to_numpy())
+
+
 def p_value(scores: np.ndarray, other: np.ndarray, limit: float = 0.0) -> float:
     """Return the two-sided p of the paired t test of ``difference`` against ``limit``.
 

@@ -128,8 +128,7 @@ class Guidance:
         a, b = pair
         if a is None or b is None:
             return None
-        seeds = a.index.intersection(b.index)
-        return scores.difference(a.loc[seeds].to_numpy(), b.loc[seeds].to_numpy())
+        return scores.paired_difference(a, b)
 
     def judged(self, against: str, column: str = "cheetah-vel") -> Iterator[str]:
         """Say of every other row of a column whether it is better than one."""
