@@ -6,7 +6,9 @@ hidden speed. Everything of the package runs on it within milliseconds.
 
 import dataclasses
 import functools
+import os
 import sys
+import tempfile
 
 import numpy as np
 import pytest
@@ -20,6 +22,7 @@ from workbench.data.trajectory import Trajectories, Trajectory
 from workbench.data.trajectory_files import save_trajectories
 from workbench.networks.critic import Critic, CriticConfig
 from workbench.networks.diffusion import DiffuserConfig, PromptDiffuser
+from workbench.networks.fast import checked, remembered
 from workbench.networks.hyper_network import HyperConfig, HyperNetwork
 from workbench.networks.informed_diffusion import InformedConfig
 from workbench.networks.models import MODELS, PROMPT_DT
@@ -31,6 +34,10 @@ from workbench.tuning import spec
 from workbench.tuning.presets import SHIPPED_SPECS
 
 torch.set_num_threads(1)
+
+# What these tests try of doubles, every process of theirs takes; nothing of the user's is read.
+_CACHE = tempfile.TemporaryDirectory(prefix="workbench-cache-")
+os.environ[remembered.CACHE] = _CACHE.name
 
 
 @pytest.fixture(autouse=True)
@@ -143,6 +150,13 @@ def plugged(tmp_path, monkeypatch):
 
     yield plug
     plugins._STATE.found = ()
+
+
+@pytest.fixture
+def untried(monkeypatch, tmp_path_factory):
+    """No double was tried yet, in this process or another."""
+    monkeypatch.setattr(checked, "_verdicts", {})
+    monkeypatch.setenv(remembered.CACHE, str(tmp_path_factory.mktemp("cache")))
 
 
 @pytest.fixture

@@ -450,6 +450,17 @@ def test_the_whole_chain_of_commands_makes_every_asset(shipped, call, toy, tmp_p
         network = load_network("toy", name)
         assert one_json_value(out)["parameters"] == network.n_parameters > 0
 
+    monkeypatch.setattr(assets, "ON_DEMAND", tmp_path / "data")
+    begun = ("--attention", "banded", "--begin-with-prompt-dt", "--lr", 0, "--batch-size", 4)
+    status, out, _ = call("pretrain", "toy", *same, *begun, "--steps", 1, "--json")
+    assert status == 0
+    file = Path(one_json_value(out)["file"])
+    assert (
+        file.resolve() == assets.ON_DEMAND / "variants" / "banded" / "toy" / "prompt-dt.safetensors"
+    )
+    ours, ships = (load_network("toy", "prompt-dt", variant=v).state_dict() for v in ("banded", ""))
+    assert all(torch.equal(ours[n], ships[n]) for n in ships), "not a step away from its beginning"
+
     listed = {n for n in assets.manifest() if "behaviour" not in n}
     there = {p.relative_to(shipped).as_posix() for p in shipped.rglob("*.safetensors")}
     assert listed == {n for n in there if "behaviour" not in n}

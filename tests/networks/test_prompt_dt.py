@@ -217,8 +217,7 @@ def test_any_depth_acts_as_it_predicts(toy, prompts, layers):
     check_rollout(model, prompts, list(rollout(policy, toy.task(2), [1, 2, 3])))
 
 
-def test_models_with_and_without_adapters_share_a_verdict(model, prompts, monkeypatch):
-    monkeypatch.setattr(checked, "_verdicts", {})
+def test_models_with_and_without_adapters_share_a_verdict(model, prompts, untried):
     for one in (model, model.with_adapters(2), model.with_weights({})):
         PromptedPolicy(one, prompts).start([1])
     assert [v.double for v in checked.verdicts()] == ["acting, exact fp32"]
@@ -242,9 +241,8 @@ def broken(act):
 
 @pytest.mark.parametrize("said", ["differ by 0.00", "RuntimeError: could", "0."])
 def test_a_cache_that_fails_is_not_used_and_the_doctor_says_so(
-    toy, model, prompts, monkeypatch, said
+    toy, model, prompts, untried, monkeypatch, said
 ):
-    monkeypatch.setattr(checked, "_verdicts", {})
     monkeypatch.setattr(checked, "_ROUNDS", 1)
     monkeypatch.setattr(ActFromCache, "__call__", broken(ActFromCache.__call__)[said])
     policy = PromptedPolicy(model, prompts, target_return=3.0)

@@ -7,7 +7,13 @@ import torch
 
 from tests.conftest import TOY_DIFFUSER, TOY_SIZES, build_model
 from workbench.networks.diffusion import PromptDiffuser
-from workbench.networks.variants import VARIANTS, Variant, variant_of
+from workbench.networks.variants import (
+    VARIANTS,
+    Variant,
+    pretraining_seed,
+    variant_of,
+    with_attention,
+)
 from workbench.shipped import assets
 from workbench.tuning.loop import run
 from workbench.tuning.spec import RunSpec, acting_model
@@ -109,6 +115,24 @@ def test_banded_attention_acts_under_what_ships_else(toy, on_demand):
 def below(files):
     """Folders of a run's networks."""
     return {path.parents[1] for name, path in files.items() if name != "demos"}
+
+
+def test_a_variant_of_another_seed_takes_the_rest_of_that_seed(toy, on_demand):
+    """Banded attention of seed 2 acts under the diffusers of seed 2."""
+    keep(toy, "seed-2")
+    keep_banded = dataclasses.replace(TOY_SIZES, **variant_of("banded-2").sizes())
+    build_model(toy, keep_banded, seed=3).save(assets.model_path("toy", variant="banded-2"))
+    files = spec(variant="banded-2").files
+    assert files["model"].parts[-3:] == ("banded-2", "toy", "prompt-dt.safetensors")
+    assert files["diffuser"] == assets.pretrained_path("toy", "diffuser", variant="seed-2")
+    assert spec(variant="banded-2").untuned.variant == "banded-2"
+    assert [with_attention(n, "banded") for n in ("", "seed-1", "banded-1", "k-2")] == [
+        "banded",
+        "banded-1",
+        "banded-1",
+        "k-2",
+    ]
+    assert [pretraining_seed(n) for n in ("", "banded", "seed-1", "banded-2")] == [None, None, 1, 2]
 
 
 def test_a_run_of_another_pretraining_seed_reads_its_networks_alone(toy, on_demand):

@@ -10,7 +10,6 @@ import torch
 
 from workbench.commands import upkeep
 from workbench.data.qualities import QUALITIES
-from workbench.networks.fast import checked
 from workbench.networks.fast.processor import has_bf16
 from workbench.runs.store import RunStore
 from workbench.shipped import assets
@@ -228,8 +227,7 @@ def test_without_pins_nothing_is_compared(monkeypatch, tmp_path):
 # ---- the processor ----
 
 
-def test_every_double_is_tried_at_the_size_that_ships(monkeypatch):
-    monkeypatch.setattr(checked, "_verdicts", {})
+def test_every_double_is_tried_at_the_size_that_ships(untried):
     state = torch.get_rng_state()
     found = by_name(doctor.doubles())
     assert torch.equal(torch.get_rng_state(), state)

@@ -36,7 +36,7 @@ from workbench.networks.informed_diffusion import InformedConfig
 from workbench.networks.models import MODELS, PROMPT_DT, model_named
 from workbench.networks.prompt_dt import ModelConfig
 from workbench.networks.vae_gan import GANConfig, GeneratorConfig, VAEConfig
-from workbench.networks.variants import variant_of
+from workbench.networks.variants import pretraining_seed, variant_of, with_attention
 from workbench.pretraining.generators import INFORMED, GeneratorPretrainConfig, pretrain_generator
 from workbench.pretraining.hyper_network import HyperPretrainConfig, pretrain_hyper
 from workbench.pretraining.parallel import Device, joined
@@ -143,15 +143,15 @@ def pretrain(
     `--model` pretrains another model to be prompted, of the same size and on the same data.
     The default size is the released code's (3 layers of 128). The paper's is
     `--n-layers 4 --n-heads 4 --width 512`. Keeps a checkpoint below WORK and resumes from it.
-    `--attention banded` is a variant of its own, `banded`: its contexts are twice as long, so that
-    `--batch-size 36` costs what 64 do by default.
+    `--attention banded` is a variant of its own, `banded` (`banded-1` of `--variant seed-1`): its
+    contexts are twice as long, so that `--batch-size 36` costs what 64 do by default.
 
     Several GPUs or nodes: `torchrun --nproc-per-node 2 -m workbench pretrain FAMILY`; each process
     takes `--batch-size` sequences a step, the first one writes.
     """
     kind = model_named(model)
     if sizes.attention == "banded":
-        variant = variant or "banded"  # else it would take the place of what ships
+        variant = with_attention(variant, "banded")  # else in the place of what it begins with
         if not sizes.prompt_length and out is None:
             raise ValueError(
                 "There is no banded variant of MT-ORL's network: name a file, `--out`."
@@ -164,7 +164,10 @@ def pretrain(
         sizes = kind.sizes(**dataclasses.asdict(sizes))
     if isinstance(sizes, HarmoConfig):
         sizes = dataclasses.replace(sizes, n_tasks=len(pool.tasks))
-    begin = load_model(family, split, variant) if begin_with_prompt_dt else None
+    known = variant_of(variant)
+    begin = None
+    if begin_with_prompt_dt:
+        begin = load_model(family, split, known.of if known.attention else variant)
     with joined(device) as world:
         made_from = identity(pool, config, sizes, seed, model=begin, processes=world.size)
         kept = Checkpoint(work, made_from)
@@ -315,7 +318,8 @@ def _of_variant(sizes, variant: str, network: str):
     """
     known = variant_of(variant)
     if variant and not known.changes(network):
-        raise ValueError(f"The variant {variant} has the {network} that ships: nothing to make.")
+        where = f"of {known.of}" if known.of else "that ships"
+        raise ValueError(f"The variant {variant} has the {network} {where}: nothing to make.")
     return dataclasses.replace(sizes, **known.sizes())
 
 
@@ -325,7 +329,7 @@ def _seed_of(variant: str, seed: int) -> int:
     Raises:
         ValueError: if the variant names another one than was asked for.
     """
-    known = variant_of(variant).seed
+    known = pretraining_seed(variant)
     if known is not None and seed not in (0, known):
         raise ValueError(f"The variant {variant} is of seed {known}: leave out `--seed {seed}`.")
     return seed if known is None else known

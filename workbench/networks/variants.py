@@ -27,6 +27,8 @@ class Variant:
         seed: Of all pretraining, None where it is as shipped.
         lam: λ of Eq. 9 while a diffuser is pretrained, None where it is as shipped.
         projection: Reading of Eq. 8 and 9 there, None where it is as shipped.
+        of: The variant that it is one of: there is what it leaves as it is, and what it begins
+            with. ``""`` is what ships.
     """
 
     n_diffusion_steps: int | None = None
@@ -35,6 +37,7 @@ class Variant:
     seed: int | None = None
     lam: float | None = None
     projection: str | None = None
+    of: str = ""
 
     def changes(self, network: str) -> bool:
         """Return whether a network is another one than the one that ships."""
@@ -66,6 +69,7 @@ VARIANTS: dict[str, Variant] = {
     **{f"n-{n}": Variant(n_diffusion_steps=n) for n in (5, 10, 50)},
     **{f"k-{k}": Variant(prompt_length=k) for k in (2, 10)},
     "banded": Variant(attention="banded"),
+    **{f"banded-{n}": Variant(attention="banded", of=f"seed-{n}") for n in (1, 2)},
     **{f"seed-{n}": Variant(seed=n) for n in (1, 2)},
     "lam-0": Variant(lam=0.0, projection="none"),
     **{
@@ -90,3 +94,27 @@ def variant_of(name: str) -> Variant:
     if name not in VARIANTS:
         raise ValueError(f"There is no variant {name!r}.{did_you_mean(name, list(VARIANTS))}")
     return VARIANTS[name]
+
+
+def holder(name: str, network: str) -> str:
+    """Return the variant whose network a variant takes; ``""`` is what ships.
+
+    Raises:
+        ValueError: if there is no variant of that name.
+    """
+    known = variant_of(name)
+    if not name or known.changes(network):
+        return name
+    return holder(known.of, network)
+
+
+def with_attention(name: str, attention: str) -> str:
+    """Return the variant of a variant with another attention, itself where there is none."""
+    same = (n for n, v in VARIANTS.items() if v.attention == attention and v.of == name)
+    return next(same, name)
+
+
+def pretraining_seed(name: str) -> int | None:
+    """Return the pretraining seed that a variant's name says, None where it says none."""
+    known = variant_of(name)
+    return pretraining_seed(known.of) if known.of else known.seed

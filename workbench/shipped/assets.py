@@ -80,7 +80,7 @@ def root_of(split: str = TEST, family: str = "") -> Path:
 def pretrained_path(family: str, name: str, split: str = TEST, variant: str = "") -> Path:
     """Where a pretrained network is kept: ``prompt-dt``, ``diffuser``, ``mt-orl`` and so on."""
     root = root_of(split, family)
-    if variant and variants.variant_of(variant).changes(name):
+    if variant := variants.holder(variant, name):
         ships = variant in variants.SHIPPED and split == TEST
         root = home_of(family) if ships else ON_DEMAND / "variants"
         root = root / variant / ("" if split == TEST else split)

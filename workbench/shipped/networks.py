@@ -14,7 +14,7 @@ from workbench.networks.informed_diffusion import InformedDiffuser
 from workbench.networks.models import MODELS, PROMPT_DT
 from workbench.networks.prompt_dt import PromptDT
 from workbench.networks.vae_gan import PromptGAN, PromptVAE
-from workbench.networks.variants import variant_of
+from workbench.networks.variants import holder
 from workbench.shipped import assets
 from workbench.tasks.splits import TEST
 
@@ -66,7 +66,7 @@ def network_at(path: Path, variant: str = "") -> torch.nn.Module:
         ValueError: if it is not there, with the command that makes it.
     """
     family, name = path.parent.name, path.stem
-    if variant and variant_of(variant).changes(name) and not path.exists():
+    if (variant := holder(variant, name)) and not path.exists():
         verb = "pretrain" if name in MODELS else name
         which = f" --model {name}" if name in MODELS and name != PROMPT_DT else ""
         raise ValueError(

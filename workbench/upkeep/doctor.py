@@ -18,6 +18,7 @@ from safetensors import SafetensorError, safe_open
 
 from workbench.data.qualities import QUALITIES
 from workbench.networks.diffusion import DiffuserConfig, PromptDiffuser
+from workbench.networks.fast import remembered
 from workbench.networks.fast.checked import Verdict, verdicts
 from workbench.networks.fast.processor import bf16_instructions, has_bf16
 from workbench.networks.prompt_dt import Mode, ModelConfig, Precision, PromptDT, PromptedPolicy
@@ -181,11 +182,13 @@ def doubles() -> Iterator[Finding]:
     for verdict in verdicts():
         if verdict.double not in tried or not verdict.used:
             tried[verdict.double] = verdict
+    again = f"Delete {remembered.folder()} to have it tried again on a quiet machine."
     for name, verdict in tried.items():
-        how = "used" if verdict.used else "not used, the plain way is"
-        yield Finding(
-            "processor", name, "ok" if verdict.used else "warning", f"{how}: {verdict.why}"
-        )
+        area, why = "processor", verdict.why
+        if verdict.used:
+            yield Finding(area, name, "ok", f"used: {why}")
+        else:
+            yield Finding(area, name, "warning", f"not used, the plain way is: {why}", again)
 
 
 def graphics() -> Iterator[Finding]:

@@ -1,18 +1,17 @@
 """Doubles: the plain way runs unless the fast one was seen to give the same in less time."""
 
+import json
+import multiprocessing
 import threading
 import time
 
 import pytest
 import torch
 
-from workbench.networks.fast import checked
+from workbench.networks.fast import checked, remembered
 from workbench.networks.fast.checked import Double, plain_only, verdicts
 
-
-@pytest.fixture(autouse=True)
-def _untried(monkeypatch):
-    monkeypatch.setattr(checked, "_verdicts", {})
+pytestmark = pytest.mark.usefixtures("untried")
 
 
 def slow(x):
@@ -175,3 +174,77 @@ def test_threads_share_one_trial():
         thread.join()
     assert chosen == [fast] * 4
     assert max(most) <= 2, "a plain and a fast one, of one trial"
+
+
+# ---- other processes ----
+
+
+def judged(speeds):
+    """Return what processes choose whose clocks give these speeds, in turn."""
+    found = []
+    for speed in speeds:
+        checked._verdicts.clear()
+        one = double()
+        object.__setattr__(one, "_speed", lambda given, speed=speed: speed)
+        found.append(one.choose("any"))
+    return found
+
+
+@pytest.mark.parametrize("speeds", [(1.01, 0.99, 0.5), (0.99, 1.01, 2.0)])
+def test_the_first_verdict_holds_for_every_process(speeds):
+    """A run is the same twice where both ways take about as long: clocks do not decide anew."""
+    first, *later = judged(speeds)
+    assert first is (fast if speeds[0] > 1 else slow)
+    assert later == [first, first]
+    assert f"{speeds[0]:.1f} times as fast" in verdicts()[0].why
+
+
+def test_another_process_takes_what_was_seen_here():
+    (chosen,) = judged([0.99])
+    with multiprocessing.get_context("spawn").Pool(1) as pool:
+        other, why = pool.apply(_elsewhere)
+    assert (other, chosen) == ("slow", slow)
+    assert "1.0 times as fast" in why
+
+
+def _elsewhere():
+    torch.set_num_threads(1)
+    return double().choose("any").__name__, verdicts()[0].why
+
+
+def test_of_two_at_a_time_the_first_to_write_is_right():
+    assert remembered.first("sine", "any", True, "1.1 times") == (True, "1.1 times")
+    assert remembered.first("sine", "any", False, "0.9 times") == (True, "1.1 times")
+    assert remembered.recalled("sine", "any") == (True, "1.1 times")
+    assert remembered.recalled("sine", "other") is None
+    assert remembered.recalled("cosine", "any") is None
+
+
+def test_a_verdict_holds_for_as_many_threads_and_for_this_code(monkeypatch):
+    remembered.first("sine", "any", True, "1.1 times")
+    with monkeypatch.context() as patch:
+        patch.setattr(torch, "get_num_threads", lambda: 7)
+        assert remembered.recalled("sine", "any") is None
+    assert remembered.recalled("sine", "any")
+    monkeypatch.setattr(remembered, "_here", lambda: ("another torch",))
+    assert remembered.recalled("sine", "any") is None
+
+
+@pytest.mark.parametrize("spoiled", ["", "{", "[]", '{"used": 1, "why": "so"}', '{"used": true}'])
+def test_a_spoiled_file_is_tried_anew(spoiled):
+    judged([2.0])
+    (file,) = remembered.folder().iterdir()
+    file.write_text(spoiled)
+    assert judged([0.9, 2.0, 0.9]) == [slow, fast, fast], "removed, written anew, recalled"
+    assert json.loads(file.read_text())["case"] == "'any'"
+
+
+def test_nowhere_to_write_is_no_reason_to_stop(monkeypatch, tmp_path):
+    (tmp_path / "file").write_text("")
+    monkeypatch.setenv(remembered.CACHE, str(tmp_path / "file"))
+    assert judged([2.0, 0.9]) == [fast, slow]
+
+
+def test_what_failed_is_tried_by_every_process():
+    assert double(raises).choose("any") is slow
+    assert not remembered.folder().exists()

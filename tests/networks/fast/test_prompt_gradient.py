@@ -147,9 +147,8 @@ def test_weights_that_learn_and_adapters_take_the_plain_pass(
 @needs_bf16
 @pytest.mark.parametrize("said", ["differ by 1", "RuntimeError: no", "0."])
 def test_a_pass_that_fails_is_not_used_and_the_doctor_says_so(
-    model, prompts, contexts, monkeypatch, said
+    model, prompts, contexts, untried, monkeypatch, said
 ):
-    monkeypatch.setattr(checked, "_verdicts", {})
     monkeypatch.setattr(checked, "_ROUNDS", 1)
     right = prompt_gradient._Encode.backward
 

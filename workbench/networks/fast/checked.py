@@ -8,7 +8,7 @@ A plain way and its fast double take the same arguments::
 
 The double is taken where it was seen to give the plain numbers in less time. Where it differs,
 raises (as it does where torch lacks an operator) or is no faster, the plain way is taken, and
-``python -m workbench doctor`` says so.
+``python -m workbench doctor`` says so. It is tried once on a machine: ``remembered``.
 """
 
 from __future__ import annotations
@@ -22,6 +22,8 @@ from typing import Any, Generic, TypeVar
 
 import torch
 from torch import Tensor
+
+from workbench.networks.fast import remembered
 
 Way = TypeVar("Way", bound=Callable[..., Any])
 
@@ -61,8 +63,8 @@ class Double(Generic[Way]):
     """A plain way of computing something, and a fast one that must give the same.
 
     Results may depend, within ``tolerance``, on which of the two runs. So that this does not hang
-    on the noise of a clock, offer a double only what it computes clearly faster, and leave the
-    rest, such as small batches, to the plain way by a rule.
+    on the noise of a clock, the first verdict on a machine holds; and offer a double only what it
+    computes clearly faster, and leave the rest, such as small batches, to the plain way by a rule.
 
     Attributes:
         name: As the doctor calls it.
@@ -82,7 +84,7 @@ class Double(Generic[Way]):
     tolerance: float
 
     def choose(self, case: Hashable, *given: object) -> Way:
-        """Return the way to use; the first call for a ``case`` in this process tries both.
+        """Return the way to use; the first call for a ``case`` on this machine tries both.
 
         Args:
             case: All that the verdict may depend on: sizes and modes, not weights.
@@ -98,6 +100,8 @@ class Double(Generic[Way]):
         return self.fast if verdict.used else self.plain
 
     def _verdict(self, case: Hashable, given: Sequence[object]) -> Verdict:
+        if (kept := remembered.recalled(self.name, case)) is not None:
+            return Verdict(self.name, case, *kept)
         try:
             with plain_only(), _fresh_modes():
                 plain, fast = (run() for run in self._prepared(given))
@@ -112,7 +116,8 @@ class Double(Generic[Way]):
         times = f"{speed:.1f} times as fast as the plain way"
         if speed == torch.inf:
             times = f"both ways take less than {1e3 * _SHORT:.0f} ms"
-        return Verdict(self.name, case, speed > 1, f"{times}, numbers differ by {difference:.0g}")
+        why = f"{times}, numbers differ by {difference:.0g}"
+        return Verdict(self.name, case, *remembered.first(self.name, case, speed > 1, why))
 
     def _prepared(self, given: Sequence[object]) -> list[Callable[[], Sequence[Tensor]]]:
         """Return trials of the plain and the fast way, on the same batch."""
@@ -139,7 +144,7 @@ class Double(Generic[Way]):
 
 
 def verdicts() -> tuple[Verdict, ...]:
-    """Return what the trials of this process have shown so far."""
+    """Return what this process knows of trials so far, its own and remembered ones."""
     return tuple(_verdicts.values())
 
 
