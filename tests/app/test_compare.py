@@ -8,6 +8,7 @@ from streamlit.testing.v1 import AppTest
 from workbench.app import compare, compare_claims, jobs
 from workbench.app.known_runs import known_runs
 from workbench.data.qualities import QUALITIES
+from workbench.paper import pretraining_seeds
 from workbench.paper.claims import CLAIMS, findings
 from workbench.paper.measured import CAUTION, assemble
 from workbench.paper.tables import PUBLISHED, TABLES, cells, runs_of
@@ -84,6 +85,31 @@ def test_what_a_model_takes_no_gradient_for_is_said_and_not_called_unrun(page):
     assert set(wide.index[np.isneginf(wide)]) == {"Gato: Soft Prompt", "Gato: Prompt Diffuser"}
     (said,) = (info.value for info in page.info)
     assert said.startswith("**Soft Prompt** needs a gradient")
+
+
+def test_over_pretraining_seeds_it_says_who_is_behind(page):
+    """As the numbers beneath say; random prompts and none are no methods."""
+    page.query_params["table"] = "Models"
+    page.run()
+    assert not page.exception
+    assert "Over pretraining seeds" in [s.value for s in page.subheader]
+    table = pretraining_seeds.assemble(cells("models"), known_runs().runs).set_index("row")
+    shown = next(d.value for d in page.dataframe if "seed 2" in d.value).set_index("row")
+    assert list(shown.index) == list(table.index)
+    for row, r in table.iterrows():
+        assert [shown.loc[row, f"seed {n}"] for n in range(3)] == pytest.approx(r["seeds"])
+    said = texts(page)
+    for row in ("Soft Prompt", "Prompt Diffuser", "Prompt Diffuser, told the task (ours)"):
+        r = table.loc[row]
+        how = "ahead of" if r["more_low"] > 0 else "behind" if r["more_high"] < 0 else "apart from"
+        line = next(t for t in said.splitlines() if t.startswith(f"- **{row}** "))
+        assert how in line
+        decided = r["corrected_low"] > 0 or r["corrected_high"] < 0
+        assert ("undecided" in line) is (how != "apart from" and not decided)
+        assert f"{r['more']:+.1f}".replace("-", "−") in line
+    assert "- **no prompt**" not in said
+    page.sidebar.radio(key="table").set_value("1").run()
+    assert "Over pretraining seeds" not in [s.value for s in page.subheader]
 
 
 def test_a_cell_shows_its_runs(page):

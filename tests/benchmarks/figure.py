@@ -73,12 +73,12 @@ def draw_growth(points: list[Mapping], path: Path) -> None:
         if name == "episodes":
             axes.set_xscale("log", base=2)
             axes.set_yscale("log")
-            axes.set_ylim(100, None)
+            axes.set_ylim(10, None)  # room for the names of all ways
         elif name == "runs in a store":
             axes.set_xscale("log")
             axes.set_yscale("log")
             axes.set_ylim(1e-3, None)
-        axes.legend(frameon=False, fontsize=8)
+        axes.legend(frameon=False, fontsize=8, ncols=2 if name == "episodes" else 1)
         axes.spines[["top", "right"]].set_visible(False)
     for axes in list(panels.flat)[len(names) :]:
         axes.set_visible(False)

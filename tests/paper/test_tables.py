@@ -135,7 +135,7 @@ def test_every_model_is_used_as_prompt_dt_is_in_table_1():
         model, _, how = row.partition(": ")
         family, variant = column, ""
         if column in tables.OTHER_SEEDS:
-            family, variant = column.partition(",")[0], "seed-1"
+            family, variant = column.partition(",")[0], f"seed-{column[-1]}"
         assert {spec.variant for spec in [*cell, *baseline(cell)]} <= {variant}
         if not cell:
             assert (model, how) in {("Gato", "Soft Prompt"), ("Gato", "Prompt Diffuser")}
@@ -150,9 +150,11 @@ def test_every_model_is_used_as_prompt_dt_is_in_table_1():
         plain = one.get((how, family)) or one[f"Prompt-DT, {how}", family]
         assert [replace(spec, model="prompt-dt", variant="") for spec in cell] == plain
     of_ant = {"ant-dir", "ant-dir, pretraining seed 1"}
-    of_cheetah = {"cheetah-vel", "cheetah-vel, pretraining seed 1"}
+    of_cheetah = {"cheetah-vel", *(f"cheetah-vel, pretraining seed {n}" for n in (1, 2))}
     assert {column for _, column in cells("models")} == of_ant | of_cheetah
     assert {c for _, c in cells("models", families=("ant-dir",))} == of_ant
+    third = {row.partition(":")[0] for row, column in found if column.endswith("seed 2")}
+    assert third == {"Prompt-DT"}, "three pretraining seeds, of that alone"
 
 
 def test_rows_side_by_side_are_cut_alike():

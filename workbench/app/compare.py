@@ -1,7 +1,8 @@
 """The page Compare: the paper's tables, what was published and what we measured side by side.
 
 A table and one of its cells are here; how its rows rank is in ``compare_rankings.py``, how fast
-they learn in ``compare_curves.py``, the claims are in ``compare_claims.py``.
+they learn in ``compare_curves.py``, what holds over pretraining seeds in ``compare_seeds.py``, the
+claims are in ``compare_claims.py``.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ import streamlit as st
 from workbench.app import compare_claims
 from workbench.app.compare_curves import show_curves
 from workbench.app.compare_rankings import VIEWS, show_rankings
+from workbench.app.compare_seeds import show_pretraining_seeds
 from workbench.app.families import labelled
 from workbench.app.known_runs import YOURS, Known, known_runs, show_runs
 from workbench.app.links import Offers, broken_choices, runs_params, show_broken
@@ -25,7 +27,7 @@ from workbench.paper.claims import CLAIMS
 from workbench.paper.listed import ALL, NEEDS_GRADIENT
 from workbench.paper.measured import CAUTION, assemble
 from workbench.paper.rankings import columns_of
-from workbench.paper.tables import OTHER_SEEDS, TABLES, Cells, cells, runs_of
+from workbench.paper.tables import OF_PROMPT_DT, OTHER_SEEDS, TABLES, Cells, cells, runs_of
 from workbench.runs.run_table import key
 
 NAMES = {
@@ -100,6 +102,8 @@ def page(runs_page) -> None:
     show_rankings(seen.name, seen.cells, seen.table, known)
     if seen.name == TABLES[0]:
         show_curves(known)
+    if others:
+        show_pretraining_seeds(seen.cells, known)
 
 
 def prepare() -> None:
@@ -172,7 +176,8 @@ def _seen(name: str, made: tuple, _known: Known) -> Seen:
 
 def _overview(seen: Seen) -> None:
     """Draw the whole table: a row per row, two columns per column, ours and the published."""
-    columns = [c for c in columns_of(seen.cells) if c in set(seen.table["column"])]
+    there = set(seen.table["column"]) - set(OF_PROMPT_DT)  # those are shown below, over seeds
+    columns = [c for c in columns_of(seen.cells) if c in there]
     wide, texts = pd.DataFrame({"": seen.rows}), {}
     # names are whole where there is room
     n_wide = len(columns) + seen.table.dropna(subset="published")["column"].nunique()

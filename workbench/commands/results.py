@@ -14,7 +14,7 @@ from tyro.conf import arg
 from workbench.commands.output import Json, ends, interval, number, print_result
 from workbench.data.atomic_files import whole_file
 from workbench.data.qualities import QUALITIES
-from workbench.paper import ablation, curves, lengths, listed, listing, phases
+from workbench.paper import ablation, curves, lengths, listed, listing, phases, pretraining_seeds
 from workbench.paper.claims import findings
 from workbench.paper.listed import NEEDS_GRADIENT
 from workbench.paper.measured import CAUTION, Runs, assemble
@@ -213,6 +213,21 @@ def _plain(name: TableName) -> str:
     return _markdown(["", *columns], [[row, *(told(row, c) for c in columns)] for row in rows])
 
 
+def _pretraining_seeds() -> str:
+    """Return what rows of the table of models do over pretraining seeds, a line each."""
+    table = pretraining_seeds.assemble(cells("models"), _runs("models"))
+    lines = []
+    for _, r in table.iterrows():
+        more = ""
+        if pd.notna(r["more"]):
+            more = _interval(r["more"], r["more_low"], r["more_high"])
+            more += f", {_ends(r['corrected_low'], r['corrected_high'])}"
+        over = _interval(r["mean"], r["mean_low"], r["mean_high"])
+        lines.append([r["row"], *(number(v, 1) for v in r["seeds"]), over, more])
+    seeds = [f"seed {n}" for n in range(len(pretraining_seeds.COLUMNS))]
+    return _markdown(["", *seeds, "over the seeds", "above the expert prompt"], lines)
+
+
 def _findings() -> str:
     judged = pd.DataFrame(findings(_runs))
     lines = []
@@ -360,6 +375,7 @@ BLOCKS: dict[str, Callable[[], str]] = {
     "table 2, other methods": _by_quality,
     "table 3": lambda: _plain("3"),
     "models": lambda: _plain("models"),
+    "pretraining seeds": _pretraining_seeds,
     "guidance": lambda: _plain("guidance"),
     "findings": _findings,
     "ablation": _ablation,

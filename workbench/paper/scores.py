@@ -84,6 +84,17 @@ def over_seeds(scores: np.ndarray) -> tuple[float, float]:
     return float(means.mean()), float(means.std(ddof=1)) if len(means) > 1 else float("nan")
 
 
+def mean(scores: np.ndarray, level: float = LEVEL) -> Estimate:
+    """Return the mean over seeds and tasks with Student's interval over seeds.
+
+    Args:
+        scores: (S, M).
+        level: How often the interval is to cover.
+    """
+    by_seed = scores.mean(1)
+    return _student(by_seed.mean(), *_spread(by_seed), level=level)
+
+
 def improvement(scores: np.ndarray, baseline: np.ndarray) -> Estimate:
     """Return the probability that a run beats one of ``baseline`` on the same task.
 
@@ -114,8 +125,7 @@ def difference(scores: np.ndarray, other: np.ndarray, level: float = LEVEL) -> E
         other: (S, M), of the same seeds and tasks; what is subtracted.
         level: How often the interval is to cover.
     """
-    by_seed = (scores - other).mean(1)
-    return _student(by_seed.mean(), *_spread(by_seed), level=level)
+    return mean(scores - other, level)
 
 
 def paired_difference(matrix: pd.DataFrame, other: pd.DataFrame) -> Estimate | None:

@@ -265,10 +265,12 @@ _WITH_EVERY_MODEL = {
 _WITH_MODELS = ("cheetah-vel", "ant-dir")
 """The families that ship more than one model."""
 OTHER_SEEDS = {
-    f"{family}, pretraining seed 1": {"family": family, "variant": "seed-1"}
-    for family in _WITH_MODELS
+    f"{family}, pretraining seed {seed}": {"family": family, "variant": f"seed-{seed}"}
+    for family, seed in (("cheetah-vel", 1), ("cheetah-vel", 2), ("ant-dir", 1))
 }
 """Columns of the table of models, where all was pretrained from another seed: column → runs."""
+OF_PROMPT_DT = ("cheetah-vel, pretraining seed 2",)
+"""Of them, those of the Prompt-DT and its diffusers alone."""
 
 
 def _models(families: Iterable[str], **fields: Any) -> Cells:
@@ -282,6 +284,8 @@ def _models(families: Iterable[str], **fields: Any) -> Cells:
         for how, (key, quality) in _WITH_EVERY_MODEL.items():
             method = METHODS[key.partition("/")[0]]
             for column, pretrained in columns.items():
+                if column in OF_PROMPT_DT and model != PROMPT_DT:
+                    continue
                 found[f"{kind.kind}: {how}", column] = [
                     spec
                     for index in _tasks(pretrained["family"])
