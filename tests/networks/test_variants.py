@@ -138,9 +138,11 @@ def test_a_variant_of_another_seed_takes_the_rest_of_that_seed(toy, on_demand):
 def test_a_run_of_another_pretraining_seed_reads_its_networks_alone(toy, on_demand):
     for seed in ("seed-1", "seed-2"):
         keep(toy, seed)
+        home = assets.home_of("toy") / seed
+        assert below(spec(variant=seed).files) == {home}, "it ships"
     other = spec(variant="seed-1")
-    assert below(other.files) == {assets.home_of("toy") / "seed-1"}, "it ships"
-    assert below(spec(variant="seed-2").files) == {on_demand / "variants" / "seed-2"}
+    keep(toy, "k-2")
+    assert below(spec(variant="k-2").files) == {on_demand / "variants" / "k-2"}, "it does not"
     assert other.untuned.variant == "seed-1"
     last, usual = (list(run(one))[-1] for one in (other, spec()))
     assert not torch.equal(

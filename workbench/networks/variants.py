@@ -78,8 +78,8 @@ VARIANTS: dict[str, Variant] = {
     },
 }
 """What is not named as one has N = 20, K* = 5, a sliding context, seed 0 and λ = 1 as published."""
-SHIPPED = ("seed-1", "lam-0", "lam-1-none")
-"""Variants that ship: every model of the table of models, pretrained from another seed, and the
+SHIPPED = ("seed-1", "seed-2", "lam-0", "lam-1-none")
+"""Variants that ship: the models of the table of models, pretrained from other seeds, and the
 diffusers that were pretrained without guidance and without projection."""
 
 

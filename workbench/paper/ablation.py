@@ -82,7 +82,7 @@ class Grid:
 
 
 WHOLE: tuple[Grid, ...] = (
-    Grid("cheetah-vel", (0.0, 1.0, 3.0, 10.0)),
+    Grid("cheetah-vel", (0.0, 0.3, 1.0, 3.0, 10.0)),
     *(
         Grid(family, (0.3, 1.0, 3.0), ("none", "vector", "subspace"), ("medium",))
         for family in FORMER_FAMILIES
