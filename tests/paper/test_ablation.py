@@ -36,7 +36,9 @@ def test_the_whole_grid_of_cheetah_vel_is_run_once():
     vel = [spec for spec in specs() if spec.family == "cheetah-vel"]
     assert len({spec.id for spec in vel}) == len(vel)
     n = 3 * 5 * 3  # qualities, tasks, seeds
-    assert len(vel) == n + n * 2 * 3, "where λ is 0 no projection is"
+    lams = [0.0, 0.3, 1.0, 3.0, 10.0]
+    assert sorted({spec.settings["lam"] for spec in vel}) == lams, "as in the pretraining"
+    assert len(vel) == n + n * 2 * 4, "where λ is 0 no projection is"
     assert {spec.settings["projection"] for spec in vel} == set(PROJECTIONS)
     assert all(spec.eval_every == 0 and spec.episodes == 20 for spec in vel)
 
