@@ -245,6 +245,18 @@ def test_nowhere_to_write_is_no_reason_to_stop(monkeypatch, tmp_path):
     assert judged([2.0, 0.9]) == [fast, slow]
 
 
+def test_a_spoiled_file_that_cannot_be_removed_is_no_reason_to_stop(monkeypatch):
+    judged([2.0])
+    (file,) = remembered.folder().iterdir()
+    file.write_text("{")
+
+    def refuses(*_, **__):
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(type(file), "unlink", refuses)
+    assert judged([0.9, 2.0]) == [slow, fast]
+
+
 def test_what_failed_is_tried_by_every_process():
     assert double(raises).choose("any") is slow
     assert not remembered.folder().exists()

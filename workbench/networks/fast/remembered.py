@@ -8,6 +8,7 @@ processor's instructions or the code of the networks are others.
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import hashlib
 import json
@@ -53,7 +54,8 @@ def first(double: str, case: Hashable, used: bool, why: str) -> tuple[bool, str]
     except FileExistsError:
         if (there := recalled(double, case)) is not None:
             return there
-        path.unlink(missing_ok=True)  # cut off or spoiled: tried anew by the next process
+        with contextlib.suppress(OSError):
+            path.unlink(missing_ok=True)  # cut off or spoiled: tried anew by the next process
     except OSError:
         pass  # nowhere to write: the verdict holds for this process alone
     return used, why
