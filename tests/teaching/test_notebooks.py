@@ -238,7 +238,7 @@ def ablated(specs):
     [
         (1, ("expert",), "A single seed shows no spread"),
         (2, ("expert", "medium"), "comparisons with the plain sum"),
-        (3, ("expert", "medium", "random"), "**315 of 315** runs; **21** cells"),
+        (3, ("expert", "medium", "random"), "**405 of 405** runs; **27** cells"),
     ],
 )
 def test_the_lesson_reads_an_ablation_in_part_and_whole(n_seeds, qualities, said, tmp_path):
