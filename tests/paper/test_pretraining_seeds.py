@@ -19,7 +19,7 @@ def measured(draw):
     """Cells of three rows and made returns of all but one run of the last of ``ROWS``."""
     every = cells("models", families=(FAMILY,))
     some = {place: cell for place, cell in every.items() if place[0] in ROWS}
-    names = [c or FAMILY for c in COLUMNS]
+    names = list(COLUMNS)
     rows = []
     for (row, column), cell in some.items():
         for spec in cell:
@@ -78,7 +78,7 @@ def test_of_what_ships_each_number_is_that_of_its_column():
     assert {"Prompt Diffuser", "Soft Prompt"} <= set(table["row"])
     for _, r in table.iterrows():
         for column, value in zip(COLUMNS, r["seeds"], strict=True):
-            cell = every[f"{r['model']}: {r['row']}", column or FAMILY]
+            cell = every[f"{r['model']}: {r['row']}", column]
             tasks = list(dict.fromkeys(spec.task for spec in cell))
             means, _ = scores.over_seeds(scores.matrix(shipped.find(cell), tasks).to_numpy())
             assert value == pytest.approx(means)

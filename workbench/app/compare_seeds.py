@@ -8,6 +8,7 @@ import streamlit as st
 from workbench.app.charts import offer_table
 from workbench.app.known_runs import Known
 from workbench.paper import pretraining_seeds
+from workbench.paper.answers import ends, signed
 from workbench.paper.pretraining_seeds import COLUMNS, FAMILY, REFERENCE
 from workbench.paper.tables import Cells
 from workbench.tasks import find
@@ -31,18 +32,12 @@ def show_pretraining_seeds(cells: Cells, known: Known) -> None:
     )
     told = [r for _, r in table.iterrows() if r["row"] not in (REFERENCE, *_WITHOUT_A_METHOD)]
     st.markdown("\n".join(f"- {_said(r)}" for r in told))
+    rows = [r for _, r in table.iterrows()]
+    compared = [pd.notna(r["more"]) for r in rows]
     shown = table.assign(
-        over=[f"{_number(r['mean'])} {_ends(r['mean_low'], r['mean_high'])}" for r in _rows(table)],
-        above=[
-            f"{_number(r['more'], '+')} {_ends(r['more_low'], r['more_high'])}"
-            if pd.notna(r["more"])
-            else "–"
-            for r in _rows(table)
-        ],
-        corrected=[
-            _ends(r["corrected_low"], r["corrected_high"]) if pd.notna(r["more"]) else "–"
-            for r in _rows(table)
-        ],
+        over=[f"{_number(r['mean'])} {ends(r, 'mean')}" for r in rows],
+        above=[_more(r) if c else "–" for r, c in zip(rows, compared, strict=True)],
+        corrected=[ends(r, "corrected") if c else "–" for r, c in zip(rows, compared, strict=True)],
         **{f"seed {n}": table["seeds"].str[n] for n in range(len(COLUMNS))},
     )
     seeds = [name for name in shown if name.startswith("seed ")]
@@ -83,13 +78,9 @@ def show_pretraining_seeds(cells: Cells, known: Known) -> None:
 _WITHOUT_A_METHOD = ("random prompt", "no prompt")
 
 
-def _rows(table: pd.DataFrame) -> list[pd.Series]:
-    return [r for _, r in table.iterrows()]
-
-
 def _said(r: pd.Series) -> str:
     """Say whether a row is apart from the expert prompt over pretraining seeds."""
-    difference = f"{_number(r['more'], '+')} {_ends(r['more_low'], r['more_high'])}"
+    difference = _more(r)
     if r["corrected_low"] > 0:
         return f"**{r['row']}** is ahead of the expert prompt: {difference}."
     if r["corrected_high"] < 0:
@@ -99,16 +90,16 @@ def _said(r: pd.Series) -> str:
     side = "ahead of" if r["more"] > 0 else "behind"
     return (
         f"**{r['row']}** is {side} the expert prompt, {difference}; corrected for all rows, "
-        f"{_ends(r['corrected_low'], r['corrected_high'])}, that is undecided."
+        f"{ends(r, 'corrected')}, that is undecided."
     )
 
 
-def _number(value: float, sign: str = "") -> str:
-    return f"{value:{sign}.1f}".replace("-", "−")
+def _more(r: pd.Series) -> str:
+    return f"{signed(r['more'])} {ends(r, 'more')}"
 
 
-def _ends(low: float, high: float) -> str:
-    return f"[{_number(low)}, {_number(high)}]"
+def _number(value: float) -> str:
+    return f"{value:.1f}".replace("-", "−")
 
 
 @st.cache_resource(max_entries=4, show_spinner=False)

@@ -48,7 +48,7 @@ def _projection(part: pd.DataFrame, name: str, quality: str) -> str:
     if part["gain_low"].isna().all():
         top = part.loc[part["gain"].abs().idxmax()]
         return (
-            f"{start} changes the return by {_signed(top['gain'])} at λ = {top['lam']:g}; one "
+            f"{start} changes the return by {signed(top['gain'])} at λ = {top['lam']:g}; one "
             "seed gives no interval, so that nothing follows."
         )
     helps, costs = part[part["gain_low"] > 0], part[part["gain_high"] < 0]
@@ -61,8 +61,8 @@ def _projection(part: pd.DataFrame, name: str, quality: str) -> str:
         return f"{start} {' and '.join(words)}."
     top = part.loc[part["gain"].idxmax()]
     return (
-        f"{start} makes no clear difference at any λ; the most is {_signed(top['gain'])} "
-        f"{_interval(top, 'gain')} at λ = {top['lam']:g}."
+        f"{start} makes no clear difference at any λ; the most is {signed(top['gain'])} "
+        f"{ends(top, 'gain')} at λ = {top['lam']:g}."
     )
 
 
@@ -71,7 +71,7 @@ def _listed(found: pd.DataFrame, best: bool) -> str:
     top = found.loc[found["gain"].idxmax() if best else found["gain"].idxmin()]
     lams = ", ".join(f"{lam:g}" for lam in sorted(found["lam"]))
     where = f"λ = {lams}"
-    most = f"{_signed(top['gain'])} {_interval(top, 'gain')}"
+    most = f"{signed(top['gain'])} {ends(top, 'gain')}"
     return f"{where} ({most})" if len(found) == 1 else f"{where} (most at {top['lam']:g}: {most})"
 
 
@@ -83,7 +83,7 @@ def _best(table: pd.DataFrame, quality: str) -> list[str]:
     plain = " without projection" if top["projection"] == "none" else f", {top['projection']}"
     words = f"The best cell from **{quality}** data is λ = {top['lam']:g}{plain} ({top['iqm']:.1f}"
     words = words.replace("(-", "(−")
-    words += f" {_interval(top, 'iqm')})" if np.isfinite(top["iqm_low"]) else ")"
+    words += f" {ends(top, 'iqm')})" if np.isfinite(top["iqm_low"]) else ")"
     others = known.drop(index=top.name)
     close = int((others["iqm_high"] >= top["iqm_low"]).sum()) if len(others) else 0
     if np.isfinite(top["iqm_low"]) and close:
@@ -98,11 +98,13 @@ def _best(table: pd.DataFrame, quality: str) -> list[str]:
     return [words + "."]
 
 
-def _signed(value: float) -> str:
+def signed(value: float) -> str:
+    """Return a difference as people read it."""
     return f"{value:+.1f}".replace("-", "−")
 
 
-def _interval(row: pd.Series, name: str) -> str:
+def ends(row: pd.Series, name: str) -> str:
+    """Return the interval of a row's number ``name`` as people read it."""
     low, high = (f"{row[f'{name}_{end}']:.1f}" for end in ("low", "high"))
     return f"[{low}, {high}]".replace("-", "−")
 

@@ -13,8 +13,8 @@ from workbench.paper.measured import Runs
 from workbench.paper.tables import OTHER_SEEDS, Cells
 
 FAMILY = "cheetah-vel"
-COLUMNS = ("", *(name for name, which in OTHER_SEEDS.items() if which["family"] == FAMILY))
-"""Columns of the table of models, a pretraining seed each; ``""`` stands for ``FAMILY``."""
+COLUMNS = (FAMILY, *(name for name, which in OTHER_SEEDS.items() if which["family"] == FAMILY))
+"""Columns of the table of models, a pretraining seed each: 0, 1, 2."""
 REFERENCE = "expert prompt"
 """The row that the others of a model are compared with, seed by seed."""
 
@@ -67,7 +67,7 @@ def _matrix(row: str, cells: Cells, runs: Runs) -> np.ndarray:
     """Return mean returns over tuning seeds, pretraining seed by task; none, were one not whole."""
     means = []
     for column in COLUMNS:
-        cell = cells.get((row, column or FAMILY), [])
+        cell = cells.get((row, column), [])
         tasks = list(dict.fromkeys(spec.task for spec in cell))
         found = runs.find(cell)
         if len(found) == len(cell) > 0:
