@@ -26,13 +26,17 @@ VALIDATION = {
     "episodes": 10,
 }
 """Where settings are chosen: the validation split of Cheetah-vel, from data of each quality."""
-_ONE_STEP_CANDIDATES = (
+_GENERATORS: tuple[tuple[Mapping[str, Any], int], ...] = (
+    ({}, 400),
     ({}, 100),
-    ({"temperature": 0.25}, 100),
-    ({"temperature": 0.0}, 100),
-    ({"lr": 1e-3}, 100),
-    ({"n_candidates": 8}, 100),
-)  # of the VAE and the GAN, which generate in one step
+    ({"lr": 3e-4}, 400),
+    ({"lr": 3e-3}, 400),
+    ({"temperature": 0.0}, 400),
+    ({"temperature": 1.0}, 400),
+    ({"lam": 0.3}, 400),
+    ({"lam": 3.0}, 400),
+    ({"n_candidates": 8}, 400),
+)  # one grid for the diffuser and for what stands in its place
 CANDIDATES: dict[str, tuple[tuple[Mapping[str, Any], int], ...]] = {
     "soft-prompt": (
         ({"lr": 1e-3}, 100),
@@ -47,17 +51,7 @@ CANDIDATES: dict[str, tuple[tuple[Mapping[str, Any], int], ...]] = {
         ({"batch_size": 8, "mu": 0.3, "lr": 0.3}, 10),
         ({"batch_size": 8, "mu": 1.0, "lr": 1.0}, 10),
     ),
-    "prompt-diffuser": (
-        ({"temperature": 0.5}, 100),
-        ({"temperature": 0.25}, 50),
-        ({"temperature": 0.25}, 100),
-        ({"temperature": 0.0}, 100),
-        ({"temperature": 0.25, "lr": 1e-3}, 50),
-        ({"temperature": 0.25, "projection": "vector"}, 100),
-        ({"temperature": 0.25, "projection": "tensor"}, 100),
-        ({"temperature": 0.5, "n_candidates": 8}, 100),
-        ({"temperature": 0.25, "n_candidates": 8, "lr": 1e-3}, 100),
-    ),
+    "prompt-diffuser": _GENERATORS,
     "prompt-diffuser/q-regularised": tuple(
         ({"guidance": "q-regularised", "eta": eta}, 400) for eta in (0.0, 0.1, 0.3, 1.0, 3.0, 10.0)
     ),
@@ -66,8 +60,8 @@ CANDIDATES: dict[str, tuple[tuple[Mapping[str, Any], int], ...]] = {
         ({"scorer": "online", "n_candidates": 8, "mu": mu, "lr": lr}, 5)
         for mu, lr in ((0.1, 0.1), (0.3, 0.3), (1.0, 1.0))
     ),
-    "prompt-vae": _ONE_STEP_CANDIDATES,
-    "prompt-gan": _ONE_STEP_CANDIDATES,
+    "prompt-vae": _GENERATORS,
+    "prompt-gan": _GENERATORS,
     "informed-diffuser": (
         ({"temperature": 0.25}, 0),
         ({"temperature": 0.0}, 0),
@@ -128,7 +122,10 @@ def ranking(table: pd.DataFrame) -> pd.DataFrame:
     Returns:
         Columns ``family``, ``method``, ``settings`` that differ from the method's defaults,
         ``updates``; the mean return over tasks and seeds from few-shot data of each quality, and
-        over all of them, ``mean``; ``runs``; ``chosen``, whether the tables run it.
+        over all of them, ``mean``; ``normalised``, the mean over qualities of how many standard
+        deviations over the method's candidates it is ahead of their mean, so that no quality
+        decides alone; ``runs``; ``chosen``, whether the tables run it. The best ``normalised`` is
+        first; what has no quality of more than one candidate has 0.
     """
     table = table.assign(
         settings=[
@@ -140,8 +137,9 @@ def ranking(table: pd.DataFrame) -> pd.DataFrame:
     found = table.pivot_table("return_mean", place, "quality", sort=False)
     found = found.reindex(columns=list(QUALITIES))
     found["mean"] = table.groupby(place, sort=False)["return_mean"].mean()
+    found["normalised"] = _normalised(found[list(QUALITIES)])
     found["runs"] = table.groupby(place, sort=False).size()
-    found = found.sort_values("mean", ascending=False, kind="stable").reset_index()
+    found = found.sort_values("normalised", ascending=False, kind="stable").reset_index()
     found = found.sort_values(place[:2], kind="stable", ignore_index=True)
     chosen = {
         (key.partition("/")[0], differing(key.partition("/")[0], settings), updates)
@@ -152,16 +150,38 @@ def ranking(table: pd.DataFrame) -> pd.DataFrame:
     return found.rename_axis(columns=None)
 
 
+def _normalised(returns: pd.DataFrame) -> pd.Series:
+    """Return ``normalised`` of ``ranking``, from one column per quality."""
+    by_method = returns.groupby(level=["family", "method"], sort=False)
+    spread = by_method.transform("std", ddof=0)
+    standard = (returns - by_method.transform("mean")) / spread.where(spread > 0)
+    return standard.mean(axis=1).fillna(0.0)
+
+
 def merged(before: pd.DataFrame, made: pd.DataFrame) -> pd.DataFrame:
     """Return runs of a search, and of those ``before`` what was not made again.
 
     A run is made again under the same settings, task, data and seed: the networks of the validation
-    split do not ship, so its id may be another.
+    split do not ship, so its id may be another. Of a method that was searched again, what is no
+    longer a candidate goes.
     """
     same = ["family", "method", "settings", "updates", "task", "quality", "seed"]
     again = pd.MultiIndex.from_frame(before[same]).isin(pd.MultiIndex.from_frame(made[same]))
+    again |= before["method"].isin(made["method"]) & ~_candidates(before)
     parts = [part for part in (before[~again], made) if len(part)] or [made]
     return pd.concat(parts, ignore_index=True)
+
+
+def _candidates(table: pd.DataFrame) -> pd.Series:
+    """Return which runs are of ``CANDIDATES``."""
+    known = {
+        (method := key.partition("/")[0], differing(method, dict(settings)), updates)
+        for key, tried in CANDIDATES.items()
+        for settings, updates in tried
+    }
+    runs = zip(table["method"], table["settings"], table["updates"], strict=True)
+    here = [(m, differing(m, json.loads(text)), updates) in known for m, text, updates in runs]
+    return pd.Series(here, index=table.index, dtype=bool)
 
 
 def differing(method: str, settings: dict[str, object]) -> str:

@@ -16,8 +16,8 @@ from workbench.networks.models import MODELS, PROMPT_DT
 from workbench.paper.listed import SEEDS
 from workbench.shipped import assets
 from workbench.tasks import FAMILIES, SHIPPED, did_you_mean, find, plugins
-from workbench.tasks.splits import evaluated_tasks
-from workbench.tuning.presets import CHOSEN, FORMER, FORMERLY, chosen
+from workbench.tasks.splits import TEST, evaluated_tasks
+from workbench.tuning.presets import CHOSEN, FORMERLY, chosen
 from workbench.tuning.spec import RunSpec, applies
 
 TableName = Literal["1", "2", "3", "guidance", "models"]
@@ -46,6 +46,8 @@ Prompt-Tuning DT  540.8   52.7
 Prompt Diffuser   546.8  329.2
 """
 OUT_OF_DISTRIBUTION, ZERO_SHOT = "out of distribution, few-shot", "zero-shot"
+LATE = ", late rows"
+"""Ends the name of a row whose prompts are cut where Prompt Diffuser's conditions are."""
 
 
 def _lines(text: str) -> Iterator[tuple[str, list[float]]]:
@@ -178,56 +180,47 @@ def _table_2(families: Iterable[str], **fields: Any) -> Cells:
 
 
 def _table_3(families: Iterable[str], **fields: Any) -> Cells:
+    """Tasks outside of the range of eight that were trained on: a few expert trajectories, or none.
+
+    Where the condition of a prompt comes from in zero-shot is not published. Ours: returns-to-go of
+    the expert set of another of the evaluated tasks, the next one for seed 0, the one after for
+    seed 1 and so on. Without trajectories of the task there is neither a prompt nor an update.
+    """
     keys = {
-        "Prompt-DT": "prompt-dt",
-        "Prompt-Tuning DT": "prompt-tuning-dt",
-        "Prompt Diffuser": FORMERLY,
+        f"{row}{late}": f"{key}{end}"
+        for row, key in (("Prompt-DT", "prompt-dt"), ("Prompt-Tuning DT", "prompt-tuning-dt"))
+        for late, end in (("", ""), (LATE, "/end"))
     }
-    cells: Cells = {}
+    keys["Prompt Diffuser"] = "prompt-diffuser"
     split = "out-of-distribution"
-    for row, key in keys.items():
-        cells[row, OUT_OF_DISTRIBUTION] = [
+    cells: Cells = {}
+    for family in families:
+        tasks = _tasks(family, split)
+        for row, key in keys.items():
+            cells[row, OUT_OF_DISTRIBUTION] = [
+                spec
+                for index in tasks
+                for spec in _seeds(key, family, index, quality="expert", split=split, **fields)
+            ]
+        unprompted = [
             spec
-            for family in families
-            for index in _tasks(family, split)
-            for spec in _seeds(key, family, index, quality="expert", split=split, **fields)
+            for index in tasks
+            for spec in _seeds(
+                "prompt-dt/none", family, index, quality="expert", split=split, **fields
+            )
         ]
-    for row, key in keys.items():
-        cells[row, ZERO_SHOT] = _zero_shot(key, families, **fields)
+        cells["Prompt-DT", ZERO_SHOT] = cells["Prompt-Tuning DT", ZERO_SHOT] = unprompted
+        cells["Prompt Diffuser", ZERO_SHOT] = [
+            replace(spec, updates=0, quality=f"{assets.OTHER}{_donor(tasks, index, spec.seed)}")
+            for index in tasks
+            for spec in _seeds("prompt-diffuser", family, index, split=split, **fields)
+        ]
     return cells
 
 
-def _zero_shot(
-    key: str, families: Iterable[str], seeds: Sequence[int], **fields: Any
-) -> list[RunSpec]:
-    """Return the runs of a zero-shot cell of table 3.
-
-    Nothing of the test task may be used; where prompt and condition come from is not published.
-    Ours: from the expert set of another test task, the next one for seed 0, the one after for
-    seed 1 and so on. There is nothing to tune on, so no method takes an update: the ranking of
-    Prompt-Tuning DT leaves the prompt as it is, and Prompt Diffuser generates one untuned.
-    """
-    method, settings = ("prompt-diffuser", FORMER) if key == FORMERLY else ("prompt-dt", {})
-    specs = []
-    for family in families:
-        tasks = _tasks(family)
-        for place, index in enumerate(tasks):
-            for seed in seeds:
-                donor = tasks[(place + 1 + seed % (len(tasks) - 1)) % len(tasks)]
-                specs.append(
-                    RunSpec(
-                        family,
-                        index,
-                        f"{assets.OTHER}{donor}",
-                        method,
-                        settings,
-                        updates=0,
-                        seed=seed,
-                        eval_every=0,
-                        **fields,
-                    )
-                )
-    return specs
+def _donor(tasks: Sequence[int], task: int, seed: int) -> int:
+    """Return another task than ``task``, which changes with the seed."""
+    return tasks[(tasks.index(task) + 1 + seed % (len(tasks) - 1)) % len(tasks)]
 
 
 def _guidance(families: Iterable[str], data: Sequence[str], **fields: Any) -> Cells:
@@ -371,14 +364,22 @@ def published(
 def baseline(cell: Iterable[RunSpec]) -> list[RunSpec]:
     """Return what a cell is compared with: Prompt-DT with expert prompts, not tuned.
 
-    Where the prompt is another task's, the same prompt: zero-shot is compared with zero-shot.
+    Where nothing is known of the task, no prompt: zero-shot is compared with zero-shot.
     """
     return [
-        spec.untuned
-        if spec.quality.startswith(assets.OTHER)
-        else replace(spec.untuned, quality="expert", model=PROMPT_DT)
+        replace(
+            spec.untuned,
+            quality="expert",
+            model=PROMPT_DT,
+            settings=CHOSEN["prompt-dt/none"][0] if _zero_shot(spec) else spec.untuned.settings,
+        )
         for spec in cell
     ]
+
+
+def _zero_shot(spec: RunSpec) -> bool:
+    unprompted = spec.split != TEST and not spec.settings.get("prompted", True)
+    return unprompted or spec.quality.startswith(assets.OTHER)
 
 
 def runs_of(cells: Cells) -> list[RunSpec]:

@@ -82,8 +82,8 @@ CHOSEN = Chosen(
         "prompt-diffuser": ({}, 400),
         FORMERLY: (FORMER, 100),
         "informed-diffuser": ({}, 0),
-        "prompt-vae": ({**FORMER, "temperature": 0.25}, 100),
-        "prompt-gan": ({**FORMER, "lr": 1e-3}, 100),
+        "prompt-vae": ({}, 400),
+        "prompt-gan": ({}, 400),
         "prompt-dt-ft-full": ({}, 400),
     }
 )
