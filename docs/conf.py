@@ -12,6 +12,8 @@ DOCS = Path(__file__).resolve().parent
 ROOT = DOCS.parent
 sys.path[:0] = [str(ROOT), str(DOCS / "extensions")]
 
+from workbench.teaching import execution  # noqa: E402
+
 project = "Prompt Diffuser Workbench"
 author = "the authors of the workbench"
 language = "en"
@@ -42,6 +44,8 @@ html_show_copyright = False
 myst_enable_extensions = ["dollarmath", "colon_fence", "deflist"]
 myst_heading_anchors = 3
 myst_heading_slug_func = "lessons.anchor"
+
+execution.ask_once()
 
 # The lessons. Plotly and the panels are drawn by the extension `lessons`.
 nb_execution_mode = os.environ.get("WORKBENCH_DOCS_EXECUTE", "cache")

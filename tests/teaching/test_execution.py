@@ -30,6 +30,21 @@ def test_it_says_what_running_a_notebook_takes(tmp_path):
     assert 0.25 < took.gigabytes < 4
 
 
+def test_a_kernel_that_ends_keeps_nobody_waiting(tmp_path, monkeypatch):
+    """No second ping is on its way when a kernel ends: nobody would ever answer it."""
+    channels = pytest.importorskip("jupyter_client.channels", reason=WHY)
+    monkeypatch.setattr(channels.HBChannel, "time_to_dead", 0.01)
+    asked = []
+    make = channels.HBChannel._create_socket
+    monkeypatch.setattr(
+        channels.HBChannel, "_create_socket", lambda self: asked.append(self) or make(self)
+    )
+    cells = [nbformat.v4.new_code_cell("import time; time.sleep(1)")]
+    nbformat.write(nbformat.v4.new_notebook(cells=cells), tmp_path / "slow.ipynb")
+    execution.cost("slow", {}, tmp_path)
+    assert len(asked) == 1
+
+
 def test_the_verb_looks_at_no_run_that_is_kept(monkeypatch, capsys):
     seen = []
     monkeypatch.setattr(

@@ -181,6 +181,7 @@ def executed(path, tmp_path, **variables):
     run = nbclient.NotebookClient(
         notebook, timeout=600, kernel_name="python3", resources={"metadata": {"path": FOLDER}}
     )
+    execution.ask_once()
     run.execute(env=env)
     return notebook, len(added)
 

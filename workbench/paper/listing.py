@@ -12,7 +12,7 @@ import torch
 from workbench.methods import METHODS
 from workbench.paper import listed
 from workbench.paper.measured import Runs, assemble
-from workbench.paper.settings_search import CANDIDATES, ranking
+from workbench.paper.settings_search import ranking
 from workbench.paper.tables import TABLES, Cells, TableName, cells, runs_of
 from workbench.runs.run_table import load_shipped
 from workbench.shipped import assets
@@ -79,7 +79,9 @@ def method_rows(family: str) -> list[dict[str, Any]]:
     Args:
         family: Whose shipped networks are counted.
     """
-    return [_row(name, family) for name in METHODS]
+    ran = load_shipped(SEARCH)
+    searched = ranking(ran)["method"].value_counts() if len(ran) else pd.Series(dtype=int)
+    return [{**_row(name, family), "candidates": int(searched.get(name, 0))} for name in METHODS]
 
 
 _LEARNS_FROM = {"none": "nothing", "few-shot": "5 trajectories", "full": "all data"}
@@ -110,5 +112,4 @@ def _row(name: str, family: str) -> dict[str, Any]:
         "published": {n: v for n, v in settings.items() if n in kind.published},
         "ours": {n: v for n, v in settings.items() if n not in kind.published},
         "tables": {**chosen, "updates": updates},
-        "candidates": len(CANDIDATES.get(name, ())),
     }

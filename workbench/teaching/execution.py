@@ -36,6 +36,17 @@ class Cost:
     gigabytes: float
 
 
+def ask_once() -> None:
+    """Let clients ask a kernel once whether it lives, not every second.
+
+    A ping sent while its kernel ends may wait for ever, and with it whoever stops the client
+    (jupyter_client 8.10). nbclient looks at the kernel's process besides.
+    """
+    from jupyter_client.channels import HBChannel
+
+    HBChannel.time_to_dead = 86_400.0
+
+
 def cost(name: str, env: Mapping[str, str], folder: Path = FOLDER) -> Cost:
     """Run a notebook and return what that took.
 
@@ -58,6 +69,7 @@ def cost(name: str, env: Mapping[str, str], folder: Path = FOLDER) -> Cost:
     notebook = nbformat.read(path, as_version=4)
     notebook.cells.append(nbformat.v4.new_code_cell(_PEAK))
     place = {"metadata": {"path": folder}}
+    ask_once()
     client = NotebookClient(notebook, timeout=900, kernel_name="python3", resources=place)
     began = time.perf_counter()
     try:
