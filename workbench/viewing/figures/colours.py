@@ -54,6 +54,7 @@ _METHODS = {
     "Prompt GAN": Look(_VIOLET, "diamond", "dash"),
     "MT-ORL": Look(_BROWN, "square"),
     "Prompt-DT": Look(INK),
+    "Prompt-DT, late rows": Look(INK, "star", "dot"),
     "Prompt-DT, expert prompt": Look(INK),
     "Prompt-DT, expert prompt, late rows": Look(INK, "star", "dot"),
     "Prompt-DT, random prompt": Look(INK, "x", "dot"),
