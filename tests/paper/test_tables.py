@@ -5,6 +5,7 @@ from dataclasses import replace
 
 import pytest
 
+from workbench.data.qualities import QUALITIES
 from workbench.methods import METHODS
 from workbench.networks.models import MODELS
 from workbench.paper import claims, tables
@@ -122,9 +123,17 @@ def test_tables_share_runs_as_intended():
     one, two, guidance = cells("1"), cells("2"), cells("guidance")
     for method in ("Prompt-Tuning DT", "Prompt Diffuser", "Soft Prompt"):
         assert ids(two["expert data, expert prompt", method]) == ids(one[method, "cheetah-vel"])
-    former = {spec.id for cell in guidance.values() for spec in cell}
-    ours = cells("guidance", data=("random",))["projection, published", tables.PRESENT[0]]
-    assert ids(ours) == ids(two["random data, random prompt", "Prompt Diffuser"])
+    former = {
+        i
+        for (_, column), cell in guidance.items()
+        if column not in tables.PRESENT
+        for i in ids(cell)
+    }
+    ours = cells("guidance", data=QUALITIES)
+    for quality, column in zip(QUALITIES, tables.PRESENT, strict=True):
+        same = two[f"{quality} data, {quality} prompt", "Prompt Diffuser"]
+        assert ids(ours["projection, published", column]) == ids(same)
+    assert former
     assert not former & {i for family in FAMILIES for i in ids(one["Prompt Diffuser", family])}
 
 

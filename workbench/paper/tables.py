@@ -127,7 +127,7 @@ _GUIDANCE_NOW = {
     "projection and value": {"guidance": "q-regularised"},
 }
 """Rows of the columns ``PRESENT``."""
-PRESENT = ("cheetah-vel, random data",)
+PRESENT = ("cheetah-vel", "cheetah-vel, medium data", "cheetah-vel, random data")
 """Columns of the guidance table that are of today's adaptation, as in table 1; the others are of
 the former one."""
 
