@@ -41,7 +41,8 @@ FORMER: Mapping[str, Any] = {
     "training_temperature": -1.0,
 }
 """How generators were tuned, for 100 updates, before Eq. 6 and 8 were read to the letter and the
-learning rate fell. The ablations, and the tables' rows that wait for new networks, are of it."""
+learning rate fell. The lengths, and guidance and ablation on robots that wait for new runs, are of
+it."""
 FORMERLY = "prompt-diffuser/former"
 """Key of ``CHOSEN``: Prompt Diffuser with the settings ``FORMER``."""
 
@@ -92,7 +93,7 @@ CHOSEN = Chosen(
 A key is one of ``METHODS``, or that and ``/variant`` where the tables have two rows of a method.
 Each is the best of its ``CANDIDATES`` on average over the three qualities of ``VALIDATION``, but
 for Prompt Diffuser as published and told the task: their settings come from trials on training
-tasks (docs, "How settings were chosen"). ``/end`` cuts its prompts as the released code does."""
+tasks, and a VAE and a GAN share them (docs, "How settings were chosen"). ``/end`` cuts its prompts as the released code does."""
 
 
 def chosen(key: str, family: str, task: int, **fields: Any) -> RunSpec:
