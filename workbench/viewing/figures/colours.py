@@ -72,6 +72,9 @@ _GUIDANCE = {
     "downstream loss alone": Look(_PURPLE, "star", "dot"),
     "plain sum": _PROJECTIONS["none"],
     **{f"projection, {name}": look for name, look in _PROJECTIONS.items() if name != "none"},
+    "plain sum, λ = 10": Look(INK, "diamond", "dot"),
+    "projection, published, λ = 10": Look(_BLUE, "diamond", "dot"),
+    "projection and value": Look(_BROWN, "square", "dashdot"),
 }
 _QUALITIES = {
     "expert": Look(_GREEN),
