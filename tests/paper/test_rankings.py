@@ -85,7 +85,7 @@ def test_all_families_take_rows_that_each_has(cells, runs, bounds, monkeypatch):
     from workbench.tasks import FAMILIES
 
     monkeypatch.setitem(FAMILIES, "other", FAMILIES["toy"])
-    both = {**cells, ("low", "other"): cells["high", "toy"]}
+    both = {**cells, ("low", "other"): cells["low", "toy"]}
     assert rankings.columns_of(both) == ["toy", "other", ALL]
     found = rankings.scores_of(both, runs, ALL)
     assert list(found) == ["low"]

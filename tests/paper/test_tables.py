@@ -198,6 +198,14 @@ def test_the_guidance_table_varies_one_thing():
     assert alone.guidance == "diffusion"
 
 
+def test_families_are_put_together_where_all_rows_run_alike():
+    """On Cheetah-vel guidance is of today's adaptation, on the other robots of the former one."""
+    assert tables.pooled(cells("1")) == list(FAMILIES)
+    assert tables.pooled(cells("guidance")) == []
+    assert tables.pooled(cells("guidance", families=["ant-dir", "reach"])) == ["ant-dir", "reach"]
+    assert tables.pooled(cells("2")) == []
+
+
 def test_the_third_table_adapts_far_from_what_was_trained_on():
     """As published: eight training tasks, two test tasks below their range and one above."""
     found = cells("3")

@@ -131,7 +131,7 @@ def _offers() -> Offers:
                 f"rows-{name}": ("row", rows),
                 f"against-{name}": ("row", rows),
                 f"column-{name}": ("column", columns),
-                f"of-{name}": ("column", [*columns, labelled(ALL)]),
+                f"of-{name}": ("column", columns),
             }
     return offers
 

@@ -10,9 +10,8 @@ import pandas as pd
 
 from workbench.paper import scores
 from workbench.paper.listed import ALL
-from workbench.paper.tables import Cells, TableName, baseline, published
+from workbench.paper.tables import Cells, TableName, baseline, pooled, published
 from workbench.runs.run_table import key, keys
-from workbench.tasks import FAMILIES
 from workbench.tuning.spec import RunSpec
 
 CAUTION = (
@@ -90,9 +89,8 @@ def assemble(name: TableName, cells: Cells, runs: Runs) -> pd.DataFrame:
                 if len(against):
                     record |= _improvement(table, against)
         records.append(record)
-    columns = list(dict.fromkeys(column for _, column in cells if column in FAMILIES))
-    if len(columns) > 1:
-        records += _over_families(matrices, columns)
+    if families := pooled(cells):
+        records += _over_families(matrices, families)
     return pd.DataFrame(records, columns=list(_COLUMNS)).astype(_FLOATS)
 
 

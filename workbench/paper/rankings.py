@@ -8,16 +8,14 @@ import pandas as pd
 from workbench.paper import scores
 from workbench.paper.listed import ALL
 from workbench.paper.measured import Runs, normalised_scores
-from workbench.paper.tables import Cells
-from workbench.tasks import FAMILIES
+from workbench.paper.tables import Cells, pooled
 from workbench.tuning.spec import RunSpec
 
 
 def columns_of(cells: Cells) -> list[str]:
-    """Return a table's columns, and all families together where they are its columns."""
+    """Return a table's columns, and all families together where they can be; see ``pooled``."""
     columns = list(dict.fromkeys(column for _, column in cells))
-    families = [column for column in columns if column in FAMILIES]
-    return [*columns, ALL] if len(families) > 1 else columns
+    return [*columns, ALL] if pooled(cells) else columns
 
 
 def returns_of(cell: list[RunSpec], runs: Runs) -> pd.DataFrame:
@@ -44,7 +42,7 @@ def scores_of(cells: Cells, runs: Runs, column: str) -> dict[str, pd.DataFrame]:
     Returns:
         Row → (S, M), seeds by tasks: 0 is the random behaviour policy, 1 the expert.
     """
-    families = [c for c in columns_of(cells) if c in FAMILIES] if column == ALL else [column]
+    families = pooled(cells) if column == ALL else [column]
     found = {}
     for row in dict.fromkeys(row for row, _ in cells):
         parts = []

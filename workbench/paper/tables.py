@@ -361,6 +361,18 @@ def published(
     return PUBLISHED[table].get(place, (None, None))
 
 
+def pooled(cells: Cells) -> list[str]:
+    """Return the families that can be put together: none where rows are not run alike in all."""
+    families = list(dict.fromkeys(column for _, column in cells if column in FAMILIES))
+    ways: dict[str, set[tuple[str, str, int]]] = {}
+    for (row, column), cell in cells.items():
+        if column in families and cell:
+            way = (cell[0].method, str(cell[0].settings), cell[0].updates)
+            ways.setdefault(row, set()).add(way)
+    alike = len(families) > 1 and all(len(found) == 1 for found in ways.values())
+    return families if alike else []
+
+
 def baseline(cell: Iterable[RunSpec]) -> list[RunSpec]:
     """Return what a cell is compared with: Prompt-DT with expert prompts, not tuned.
 
