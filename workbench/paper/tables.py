@@ -378,15 +378,12 @@ def baseline(cell: Iterable[RunSpec]) -> list[RunSpec]:
 
     Where nothing is known of the task, no prompt: zero-shot is compared with zero-shot.
     """
-    return [
-        replace(
-            spec.untuned,
-            quality="expert",
-            model=PROMPT_DT,
-            settings=CHOSEN["prompt-dt/none"][0] if _zero_shot(spec) else spec.untuned.settings,
-        )
-        for spec in cell
-    ]
+    return [_reference(spec, spec.untuned) for spec in cell]
+
+
+def _reference(spec: RunSpec, untuned: RunSpec) -> RunSpec:
+    settings = CHOSEN["prompt-dt/none"][0] if _zero_shot(spec) else untuned.settings
+    return replace(untuned, quality="expert", model=PROMPT_DT, settings=settings)
 
 
 def _zero_shot(spec: RunSpec) -> bool:
