@@ -64,8 +64,8 @@ def test_a_chain_changes_what_denoises_and_a_prompt_all_that_knows_one():
         "diffuser",
         "informed",
     ]
-    assert (guided.sizes(), guided.guidance()) == ({}, {"lam": 3.0, "projection": "none"})
-    assert VARIANTS["lam-0"].guidance() == {"lam": 0.0, "projection": "none"}
+    assert (guided.sizes(), guided.training()) == ({}, {"lam": 3.0, "projection": "none"})
+    assert VARIANTS["lam-0"].training() == {"lam": 0.0, "projection": "none"}
     published = VARIANTS["lam-1-published"]
     assert [n for n in ("diffuser", "informed") if published.changes(n)] == ["informed"]
     assert Variant(n_diffusion_steps=5).sizes() == {"n_diffusion_steps": 5}

@@ -28,7 +28,7 @@ def test_each_has_networks_of_its_own_but_the_one_that_ships(stage):
     assert ships == ("lam-1-published" if stage == TOLD else "")
     for lam in LAMBDAS[1:]:
         for projection in phases.PROJECTIONS:
-            told = variant_of(phases.variant(lam, projection, stage)).guidance()
+            told = variant_of(phases.variant(lam, projection, stage)).training()
             assert not told or told == {"lam": lam, "projection": projection}
 
 

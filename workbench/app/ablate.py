@@ -12,7 +12,7 @@ import pandas as pd
 import plotly.graph_objects as go
 import streamlit as st
 
-from workbench.app import ablate_lengths, ablate_pretraining, sweeps
+from workbench.app import ablate_factorial, ablate_lengths, ablate_pretraining, sweeps
 from workbench.app.ablate_answers import show_answers
 from workbench.app.ablate_grid import choose_grid, grid_offers, run_so_far, usual_grid
 from workbench.app.charts import chart, offer_figures, offer_table
@@ -136,6 +136,7 @@ def _live(grid: Grid, runs_page, was_active: bool) -> None:
     paint_first("ablate", 2.5)
     _curves(table, figures)
     ablate_pretraining.show(grid.family, grid.qualities[0], known)
+    ablate_factorial.show(grid.family, grid.qualities[0], known)
     ablate_lengths.show(grid.family, grid.qualities[0], known)
 
 

@@ -1,8 +1,8 @@
 """The page Compare: the paper's tables, what was published and what we measured side by side.
 
 A table and one of its cells are here; how its rows rank is in ``compare_rankings.py``, how fast
-they learn in ``compare_curves.py``, what holds over pretraining seeds in ``compare_seeds.py``, the
-claims are in ``compare_claims.py``.
+they learn in ``compare_curves.py``, what bad data cost in ``compare_any_data.py``, what holds over
+pretraining seeds in ``compare_seeds.py``, the claims are in ``compare_claims.py``.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ import pandas as pd
 import streamlit as st
 
 from workbench.app import compare_claims
+from workbench.app.compare_any_data import show_any_data
 from workbench.app.compare_curves import show_curves
 from workbench.app.compare_rankings import VIEWS, show_rankings
 from workbench.app.compare_seeds import show_pretraining_seeds
@@ -102,6 +103,8 @@ def page(runs_page) -> None:
     show_rankings(seen.name, seen.cells, seen.table, known)
     if seen.name == TABLES[0]:
         show_curves(known)
+    if seen.name == "2":
+        show_any_data(known)
     if others:
         show_pretraining_seeds(seen.cells, known)
 

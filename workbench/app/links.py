@@ -213,7 +213,11 @@ def pretrainings(family: str) -> dict[str, str]:
     found = {"": "as published"}
     for name, known in VARIANTS.items():
         path = assets.pretrained_path(family, "diffuser", variant=name)
-        if known.lam is not None and known.changes("diffuser") and path.exists():
+        if not (known.changes("diffuser") and path.exists()):
+            continue
+        if known.prompt_qualities is not None:
+            found[name] = f"from {' and '.join(known.prompt_qualities)} prompts alone"
+        elif known.lam is not None:
             how = "plain sum" if known.projection == "none" else "projected"
             found[name] = f"with λ = {known.lam:g}, {how}" if known.lam else "without guidance"
     return found

@@ -5,5 +5,5 @@ Begin with ``evaluate``, which has the verb tune; its flags come from ``settings
 from ``output``, as with every verb. Then ``sweep`` with ``sweep_progress``, and ``table`` with
 ``table_runs``. Of one verb's subject each: ``tasks``, ``methods``, ``runs``, ``replay``, ``data``,
 ``make``, ``critic``, ``upkeep``, ``check``, ``sampler``, ``app``, ``notebooks``, ``lessons``,
-``results``. ``environment``: Ctrl-C, pipes, home.
+``results`` (with ``measured_ablations`` and ``markdown``). ``environment``: Ctrl-C, pipes, home.
 """

@@ -263,7 +263,7 @@ def _generator(
     variant: str,
 ) -> None:
     sizes, seed = _of_variant(sizes, variant, kind), _seed_of(variant, seed)
-    config = dataclasses.replace(config, **variant_of(variant).guidance())
+    config = dataclasses.replace(config, **variant_of(variant).training())
     pool = making.load_pool(find(family), data, split=split)
     model = load_model(family, split, variant)
     if isinstance(sizes, DiffuserConfig):

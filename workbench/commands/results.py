@@ -4,22 +4,27 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated
 
 import pandas as pd
 from tyro.conf import arg
 
-from workbench.commands.output import Json, ends, interval, number, print_result
+from workbench.commands.markdown import between, cell, limits, markdown, runs_of
+from workbench.commands.measured_ablations import ABLATIONS
+from workbench.commands.output import Json, number, print_result
 from workbench.data.atomic_files import whole_file
 from workbench.data.qualities import QUALITIES
-from workbench.paper import ablation, curves, lengths, listed, listing, phases, pretraining_seeds
+from workbench.paper import (
+    curves,
+    listed,
+    listing,
+    pretraining_seeds,
+)
 from workbench.paper.claims import findings
-from workbench.paper.listed import NEEDS_GRADIENT
-from workbench.paper.measured import CAUTION, Runs, assemble
+from workbench.paper.measured import CAUTION, assemble
 from workbench.paper.tables import BY_QUALITY, TableName, cells
-from workbench.runs.run_table import load_shipped, shipped
 from workbench.shipped import assets
 from workbench.tasks import FAMILIES, SHIPPED
 
@@ -86,34 +91,9 @@ def refreshed(text: str) -> tuple[str, list[str]]:
     return _BLOCK.sub(block, text), old
 
 
-def _markdown(head: Sequence[str], lines: Iterable[Sequence[str]]) -> str:
-    rows = [head, ["---"] * len(head), *lines]
-    return "\n".join("| " + " | ".join(row) + " |" for row in rows)
-
-
-def _runs(name: str) -> Runs:
-    return Runs.of(load_shipped(name))
-
-
 def _assembled(name: TableName) -> pd.DataFrame:
     chosen = cells(name, data=QUALITIES) if name == "guidance" else cells(name)
-    return assemble(name, chosen, _runs(name)).set_index(["row", "column"])
-
-
-def _interval(value: float, low: float, high: float, digits: int = 1) -> str:
-    """Return a number and its interval, with no line break inside the interval."""
-    return interval(value, low, high, digits).replace(", ", ",\u00a0")
-
-
-def _ends(low: float, high: float) -> str:
-    """Return an interval alone, with no line break inside it."""
-    return ends(low, high, 1).replace(", ", ",\u00a0")
-
-
-def _cell(r: pd.Series) -> str:
-    if not r["of"]:
-        return NEEDS_GRADIENT
-    return _interval(r["iqm"], r["iqm_low"], r["iqm_high"])
+    return assemble(name, chosen, runs_of(name)).set_index(["row", "column"])
 
 
 def _means(r: pd.Series) -> str:
@@ -138,13 +118,13 @@ def _table_1() -> str:
     table = _assembled("1")
     rows = list(dict.fromkeys(table.index.get_level_values("row")))
     head = ["", "trainable", *(FAMILIES[f].label for f in SHIPPED)]
-    return _markdown(
+    return markdown(
         head,
         [
             [
                 _name(row),
                 _trainable(table.loc[row, "cheetah-vel"]),
-                *(_cell(r := table.loc[row, f]) + _means(r) for f in SHIPPED),
+                *(cell(r := table.loc[row, f]) + _means(r) for f in SHIPPED),
             ]
             for row in rows
         ],
@@ -174,7 +154,7 @@ def _table_1_in_short() -> str:
         ]
         for row in _HEADLINES
     ]
-    return _markdown(["", *(FAMILIES[f].label for f in SHIPPED)], lines)
+    return markdown(["", *(FAMILIES[f].label for f in SHIPPED)], lines)
 
 
 def _table_2() -> str:
@@ -183,20 +163,20 @@ def _table_2() -> str:
         for prompt in QUALITIES:
             row = f"{data} data, {prompt} prompt"
             sides = [table.loc[row, m] for m in ("Prompt-Tuning DT", "Prompt Diffuser")]
-            lines.append([row, *(t for r in sides for t in (_cell(r), _mean(r)))])
+            lines.append([row, *(t for r in sides for t in (cell(r), _mean(r)))])
     head = ["learned from, initial prompt"]
     for method in ("Prompt-Tuning DT", "Prompt Diffuser"):
         head += [f"{method}, IQM", "mean *(published)*"]
-    return _markdown(head, lines)
+    return markdown(head, lines)
 
 
 def _by_quality() -> str:
     table = _assembled("2")
     lines = [
-        [f"{q} data", *(_cell(table.loc[f"{q} data, {q} prompt", m]) for m in BY_QUALITY)]
+        [f"{q} data", *(cell(table.loc[f"{q} data, {q} prompt", m]) for m in BY_QUALITY)]
         for q in QUALITIES
     ]
-    return _markdown(["learned from, and initial prompt", *BY_QUALITY], lines)
+    return markdown(["learned from, and initial prompt", *BY_QUALITY], lines)
 
 
 def _plain(name: TableName) -> str:
@@ -208,123 +188,48 @@ def _plain(name: TableName) -> str:
         if (row, column) not in table.index:  # no column has to ask for every row
             return "–"
         found = table.loc[row, column]
-        return _cell(found) + _means(found)
+        return cell(found) + _means(found)
 
-    return _markdown(["", *columns], [[row, *(told(row, c) for c in columns)] for row in rows])
+    return markdown(["", *columns], [[row, *(told(row, c) for c in columns)] for row in rows])
 
 
 def _pretraining_seeds() -> str:
     """Return what rows of the table of models do over pretraining seeds, a line each."""
-    table = pretraining_seeds.assemble(cells("models"), _runs("models"))
+    table = pretraining_seeds.assemble(cells("models"), runs_of("models"))
     lines = []
     for _, r in table.iterrows():
         more = ""
         if pd.notna(r["more"]):
-            more = _interval(r["more"], r["more_low"], r["more_high"])
-            more += f", {_ends(r['corrected_low'], r['corrected_high'])}"
-        over = _interval(r["mean"], r["mean_low"], r["mean_high"])
+            more = between(r["more"], r["more_low"], r["more_high"])
+            more += f", {limits(r['corrected_low'], r['corrected_high'])}"
+        over = between(r["mean"], r["mean_low"], r["mean_high"])
         lines.append([r["row"], *(number(v, 1) for v in r["seeds"]), over, more])
     seeds = [f"seed {n}" for n in range(len(pretraining_seeds.COLUMNS))]
-    return _markdown(["", *seeds, "over the seeds", "above the expert prompt"], lines)
+    return markdown(["", *seeds, "over the seeds", "above the expert prompt"], lines)
 
 
 def _findings() -> str:
-    judged = pd.DataFrame(findings(_runs))
+    judged = pd.DataFrame(findings(runs_of))
     lines = []
     for claim, part in judged.groupby("claim", sort=False):
         lines.append(
             [claim, *("<br>".join(_of(part, v)) or "–" for v in ("yes", "no", "undecided"))]
         )
-    return _markdown(["claim", "holds for", "does not hold for", "undecided for"], lines)
+    return markdown(["claim", "holds for", "does not hold for", "undecided for"], lines)
 
 
 def _of(part: pd.DataFrame, verdict: str) -> list[str]:
     """Return the comparisons with a verdict: raw difference, its interval, the corrected one."""
     return [
-        f"{r['comparison']} {_interval(r['difference'], r['low'], r['high'])}, "
-        f"{_ends(r['corrected_low'], r['corrected_high'])}"
+        f"{r['comparison']} {between(r['difference'], r['low'], r['high'])}, "
+        f"{limits(r['corrected_low'], r['corrected_high'])}"
         for _, r in part[part["verdict"] == verdict].iterrows()
     ]
 
 
-def _ablation() -> str:
-    """Return IQM by λ and projection, one line per family, quality and projection."""
-    return _by_lambda("iqm", _lambdas(), _cell)
-
-
-def _gains() -> str:
-    """Return what projection adds to the plain sum, one line per family, quality and projection."""
-
-    def say(r: pd.Series) -> str:
-        gain = _interval(r["gain"], r["gain_low"], r["gain_high"])
-        return f"{gain}; {100 * r['conflict_share']:.0f}\u00a0%"
-
-    return _by_lambda("gain", [lam for lam in _lambdas() if lam], say)
-
-
-def _lambdas() -> list[float]:
-    """Return every λ that a grid of the ablation has."""
-    return sorted({lam for grid in ablation.WHOLE for lam in grid.lambdas})
-
-
-def _by_lambda(name: str, lams: Sequence[float], say: Callable[[pd.Series], str]) -> str:
-    """Return the cells of the ablation that have a column ``name``, as ``say`` says them."""
-    place = ["family", "quality", "projection"]
-    table = ablation.assemble(_runs(ablation.NAME), ablation.WHOLE)
-    lines = []
-    for (family, *rest), part in table[table[name].notna()].groupby(place, sort=False):
-        cells = {r["lam"]: say(r) for _, r in part.iterrows()}
-        lines.append([FAMILIES[family].label, *rest, *(cells.get(lam, "") for lam in lams)])
-    return _markdown(["", "data", "projection", *(f"λ = {lam:g}" for lam in lams)], lines)
-
-
-def _phases() -> str:
-    """Return IQM by λ of the pretraining, one line per quality, phase and projection there."""
-    table = phases.assemble(Runs.of(shipped()))
-    lines = []
-    for place, part in table.groupby(["stage", "quality", "projection"], sort=False):
-        if part["seeds"].any():
-            lines.append([*place, *(_cell(r) for _, r in part.iterrows())])
-    if not lines:
-        return f"*Not run yet: `python -m workbench sweep {phases.NAME}`.*"
-    return _markdown(["", "data", "projection", *(f"λ = {v:g}" for v in phases.LAMBDAS)], lines)
-
-
-def _phase_gains() -> str:
-    """Return what guidance, and its projection, in the pretraining add to none of it."""
-    table = phases.assemble(Runs.of(shipped()))
-    lines = []
-    for place, part in table.groupby(["stage", "quality"], sort=False):
-        cells = {(r["projection"], r["lam"]): r for _, r in part.iterrows()}
-        lams = [lam for lam in phases.LAMBDAS if lam]
-        for name, projection, what in (
-            ("guided", phases.PLAIN, "the plain sum, above λ = 0"),
-            ("gain", "published", "the projection, above the plain sum"),
-        ):
-            found = [cells[projection, lam] for lam in lams]
-            if any(pd.notna(r[name]) for r in found):
-                said = [_interval(r[name], r[f"{name}_low"], r[f"{name}_high"]) for r in found]
-                lines.append([*place, what, *said])
-    if not lines:
-        return f"*Not run yet: `python -m workbench sweep {phases.NAME}`.*"
-    return _markdown(["", "data", "adds", *(f"λ = {lam:g}" for lam in lams)], lines)
-
-
-def _lengths() -> str:
-    """Return IQM by N and by K*, one line per quality and method."""
-    runs = Runs.of(shipped())
-    table = lengths.assemble(runs)
-    head = ["data", "", *(f"{n.axis} = {n.value}" for n in lengths.LENGTHS)]
-    lines = []
-    for (quality, method), part in table.groupby(["quality", "method"], sort=False):
-        if part["seeds"].any():
-            lines.append([quality, method, *(_cell(r) for _, r in part.iterrows())])
-    return _markdown(head, lines)
-
-
 def _curves() -> str:
     """Return when each method is of use, a line per method, two columns per quality."""
-    table = curves.assemble(_runs(curves.NAME))
+    table = curves.assemble(runs_of(curves.NAME))
     found = curves.useful(table)
     if found.empty:
         return f"*Not run yet: `python -m workbench sweep {curves.NAME}`.*"
@@ -341,7 +246,7 @@ def _curves() -> str:
                 seconds = f"{r['seconds']:.1f} s" if r["contexts"] else "no update"
             cells += [seconds, "–" if r is None else number(r["best"], 1)]
         lines.append([row, *cells])
-    return _markdown(head, lines)
+    return markdown(head, lines)
 
 
 def _speed() -> str:
@@ -360,7 +265,7 @@ def _speed() -> str:
                 met = "yes" if r["reached"] else "**no**"
             lines.append([r["name"], f"{value}{unit}{spread}", goal, met])
     told = [kept.get("processor", ""), kept["machine"], f"{kept['repeats']} repeats"]
-    return _markdown([", ".join(filter(None, told)), "", "goal", "met"], lines)
+    return markdown([", ".join(filter(None, told)), "", "goal", "met"], lines)
 
 
 def _caution() -> str:
@@ -378,11 +283,7 @@ BLOCKS: dict[str, Callable[[], str]] = {
     "pretraining seeds": _pretraining_seeds,
     "guidance": lambda: _plain("guidance"),
     "findings": _findings,
-    "ablation": _ablation,
-    "ablation, what projection adds": _gains,
-    "phases": _phases,
-    "phases, what guidance adds": _phase_gains,
-    "lengths": _lengths,
+    **ABLATIONS,
     "curves": _curves,
     "speed": _speed,
 }

@@ -1,4 +1,4 @@
-"""Other networks than those that ship: of N steps, of K* rows, guided otherwise, of another seed.
+"""Other networks than those that ship: of other lengths, pretrained otherwise, of another seed.
 
 All are of pretrained networks, so each needs networks of its own (``pretrain`` and ``diffuser``
 with ``--variant``). Those of ``SHIPPED`` ship; the others are made on demand, kept below
@@ -10,10 +10,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from workbench.data.qualities import QUALITIES
 from workbench.tasks import did_you_mean
 
 _OF_THE_CHAIN = ("diffuser", "informed")
 _OF_THE_TRANSFORMER = ("prompt-dt", "hyper")
+_LEARNT_PROMPTS = {"diffuser": QUALITIES, "informed": ("expert",)}  # of what ships
 
 
 @dataclass(frozen=True)
@@ -27,6 +29,8 @@ class Variant:
         seed: Of all pretraining, None where it is as shipped.
         lam: λ of Eq. 9 while a diffuser is pretrained, None where it is as shipped.
         projection: Reading of Eq. 8 and 9 there, None where it is as shipped.
+        prompt_qualities: Of the data whose prompts a diffuser learns to make, None where they are
+            as shipped.
         of: The variant that it is one of: there is what it leaves as it is, and what it begins
             with. ``""`` is what ships.
     """
@@ -37,6 +41,7 @@ class Variant:
     seed: int | None = None
     lam: float | None = None
     projection: str | None = None
+    prompt_qualities: tuple[str, ...] | None = None
     of: str = ""
 
     def changes(self, network: str) -> bool:
@@ -50,6 +55,8 @@ class Variant:
         if self.lam is not None:
             ships = (self.lam, self.projection) == (1.0, "published")
             return network == "informed" or (network == "diffuser" and not ships)
+        if self.prompt_qualities is not None:
+            return self.prompt_qualities != _LEARNT_PROMPTS.get(network, self.prompt_qualities)
         return self.n_diffusion_steps is not None and network in _OF_THE_CHAIN
 
     def sizes(self) -> dict[str, Any]:
@@ -57,11 +64,10 @@ class Variant:
         sized = ("n_diffusion_steps", "prompt_length", "attention")
         return {name: vars(self)[name] for name in sized if vars(self)[name] is not None}
 
-    def guidance(self) -> dict[str, Any]:
-        """Return what differs in the guided steps, by name, as ``GeneratorPretrainConfig`` does."""
-        if self.lam is None:
-            return {}
-        return {"lam": self.lam, "projection": self.projection}
+    def training(self) -> dict[str, Any]:
+        """Return what differs in a generator's pretraining, as ``GeneratorPretrainConfig`` does."""
+        named = ("lam", "projection", "prompt_qualities")
+        return {name: vars(self)[name] for name in named if vars(self)[name] is not None}
 
 
 _PLAIN_AND_PUBLISHED = [(lam, p) for lam in (0.3, 1.0, 3.0, 10.0) for p in ("none", "published")]
@@ -76,11 +82,16 @@ VARIANTS: dict[str, Variant] = {
         f"lam-{lam:g}-{projection}": Variant(lam=lam, projection=projection)
         for lam, projection in _PLAIN_AND_PUBLISHED
     },
+    "prompts-expert": Variant(prompt_qualities=("expert",)),
+    "prompts-all": Variant(prompt_qualities=QUALITIES),
 }
-"""What is not named as one has N = 20, K* = 5, a sliding context, seed 0 and λ = 1 as published."""
-SHIPPED = ("seed-1", "seed-2", "lam-0", "lam-1-none")
-"""Variants that ship: the models of the table of models, pretrained from other seeds, and the
-diffusers that were pretrained without guidance and without projection."""
+"""What is not named as one has N = 20, K* = 5, a sliding context, seed 0 and λ = 1 as published.
+
+``prompts-…`` is what a diffuser learns to make: prompts of expert data alone, as the one that is
+told the task does where it ships, or of every quality, as Prompt Diffuser does."""
+SHIPPED = ("seed-1", "seed-2", "lam-0", "lam-1-none", "prompts-expert")
+"""Variants that ship: the models of the table of models, pretrained from other seeds, the diffusers
+that were pretrained without guidance and without projection, and the one of expert prompts."""
 
 
 def variant_of(name: str) -> Variant:

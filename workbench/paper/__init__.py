@@ -3,7 +3,7 @@
 Nothing is drawn or printed here: see ``workbench.viewing`` and ``workbench.commands``.
 Begin with ``tables``, what was published and which runs each cell needs; ``measured`` puts a
 table together, by the statistics of ``scores``. ``claims`` judges, ``rankings`` orders rows.
-``ablation`` (``answers`` reads it), ``phases``, ``lengths``, ``curves``, ``held_out`` and
-``pretraining_seeds`` are others; ``settings_search`` is where the settings come from. ``listed``
-is what verbs print without torch, ``listing`` makes it. ``latex`` and ``citations``: for papers.
+``ablation`` (with ``answers``), ``phases``, ``factorial``, ``any_data``, ``lengths``, ``curves``,
+``held_out``, ``pretraining_seeds`` are others; ``settings_search``: where settings come from.
+``listed`` is what verbs print without torch, ``listing`` makes it; ``latex``, ``citations``.
 """

@@ -1,0 +1,184 @@
+"""What being told the task is made of: three differences to Prompt Diffuser, each with and without.
+
+*Prompt Diffuser, told the task (ours)* reads the few-shot transitions and learnt to make prompts of
+expert data alone; and the prompt it acts with may be the best of several. Two diffusers for each
+reading, pretrained alike otherwise (``networks/variants.py``), tell these three apart: a 2 × 2 × 2
+design, as the diffusers come. The published one is adapted besides. The page Ablate draws it.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import itertools
+from dataclasses import dataclass
+
+import pandas as pd
+
+from workbench.data.qualities import QUALITIES
+from workbench.paper import scores
+from workbench.paper.measured import Runs
+from workbench.tasks import find
+from workbench.tasks.splits import evaluated_tasks
+from workbench.tuning.presets import chosen
+from workbench.tuning.spec import RunSpec
+
+NAME = "factorial"
+"""Of the sweep, and of the shipped results: ``assets/results/factorial.parquet``."""
+FAMILY = "cheetah-vel"
+SEEDS = (0, 1, 2)
+CANDIDATES = 8
+
+FACTORS = {
+    "reads": "reads the few-shot data",
+    "expert": "learnt from expert prompts alone",
+    "best": f"best of {CANDIDATES} prompts",
+}
+"""Field of ``Cell`` → what it says where it is so."""
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One of the diffusers, and what is done with it.
+
+    Attributes:
+        reads: It is told the task by the few-shot transitions; else it knows returns-to-go and
+            timesteps, as published.
+        expert: It learnt to make prompts of expert data; else of every quality, as published.
+        best: Of ``CANDIDATES`` prompts the one with the least L_DT (Eq. 7) acts; else the first.
+        adapted: By the 400 updates of the tables; else it acts as it comes.
+    """
+
+    reads: bool = False
+    expert: bool = False
+    best: bool = False
+    adapted: bool = False
+
+    @property
+    def label(self) -> str:
+        """What it has, in words."""
+        had = [words for name, words in FACTORS.items() if getattr(self, name)]
+        return ", ".join(had) or "as published"
+
+    @property
+    def variant(self) -> str:
+        """The networks that it takes; ``""`` is what ships."""
+        if self.reads:
+            return "lam-1-published" if self.expert else "prompts-all"
+        return "prompts-expert" if self.expert else ""
+
+
+CELLS = (
+    *(Cell(*levels) for levels in itertools.product((False, True), repeat=3)),
+    Cell(adapted=True),
+    Cell(expert=True, adapted=True),
+)
+"""The design, and after it the two that are adapted."""
+
+
+def cell(this: Cell, quality: str, seeds: tuple[int, ...] = SEEDS) -> list[RunSpec]:
+    """Return the runs of one cell from one quality: seeds by tasks."""
+    runs = [
+        chosen(
+            "informed-diffuser" if this.reads else "prompt-diffuser",
+            FAMILY,
+            task.index,
+            quality=quality,
+            seed=seed,
+            variant=this.variant,
+            settings={"n_candidates": CANDIDATES} if this.best else {},
+        )
+        for seed in seeds
+        for task in evaluated_tasks(find(FAMILY))
+    ]
+    return runs if this.adapted else [dataclasses.replace(run, updates=0) for run in runs]
+
+
+def specs() -> list[RunSpec]:
+    """Return every run, each once: the short ones first, those that are adapted last."""
+    order = sorted(CELLS, key=lambda this: (this.adapted, this.best))
+    found = [run for this in order for quality in QUALITIES for run in cell(this, quality)]
+    return list({spec.id: spec for spec in found}.values())
+
+
+COLUMNS = (
+    "quality", *FACTORS, "adapted", "label", "iqm", "iqm_low", "iqm_high", "ahead", "ahead_low",
+    "ahead_high", "seconds", "seeds", "tasks", "runs", "of",
+)  # fmt: skip
+
+
+def assemble(runs: Runs) -> pd.DataFrame:
+    """Return one row per cell and quality: what ``runs`` say of it.
+
+    Returns:
+        ``COLUMNS``. ``iqm``: interquartile mean of returns over seeds and tasks, raw, with its
+        95 % interval over seeds. ``ahead``: mean difference to the cell that is as published and
+        adapted alike, paired by seed and task, with its interval; missing where it would be a
+        difference to itself. ``seconds``: wall time a run; ``runs`` were found ``of`` those
+        wanted. A cell counts the ``seeds`` that ran all tasks; with none it is empty.
+    """
+    records = []
+    for quality in QUALITIES:
+        matrices = _matrices(runs, quality)
+        for this in CELLS:
+            wanted = cell(this, quality)
+            rows, matrix = runs.find(wanted), matrices[this]
+            record = {"quality": quality, **dataclasses.asdict(this), "label": this.label}
+            record |= {"seeds": len(matrix), "tasks": len(_tasks())}
+            record |= {"runs": len(rows), "of": len(wanted)}
+            if len(matrix):
+                record |= scores.iqm(matrix.to_numpy()).named("iqm")
+                record |= {"seconds": rows["seconds"].mean()}
+            against = Cell(adapted=this.adapted)
+            if against != this and (found := scores.paired_difference(matrix, matrices[against])):
+                record |= found.named("ahead")
+            records.append(record)
+    table = pd.DataFrame(records, columns=list(COLUMNS))
+    measured = [name for name in COLUMNS if name.startswith(("iqm", "ahead", "seconds"))]
+    return table.astype(dict.fromkeys(measured, float))
+
+
+EFFECTS = ("quality", "factor", "effect", "effect_low", "effect_high", "seeds")
+
+
+def effects(runs: Runs) -> pd.DataFrame:
+    """Return what each difference adds, over the four settings of the other two: its main effect.
+
+    Returns:
+        ``EFFECTS``, one row per quality and factor whose eight cells were run: ``effect``, mean
+        difference of returns with it to those without, paired by seed and task, with its 95 %
+        interval over ``seeds``.
+    """
+    records = []
+    for quality in QUALITIES:
+        matrices = _matrices(runs, quality)
+        design = {this: matrices[this] for this in CELLS if not this.adapted}
+        seeds = set.intersection(*(set(matrix.index) for matrix in design.values()))
+        if not seeds:
+            continue
+        for factor in FACTORS:
+            low, high = (
+                sum(
+                    matrix.loc[sorted(seeds)]
+                    for this, matrix in design.items()
+                    if getattr(this, factor) is level
+                )
+                / (len(design) / 2)
+                for level in (False, True)
+            )
+            found = scores.difference(high.to_numpy(), low.to_numpy())
+            record = {"quality": quality, "factor": factor, "seeds": len(seeds)}
+            records.append(record | found.named("effect"))
+    return pd.DataFrame(records, columns=list(EFFECTS))
+
+
+def _matrices(runs: Runs, quality: str) -> dict[Cell, pd.DataFrame]:
+    """Return the returns of every cell from one quality, a row per seed, a column per task."""
+    found = {}
+    for this in CELLS:
+        rows = runs.find(cell(this, quality))
+        found[this] = scores.matrix(rows, _tasks()) if len(rows) else pd.DataFrame()
+    return found
+
+
+def _tasks() -> list[int]:
+    return [task.index for task in evaluated_tasks(find(FAMILY))]
