@@ -53,11 +53,18 @@ def test_data_of_one_side_are_its_own():
     assert (params["data"], params["a-data"], params["b-data"]) == ("expert", "random", "shared")
 
 
-def test_two_pretrainings_stand_beside_each_other():
+@pytest.mark.parametrize(
+    ("variant", "option"),
+    [
+        ("lam-1-none", "with λ = 1, plain sum"),
+        ("prompts-expert", "from expert prompts alone"),
+    ],
+)
+def test_two_pretrainings_stand_beside_each_other(variant, option):
     fields = {"quality": "expert", "seed": 2}
-    plain = chosen("prompt-diffuser", "cheetah-vel", 15, **fields, variant="lam-1-none")
+    plain = chosen("prompt-diffuser", "cheetah-vel", 15, **fields, variant=variant)
     params = explore_params(plain, guided())
-    assert params["a-pretrained"] == "with λ = 1, plain sum"
+    assert params["a-pretrained"] == option
     assert "b-pretrained" not in params
     assert can_explore(plain)
     app = AppTest.from_file(APP, default_timeout=60)
@@ -66,10 +73,10 @@ def test_two_pretrainings_stand_beside_each_other():
     app.run()
     assert not app.exception
     assert not app.warning
-    assert app.selectbox(key="a-pretrained").value == "lam-1-none"
+    assert app.selectbox(key="a-pretrained").value == variant
     assert app.selectbox(key="b-pretrained").value == ""
     codes = [code.value for code in app.code]
-    assert "--variant lam-1-none" in codes[0]
+    assert f"--variant {variant}" in codes[0]
     assert "--variant" not in codes[1]
 
 

@@ -276,8 +276,8 @@ def _choose_pretraining(name: str, method: str, offered: dict[str, str]) -> str:
         bind="query-params",
         disabled=not diffused,
         help="Before any tuning the diffuser learned on other tasks, guided by both losses there "
-        "too: with λ = 1, projected *as published*, or otherwise. What stands above is of the "
-        "tuning alone.",
+        "too: with λ = 1, projected *as published*, on prompts of every quality; or otherwise. "
+        "What stands above is of the tuning alone.",
     )
     return chosen if diffused else ""
 
