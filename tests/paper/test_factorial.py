@@ -53,10 +53,14 @@ def worth(spec):
     return sum(ADDS[name] for name, so in has.items() if so) + both + noise - 300.0
 
 
-def test_a_main_effect_is_over_the_settings_of_the_other_two():
-    all_but_one = [s for s in specs() if s.updates == 0 and s.quality == "medium"]
-    found = effects(rows(all_but_one, worth)).set_index(["quality", "factor"])
+def test_a_main_effect_is_over_the_settings_of_the_other_two_and_a_simple_one_of_one():
+    some = [s for s in specs() if s.updates == 0 and s.quality == "medium"]
+    found = effects(rows(some, worth)).set_index(["where", "quality", "factor"])
     assert set(found.index.get_level_values("quality")) == {"medium"}
+    assert found.loc[("read", "medium", "expert"), "effect"] == pytest.approx(10.0 + 20.0)
+    assert found.loc[("not read", "medium", "expert"), "effect"] == pytest.approx(10.0)
+    assert len(found) == 3 + 2 * 2, "reading has no effect where all read"
+    found = found.loc["all"]
     # seeds 0, 1, 2 differ by 2 each where it reads; half of the interaction goes to either
     assert found.loc[("medium", "reads"), "effect"] == pytest.approx(100.0 + 10.0 + 2.0)
     assert found.loc[("medium", "expert"), "effect"] == pytest.approx(10.0 + 10.0)

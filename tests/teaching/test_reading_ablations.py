@@ -45,3 +45,25 @@ def test_the_other_phase_is_drawn_where_there_is_something_to_compare():
     assert "medium data, after 400 updates: what projecting adds" in titles
     cells = both.known[both.known["quality"] == "medium"].groupby("stage").size()
     assert len(titles) == 2 * (cells > 1).sum()
+
+
+@pytest.mark.parametrize("data", ["expert", "medium", "random"])
+def test_being_told_the_task_is_taken_apart(data):
+    apart = reading.Factorial()
+    cells, effects = apart.drawn(data)
+    assert cells.layout.title.text == f"{data} data: the eight, as they come"
+    assert sum(len(trace.x) for trace in cells.data) == 8
+    over_all = apart.effects[apart.effects["where"] == "all"]
+    by_factor = over_all[over_all["quality"] == data].set_index("factor")["effect"]
+    assert list(effects.data[0].x) == list(by_factor)
+
+
+def test_what_one_adds_is_the_difference_of_two_cells():
+    apart = reading.Factorial()
+    adds = apart.adds("expert", "random")
+    cells = apart.table[(apart.table["quality"] == "random") & ~apart.table["adapted"]]
+    iqm = cells.set_index("label")["iqm"]
+    told = iqm["reads the few-shot data, learnt from expert prompts alone"]
+    assert adds.loc["yes", "not"] == pytest.approx(told - iqm["reads the few-shot data"])
+    alone = iqm["learnt from expert prompts alone"]
+    assert adds.loc["not", "not"] == pytest.approx(alone - iqm["as published"])

@@ -72,15 +72,22 @@ def show(family: str, quality: str, known: Known) -> None:
 
 
 def _answers(effects: pd.DataFrame) -> list[str]:
-    """Say of each difference what it adds, and whether chance would explain it."""
+    """Say of each difference what it adds, to all and by whether the data are read."""
+    by_where = {name: effects[effects["where"] == name] for name in factorial.WHERE}
     said = []
-    for _, r in effects.iterrows():
+    for _, r in by_where["all"].iterrows():
         covers = r["effect_low"] <= 0 <= r["effect_high"]
-        words = "no difference is as likely" if covers else "more than chance"
-        said.append(
-            f"- **{factorial.FACTORS[r['factor']].capitalize()}**: {signed(r['effect'])} of "
-            f"returns {ends(r, 'effect')}, over the settings of the other two; {words}."
+        words = (
+            f"**{factorial.FACTORS[r['factor']].capitalize()}**: {signed(r['effect'])} of "
+            f"returns {ends(r, 'effect')}, over the settings of the other two; "
+            f"{'chance may explain it' if covers else 'more than chance'}"
         )
+        for where in ("read", "not read"):
+            for _, only in by_where[where].iterrows():
+                if only["factor"] == r["factor"]:
+                    words += f"; where the data are {where}, {signed(only['effect'])}"
+                    words += f" {ends(only, 'effect')}"
+        said.append(f"- {words}.")
     return said
 
 

@@ -92,15 +92,18 @@ def _factorial() -> str:
 
 def _factorial_effects() -> str:
     """Return what each of the three differences adds, one column per quality."""
-    found = factorial.effects(Runs.of(shipped())).set_index(["factor", "quality"])
+    found = factorial.effects(Runs.of(shipped()))
+    found = found.set_index(["factor", "where", "quality"])
     there = [q for q in QUALITIES if q in found.index.get_level_values("quality")]
     if not there:
         return f"*Not run yet: `python -m workbench sweep {factorial.NAME}`.*"
     lines = [
-        [words, *(between(*found.loc[(name, q), list(_EFFECT)]) for q in there)]
+        [words, where, *(between(*found.loc[(name, where, q), list(_EFFECT)]) for q in there)]
         for name, words in factorial.FACTORS.items()
+        for where in factorial.WHERE
+        if (name, where) in found.index.droplevel("quality")
     ]
-    return markdown(["", *(f"{q} data" for q in there)], lines)
+    return markdown(["", "few-shot data", *(f"{q} data" for q in there)], lines)
 
 
 _EFFECT = ("effect", "effect_low", "effect_high")

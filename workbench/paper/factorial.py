@@ -137,38 +137,44 @@ def assemble(runs: Runs) -> pd.DataFrame:
     return table.astype(dict.fromkeys(measured, float))
 
 
-EFFECTS = ("quality", "factor", "effect", "effect_low", "effect_high", "seeds")
+EFFECTS = ("quality", "factor", "where", "effect", "effect_low", "effect_high", "seeds")
 
 
 def effects(runs: Runs) -> pd.DataFrame:
-    """Return what each difference adds, over the four settings of the other two: its main effect.
+    """Return what each difference adds: over the settings of the other two, and by what is read.
 
     Returns:
-        ``EFFECTS``, one row per quality and factor whose eight cells were run: ``effect``, mean
-        difference of returns with it to those without, paired by seed and task, with its 95 %
-        interval over ``seeds``.
+        ``EFFECTS``, of every quality whose eight cells were run. Where ``where`` is ``"all"``,
+        the main effect: ``effect``, mean difference of returns of the four cells with the factor to
+        the four without, paired by seed and task, with its 95 % interval over ``seeds``. Where it
+        is ``"read"`` or ``"not read"``, the same over the two cells and two whose diffuser reads
+        the few-shot data, or does not.
     """
     records = []
     for quality in QUALITIES:
         matrices = _matrices(runs, quality)
         design = {this: matrices[this] for this in CELLS if not this.adapted}
-        seeds = set.intersection(*(set(matrix.index) for matrix in design.values()))
+        seeds = sorted(set.intersection(*(set(matrix.index) for matrix in design.values())))
         if not seeds:
             continue
         for factor in FACTORS:
-            low, high = (
-                sum(
-                    matrix.loc[sorted(seeds)]
-                    for this, matrix in design.items()
-                    if getattr(this, factor) is level
+            for where, levels in WHERE.items():
+                if factor == "reads" and where != "all":
+                    continue
+                among = {this: m.loc[seeds] for this, m in design.items() if this.reads in levels}
+                low, high = (
+                    sum(m.to_numpy() for this, m in among.items() if getattr(this, factor) is so)
+                    / (len(among) / 2)
+                    for so in (False, True)
                 )
-                / (len(design) / 2)
-                for level in (False, True)
-            )
-            found = scores.difference(high.to_numpy(), low.to_numpy())
-            record = {"quality": quality, "factor": factor, "seeds": len(seeds)}
-            records.append(record | found.named("effect"))
+                found = scores.difference(high, low)
+                record = {"quality": quality, "factor": factor, "where": where}
+                records.append(record | {"seeds": len(seeds)} | found.named("effect"))
     return pd.DataFrame(records, columns=list(EFFECTS))
+
+
+WHERE = {"all": (False, True), "read": (True,), "not read": (False,)}
+"""Of which diffusers an effect is → what ``Cell.reads`` may be there."""
 
 
 def _matrices(runs: Runs, quality: str) -> dict[Cell, pd.DataFrame]:

@@ -14,7 +14,7 @@ import plotly.graph_objects as go
 from scipy import special
 
 from workbench.data.qualities import QUALITIES
-from workbench.paper import ablation, phases, scores
+from workbench.paper import ablation, factorial, phases, scores
 from workbench.paper.claims import verdict
 from workbench.paper.listed import ALL
 from workbench.paper.measured import Runs, assemble
@@ -26,6 +26,7 @@ from workbench.runs.store import RunStore
 from workbench.teaching.figures import experiments, lines
 from workbench.tuning.spec import RunSpec
 from workbench.viewing.figures import ablation as drawn
+from workbench.viewing.figures import factorial as taken_apart
 
 Ends = tuple[np.ndarray, np.ndarray]
 """Lower and upper ends of intervals, (n,) each."""
@@ -232,6 +233,34 @@ class Phases:
             if len(part) > 1:
                 yield drawn.curves(part, f"{data} data, {stage}: return over λ")
                 yield drawn.gains(part, f"{data} data, {stage}: what projecting adds")
+
+
+class Factorial:
+    """What being told the task is made of, as much of it as ships; see ``paper/factorial.py``."""
+
+    def __init__(self) -> None:
+        runs = Runs.of(run_table.shipped())
+        self.table, self.effects = factorial.assemble(runs), factorial.effects(runs)
+
+    def drawn(self, data: str) -> Iterator[go.Figure]:
+        """Draw the eight cells and the three main effects, where all eight were run."""
+        part, effects = (t[t["quality"] == data] for t in (self.table, self.effects))
+        if len(effects):
+            yield taken_apart.eight(part, f"{data} data: the eight, as they come")
+            yield taken_apart.main_effects(effects, f"{data} data: what each adds")
+
+    def adds(self, factor: str, data: str) -> pd.DataFrame:
+        """Return what one of the three adds at each setting of the other two, of IQM."""
+        part = self.table[(self.table["quality"] == data) & ~self.table["adapted"]]
+        others = [name for name in factorial.FACTORS if name != factor]
+        by_level = part.pivot(index=others, columns=factor, values="iqm").astype(float)
+        found = (by_level[True] - by_level[False]).unstack(others[1])
+        words = {False: "not", True: "yes"}
+        return (
+            found.rename(index=words, columns=words)
+            .rename_axis(index=factorial.FACTORS[others[0]])
+            .rename_axis(columns=factorial.FACTORS[others[1]])
+        )
 
 
 @dataclass(frozen=True, eq=False)

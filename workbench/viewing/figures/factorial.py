@@ -61,6 +61,7 @@ def main_effects(
         title: Of the figure.
     """
     colour = look(_READS[True][0]).colour
+    effects = effects[effects["where"] == "all"]
     figure = go.Figure()
     figure.add_scatter(
         x=effects["effect"],
