@@ -71,8 +71,9 @@ CELLS = (
     *(Cell(*levels) for levels in itertools.product((False, True), repeat=3)),
     Cell(adapted=True),
     Cell(expert=True, adapted=True),
+    Cell(best=True, adapted=True),
 )
-"""The design, and after it the two that are adapted."""
+"""The design, and after it what is adapted: as published, and with one difference."""
 
 
 def cell(this: Cell, quality: str, seeds: tuple[int, ...] = SEEDS) -> list[RunSpec]:
