@@ -27,7 +27,8 @@ def test_each_robot_is_said_and_stands_in_the_table():
         (r,) = [r for _, r in told.iterrows() if r["family"] == family]
         assert r["seeds"] == 3, "what ships has it whole"
         said = text.partition(f"**{find(family).label}**, random data: ")[2].partition("- **")[0]
-        assert f"; told the task {percent(r['share'])} [" in said
+        assert f", {percent(r['share'])} [" in said
+        assert "where it is told the task" in said
     (shown,) = page.dataframe
     assert len(shown.value) == len(SHIPPED) * len(any_data.ROWS)
     assert list(shown.value.columns) == ["robot", "row", *QUALITIES]

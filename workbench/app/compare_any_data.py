@@ -37,6 +37,7 @@ def show_any_data(known: Known) -> None:
     st.dataframe(
         pd.DataFrame(by_robot),
         hide_index=True,
+        height="content",
         column_config={
             "robot": st.column_config.Column("", help="Family of tasks."),
             "row": st.column_config.Column("", help="What acts, and what it was made of."),
@@ -49,6 +50,8 @@ def show_any_data(known: Known) -> None:
         },
         alt="Interquartile means of returns by robot, row and quality of the data.",
     )
+    if not table["seeds"].all():
+        st.caption(f"A dash: not run yet; `python -m workbench sweep {any_data.NAME}` runs it.")
     with st.expander("Take the numbers along", icon=":material/download:"):
         caption = (
             "Interquartile means of returns from expert, medium and random data, prompt and "
@@ -64,13 +67,18 @@ def _said(table: pd.DataFrame, family: str) -> str:
     rows = table[(table["family"] == family) & (table["quality"] == QUALITIES[-1])]
     by_row = rows.set_index("row")["share"].dropna()
     *untold, told = any_data.ROWS
-    there = [name for name in untold if name in by_row]
-    lost = " and ".join(f"{percent(by_row[name])} ({name})" for name in there)
-    words = f"**{find(family).label}**, random data: {lost or 'not run'}"
+    ways = dict(
+        zip(
+            untold,
+            ("with a prompt cut from them", "with Prompt Diffuser as published"),
+            strict=True,
+        )
+    )
+    lost = [f"{percent(by_row[row])} {how}" for row, how in ways.items() if row in by_row]
     if told in by_row:
-        r = rows.set_index("row").loc[told]
-        words += f"; told the task {percent(r['share'])} {ends(r * 100, 'share')}"
-    return f"{words}."
+        r = rows.set_index("row").loc[told, ["share_low", "share_high"]] * 100
+        lost.append(f"{percent(by_row[told])} {ends(r, 'share')} where it is told the task")
+    return f"**{find(family).label}**, random data: {', '.join(lost) or 'not run'}."
 
 
 def percent(share: float) -> str:
