@@ -92,17 +92,18 @@ def _answers(effects: pd.DataFrame) -> list[str]:
 
 
 def _adapted(part: pd.DataFrame) -> list[str]:
-    """Say what learning from expert prompts alone adds once the published one is adapted."""
-    rows = part[part["adapted"] & part["expert"] & part["ahead"].notna()]
-    return [
-        "- After the 400 updates of the tables, without reading the data, the one of **expert "
-        f"prompts alone** is {signed(r['ahead'])} {ends(r, 'ahead')} from what ships."
-        for _, r in rows.iterrows()
+    """Say what one difference adds once the published one is adapted."""
+    rows = part[part["adapted"] & part["ahead"].notna()]
+    found = [
+        f"**{r['label']}** {signed(r['ahead'])} {ends(r, 'ahead')}" for _, r in rows.iterrows()
     ]
+    if not found:
+        return []
+    return [f"- After the 400 updates of the tables, to what ships: {', '.join(found)}."]
 
 
 def _way_on(quality: str) -> None:
-    """Lead to the first page, which stands the two that are adapted beside each other."""
+    """Lead to the first page, which stands two pretrainings beside each other, adapted."""
     task = first_task(factorial.FAMILY)
     ships, expert = (
         next(run for run in factorial.cell(this, quality) if run.task == task)
@@ -110,7 +111,10 @@ def _way_on(quality: str) -> None:
     )
     if can_explore(expert):
         url = explore_url(ships, expert)
-        st.markdown(f"Stand the two that are adapted [beside each other]({url}).")
+        st.markdown(
+            "Stand the published one and that of expert prompts, both adapted, "
+            f"[beside each other]({url})."
+        )
 
 
 @st.cache_resource(max_entries=4, show_spinner=False)
