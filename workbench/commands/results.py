@@ -16,6 +16,7 @@ from workbench.commands.measured_ablations import ABLATIONS
 from workbench.commands.output import Json, number, print_result
 from workbench.data.atomic_files import whole_file
 from workbench.data.qualities import QUALITIES
+from workbench.methods import METHODS
 from workbench.paper import (
     curves,
     listed,
@@ -24,7 +25,9 @@ from workbench.paper import (
 )
 from workbench.paper.claims import findings
 from workbench.paper.measured import CAUTION, assemble
+from workbench.paper.settings_search import ranking
 from workbench.paper.tables import BY_QUALITY, TableName, cells
+from workbench.runs.run_table import load_shipped
 from workbench.shipped import assets
 from workbench.tasks import FAMILIES, SHIPPED
 
@@ -208,6 +211,22 @@ def _pretraining_seeds() -> str:
     return markdown(["", *seeds, "over the seeds", "above the expert prompt"], lines)
 
 
+def _search() -> str:
+    """Return the place of what the tables run among its candidates, and all candidates."""
+    table, places, lines = ranking(load_shipped("search")), [], []
+    for method, part in table.groupby("method", sort=False):
+        part = part.reset_index(drop=True)
+        found = [f"{n + 1}" for n in part.index[part["chosen"]]]
+        places.append(f"{METHODS[method].label} {' and '.join(found) or 'none'} of {len(part)}")
+        for _, r in part.iterrows():
+            settings = f"**{r['settings']}**" if r["chosen"] else r["settings"]
+            numbers = (number(r[name], 1) for name in (*QUALITIES, "mean", "normalised"))
+            lines.append([METHODS[method].label, settings, str(r["updates"]), *numbers])
+    head = ["", "settings", "updates", *(f"{q} data" for q in QUALITIES), "mean", "normalised"]
+    said = f"Places of what the tables run (bold) by *normalised*: {'; '.join(places)}."
+    return f"{said}\n\n{markdown(head, lines)}"
+
+
 def _findings() -> str:
     judged = pd.DataFrame(findings(runs_of))
     lines = []
@@ -282,6 +301,7 @@ BLOCKS: dict[str, Callable[[], str]] = {
     "models": lambda: _plain("models"),
     "pretraining seeds": _pretraining_seeds,
     "guidance": lambda: _plain("guidance"),
+    "search": _search,
     "findings": _findings,
     **ABLATIONS,
     "curves": _curves,

@@ -93,8 +93,8 @@ CHOSEN = Chosen(
 A key is one of ``METHODS``, or that and ``/variant`` where the tables have two rows of a method.
 Each is the best of its ``CANDIDATES`` on average over the three qualities of ``VALIDATION``, but
 for Prompt Diffuser as published and told the task: their settings come from trials on training
-tasks, and a VAE and a GAN share them (docs, "How settings were chosen"). ``/end`` cuts its prompts
-as the released code does."""
+tasks, and a VAE and a GAN share them; the search came later (docs, "How settings were chosen").
+``/end`` cuts its prompts as the released code does."""
 
 
 def chosen(key: str, family: str, task: int, **fields: Any) -> RunSpec:
