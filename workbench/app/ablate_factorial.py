@@ -99,7 +99,7 @@ def _adapted(part: pd.DataFrame) -> list[str]:
     ]
     if not found:
         return []
-    return [f"- After the 400 updates of the tables, to what ships: {', '.join(found)}."]
+    return [f"- After the 400 updates of the tables, against what ships: {', '.join(found)}."]
 
 
 def _way_on(quality: str) -> None:
