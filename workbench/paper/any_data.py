@@ -70,18 +70,11 @@ def assemble(runs: Runs) -> pd.DataFrame:
     records = []
     for row in ROWS:
         for family in SHIPPED:
-            tasks = [task.index for task in evaluated_tasks(find(family))]
             expert = None
             for quality in QUALITIES:
-                wanted = cell(row, family, quality)
-                found = runs.find(wanted)
-                matrix = scores.matrix(found, tasks) if len(found) else pd.DataFrame()
-                record = {"row": row, "family": family, "quality": quality}
-                record |= {"seeds": len(matrix), "tasks": len(tasks)}
-                record |= {"runs": len(found), "of": len(wanted)}
+                said, matrix = runs.summed_up(cell(row, family, quality))
+                record = {"row": row, "family": family, "quality": quality} | said
                 if len(matrix):
-                    record |= scores.iqm(matrix.to_numpy()).named("iqm")
-                    record |= {"seconds": found["seconds"].mean()}
                     matrix = matrix.apply(lambda c, f=family: scores.normalised(f, c.name, c))
                 if quality == QUALITIES[0]:
                     expert = matrix

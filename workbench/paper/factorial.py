@@ -119,19 +119,13 @@ def assemble(runs: Runs) -> pd.DataFrame:
     """
     records = []
     for quality in QUALITIES:
-        matrices = _matrices(runs, quality)
-        for this in CELLS:
-            wanted = cell(this, quality)
-            rows, matrix = runs.find(wanted), matrices[this]
-            record = {"quality": quality, **dataclasses.asdict(this), "label": this.label}
-            record |= {"seeds": len(matrix), "tasks": len(_tasks())}
-            record |= {"runs": len(rows), "of": len(wanted)}
-            if len(matrix):
-                record |= scores.iqm(matrix.to_numpy()).named("iqm")
-                record |= {"seconds": rows["seconds"].mean()}
+        found = {this: runs.summed_up(cell(this, quality)) for this in CELLS}
+        for this, (said, matrix) in found.items():
+            place = {"quality": quality, **dataclasses.asdict(this), "label": this.label}
+            record = place | said
             against = Cell(adapted=this.adapted)
-            if against != this and (found := scores.paired_difference(matrix, matrices[against])):
-                record |= found.named("ahead")
+            if against != this and (ahead := scores.paired_difference(matrix, found[against][1])):
+                record |= ahead.named("ahead")
             records.append(record)
     table = pd.DataFrame(records, columns=list(COLUMNS))
     measured = [name for name in COLUMNS if name.startswith(("iqm", "ahead", "seconds"))]
@@ -153,8 +147,9 @@ def effects(runs: Runs) -> pd.DataFrame:
     """
     records = []
     for quality in QUALITIES:
-        matrices = _matrices(runs, quality)
-        design = {this: matrices[this] for this in CELLS if not this.adapted}
+        design = {
+            this: runs.summed_up(cell(this, quality))[1] for this in CELLS if not this.adapted
+        }
         seeds = sorted(set.intersection(*(set(matrix.index) for matrix in design.values())))
         if not seeds:
             continue
@@ -176,16 +171,3 @@ def effects(runs: Runs) -> pd.DataFrame:
 
 WHERE = {"all": (False, True), "read": (True,), "not read": (False,)}
 """Of which diffusers an effect is → what ``Cell.reads`` may be there."""
-
-
-def _matrices(runs: Runs, quality: str) -> dict[Cell, pd.DataFrame]:
-    """Return the returns of every cell from one quality, a row per seed, a column per task."""
-    found = {}
-    for this in CELLS:
-        rows = runs.find(cell(this, quality))
-        found[this] = scores.matrix(rows, _tasks()) if len(rows) else pd.DataFrame()
-    return found
-
-
-def _tasks() -> list[int]:
-    return [task.index for task in evaluated_tasks(find(FAMILY))]

@@ -10,7 +10,6 @@ from dataclasses import dataclass
 import pandas as pd
 
 from workbench.data.qualities import QUALITIES
-from workbench.paper import scores
 from workbench.paper.measured import Runs
 from workbench.tasks import find
 from workbench.tasks.splits import evaluated_tasks
@@ -93,20 +92,11 @@ def assemble(runs: Runs) -> pd.DataFrame:
         wanted. A cell counts the ``seeds`` that ran all tasks; with none it is empty.
     """
     records = []
-    tasks = [task.index for task in evaluated_tasks(find(FAMILY))]
     for length in LENGTHS:
         for label, method in METHODS.items():
             for quality in QUALITIES:
-                wanted = cell(length, method, quality)
-                found = runs.find(wanted)
-                matrix = scores.matrix(found, tasks) if len(found) else pd.DataFrame()
-                record = {"axis": length.axis, "value": length.value, "method": label}
-                record |= {"quality": quality, "seeds": len(matrix), "tasks": len(tasks)}
-                record |= {"runs": len(found), "of": len(wanted)}
-                if len(matrix):
-                    estimate = scores.iqm(matrix.to_numpy())
-                    record |= {"iqm": estimate.value, "iqm_low": estimate.low}
-                    record |= {"iqm_high": estimate.high, "seconds": found["seconds"].mean()}
-                records.append(record)
+                place = {"axis": length.axis, "value": length.value, "method": label}
+                said, _ = runs.summed_up(cell(length, method, quality))
+                records.append(place | {"quality": quality} | said)
     table = pd.DataFrame(records, columns=list(COLUMNS))
     return table.astype(dict.fromkeys(("iqm", "iqm_low", "iqm_high", "seconds"), float))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -46,6 +46,23 @@ class Runs:
     def find(self, specs: Iterable[RunSpec]) -> pd.DataFrame:
         """Return the rows of ``specs`` that are there."""
         return self.table[self.keys.isin({key(spec.asked) for spec in specs})]
+
+    def summed_up(self, specs: Sequence[RunSpec]) -> tuple[dict[str, float], pd.DataFrame]:
+        """Return what the rows of a cell's ``specs`` say: columns of its line, and its matrix.
+
+        Returns:
+            ``seeds`` that ran all ``tasks``; ``runs`` found ``of`` those wanted; with a seed,
+            ``iqm`` with its interval, and ``seconds`` of wall time a run. And ``scores.matrix``,
+            empty without a seed.
+        """
+        tasks, found = list(dict.fromkeys(spec.task for spec in specs)), self.find(specs)
+        matrix = scores.matrix(found, tasks) if len(found) else pd.DataFrame()
+        record: dict[str, float] = {"seeds": len(matrix), "tasks": len(tasks)}
+        record |= {"runs": len(found), "of": len(specs)}
+        if len(matrix):
+            record |= scores.iqm(matrix.to_numpy()).named("iqm")
+            record["seconds"] = found["seconds"].mean()
+        return record, matrix
 
     def outdated(self, specs: Iterable[RunSpec]) -> int:
         """Return how many rows of ``specs`` read other files than those that are there now."""

@@ -89,22 +89,15 @@ def assemble(runs: Runs) -> pd.DataFrame:
         difference to itself. ``seconds``: wall time a run; ``runs`` were found ``of`` those
         wanted. A cell counts the ``seeds`` that ran all tasks; with none it is empty.
     """
-    tasks = [task.index for task in evaluated_tasks(find(FAMILY))]
     records = []
     for stage in STAGES:
         for quality in QUALITIES:
             matrices: dict[str, pd.DataFrame] = {}
             for projection in PROJECTIONS:
                 for lam in LAMBDAS:
-                    wanted = cell(lam, projection, stage, quality)
-                    rows = runs.find(wanted)
-                    matrix = scores.matrix(rows, tasks) if len(rows) else pd.DataFrame()
                     record = {"quality": quality, "stage": stage, "projection": projection}
-                    record |= {"lam": lam, "seeds": len(matrix), "tasks": len(tasks)}
-                    record |= {"runs": len(rows), "of": len(wanted)}
-                    if len(matrix):
-                        record |= scores.iqm(matrix.to_numpy()).named("iqm")
-                        record |= {"seconds": rows["seconds"].mean()}
+                    said, matrix = runs.summed_up(cell(lam, projection, stage, quality))
+                    record |= {"lam": lam} | said
                     matrices[this := variant(lam, projection, stage)] = matrix
                     for name, other in (("guided", 0.0), ("gain", lam)):
                         against = variant(other, PLAIN, stage)
