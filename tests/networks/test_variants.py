@@ -69,6 +69,12 @@ def test_a_chain_changes_what_denoises_and_a_prompt_all_that_knows_one():
     published = VARIANTS["lam-1-published"]
     assert [n for n in ("diffuser", "informed") if published.changes(n)] == ["informed"]
     assert Variant(n_diffusion_steps=5).sizes() == {"n_diffusion_steps": 5}
+    for name, network in (("prompts-expert", "diffuser"), ("prompts-all", "informed")):
+        learnt = VARIANTS[name]
+        assert [n for n in ("prompt-dt", "diffuser", "informed", "vae") if learnt.changes(n)] == [
+            network
+        ]
+        assert learnt.training() == {"prompt_qualities": learnt.prompt_qualities}
 
 
 def test_a_misspelt_variant_is_refused():

@@ -65,20 +65,20 @@ def show_any_data(known: Known) -> None:
 def _said(table: pd.DataFrame, family: str) -> str:
     """Say what random data cost on a robot, without and with being told the task."""
     rows = table[(table["family"] == family) & (table["quality"] == QUALITIES[-1])]
-    by_row = rows.set_index("row")["share"].dropna()
-    *untold, told = any_data.ROWS
-    ways = dict(
-        zip(
-            untold,
-            ("with a prompt cut from them", "with Prompt Diffuser as published"),
-            strict=True,
-        )
-    )
-    lost = [f"{percent(by_row[row])} {how}" for row, how in ways.items() if row in by_row]
-    if told in by_row:
-        r = rows.set_index("row").loc[told, ["share_low", "share_high"]] * 100
-        lost.append(f"{percent(by_row[told])} {ends(r, 'share')} where it is told the task")
+    there = rows[rows["share"].notna()].set_index("row")
+    lost = []
+    for row, how in zip(any_data.ROWS, _HOW, strict=True):
+        if row in there.index:
+            r = there.loc[row, ["share", "share_low", "share_high"]]
+            lost.append(f"{percent(r['share'])} {ends(100 * r, 'share')} {how}")
     return f"**{find(family).label}**, random data: {', '.join(lost) or 'not run'}."
+
+
+_HOW = (
+    "with a prompt cut from them",
+    "with Prompt Diffuser as published",
+    "where it is told the task",
+)
 
 
 def percent(share: float) -> str:
