@@ -106,6 +106,17 @@ def packed(**changes):
     return component.payload(**usual | changes)
 
 
+def standing():
+    """Two robots that only stand, for nothing was run yet."""
+    return packed(
+        id="standing",
+        columns=[
+            contents.PlayerColumn("A", "a", BLUE, [run(1, stands=True)], chain(1, (0,), 0)),
+            contents.PlayerColumn("B", "b", ORANGE, [run(2, stands=True)], chain(0)),
+        ],
+    )
+
+
 def solids():
     """A red tetrahedron over a still box, a ball to reach, an episode that ends early."""
     mesh = {"low": [-0.3] * 3, "high": [0.3] * 3}
@@ -341,6 +352,27 @@ async ([source, payload]) => {
   return found;
 }
 """
+WORDS = """
+async ([source, payload]) => {
+  const module = await import(URL.createObjectURL(new Blob([source], { type: "text/javascript" })));
+  const words = new Map(), write = CanvasRenderingContext2D.prototype.fillText;
+  CanvasRenderingContext2D.prototype.fillText = function (text, ...place) {
+    words.set(this.canvas, (words.get(this.canvas) ?? new Set()).add(text));
+    return write.call(this, text, ...place);
+  };
+  const element = document.body.appendChild(document.createElement("div"));
+  element.style.width = "900px";
+  window.scrollTo(0, document.body.scrollHeight);
+  const model = { get: () => payload, on: () => {}, off: () => {} };
+  const remove = module.default().render({ model, el: element });
+  await new Promise((done) => setTimeout(done, 500));
+  const chart = [...element.querySelectorAll("h4")].find((e) => e.title === "Return so far");
+  const found = [...(words.get(chart.parentElement.querySelector("canvas")) ?? [])];
+  remove();
+  CanvasRenderingContext2D.prototype.fillText = write;
+  return found;
+}
+"""
 COUNT_FRAMES = """
 window.asked = 0;
 const request = window.requestAnimationFrame.bind(window);
@@ -547,6 +579,11 @@ def test_the_player_in_a_browser(page):
     assert all(n > 500 for _, n, _ in pictures), "the mesh in A's blue is missing"
     assert "fell after 40 steps" in pictures[2][2]
     assert "fell" not in pictures[0][2]
+
+    # Where nothing was run yet the axes have a few round numbers, and nothing else.
+    words = page.evaluate(WORDS, [component.source()[0], standing()])
+    assert words[:3] == ["0.0", "0.5", "1.0"]
+    assert len(words) < 15, "a number at every pixel"
 
     # A notebook gets the same picture from the same module.
     words = page.evaluate(NOTEBOOK, [component.source()[0], packed(id="notebook")])

@@ -56,10 +56,10 @@ export function chartView(options, axis, shared) {
     known = state();
     const held = [...all(), ...(band ?? []).slice(0, 2), target ?? NaN].filter(Number.isFinite);
     [low, high] = held.reduce(([a, b], v) => [Math.min(a, v), Math.max(b, v)], [0, 0]);
+    if (low === high) high = low + 1; // nothing was run yet, or all of it is 0
     step = roundStep(high - low, BOX.height < 150 ? 3 : 4);
-    const margin = 0.1 * (high - low || 1);
+    const margin = 0.1 * (high - low);
     [low, high] = [low - (low < 0 ? margin : 0), high + (high > 0 ? margin : 0)];
-    if (low === high) high = low + 1;
   }
   let hover = null;
 
