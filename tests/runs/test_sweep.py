@@ -275,8 +275,13 @@ def test_an_interrupt_that_ends_a_starting_worker_is_no_killed_worker(specs, sto
         yield
 
     monkeypatch.setattr(sweeping.Processes, "_in_parallel", broken)
-    with pytest.raises(KeyboardInterrupt):
-        list(sweep(specs, store, workers=2))
+    # behind a shell that runs it in the background Ctrl-C is ignored
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            list(sweep(specs, store, workers=2))
+    finally:
+        signal.signal(signal.SIGINT, before)
     assert len(rounds) == 1
 
 
