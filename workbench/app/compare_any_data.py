@@ -27,15 +27,15 @@ def show_any_data(known: Known) -> None:
         "way from the random to the expert behaviour policy."
     )
     st.markdown("\n".join(f"- {_said(table, family)}" for family in SHIPPED))
-    place = ["row", "family"]
+    cells = table.set_index(["family", "row", "quality"])
     shown = [
         {"robot": find(family).label, "row": row}
-        | {r["quality"]: _cell(r) for _, r in part.iterrows()}
-        for (row, family), part in table.groupby(place, sort=False)
+        | {quality: _cell(cells.loc[family, row, quality]) for quality in QUALITIES}
+        for family in SHIPPED
+        for row in any_data.ROWS
     ]
-    by_robot = sorted(shown, key=lambda line: [find(f).label for f in SHIPPED].index(line["robot"]))
     st.dataframe(
-        pd.DataFrame(by_robot),
+        pd.DataFrame(shown),
         hide_index=True,
         height="content",
         column_config={

@@ -28,6 +28,11 @@ def between(value: float, low: float, high: float, digits: int = 1) -> str:
     return interval(value, low, high, digits).replace(", ", ",\u00a0")
 
 
+def measured(r: pd.Series, name: str) -> str:
+    """Return a column ``name`` of a row with the interval that stands beside it."""
+    return between(r[name], r[f"{name}_low"], r[f"{name}_high"])
+
+
 def limits(low: float, high: float) -> str:
     """Return an interval alone, with no line break inside it."""
     return ends(low, high, 1).replace(", ", ",\u00a0")
@@ -37,4 +42,4 @@ def cell(r: pd.Series) -> str:
     """Return IQM and interval of a row of one of the assembled tables."""
     if not r["of"]:
         return NEEDS_GRADIENT
-    return between(r["iqm"], r["iqm_low"], r["iqm_high"])
+    return measured(r, "iqm")

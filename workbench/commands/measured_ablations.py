@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 
 import pandas as pd
 
-from workbench.commands.markdown import between, cell, markdown, runs_of
+from workbench.commands.markdown import cell, markdown, measured, runs_of
 from workbench.data.qualities import QUALITIES
 from workbench.paper import ablation, any_data, factorial, lengths, phases
 from workbench.paper.measured import Runs
@@ -23,8 +23,7 @@ def _gains() -> str:
     """Return what projection adds to the plain sum, one line per family, quality and projection."""
 
     def say(r: pd.Series) -> str:
-        gain = between(r["gain"], r["gain_low"], r["gain_high"])
-        return f"{gain}; {100 * r['conflict_share']:.0f}\u00a0%"
+        return f"{measured(r, 'gain')}; {100 * r['conflict_share']:.0f}\u00a0%"
 
     return _by_lambda("gain", [lam for lam in _lambdas() if lam], say)
 
@@ -70,8 +69,7 @@ def _phase_gains() -> str:
         ):
             found = [cells[projection, lam] for lam in lams]
             if any(pd.notna(r[name]) for r in found):
-                said = [between(r[name], r[f"{name}_low"], r[f"{name}_high"]) for r in found]
-                lines.append([*place, what, *said])
+                lines.append([*place, what, *(measured(r, name) for r in found)])
     if not lines:
         return f"*Not run yet: `python -m workbench sweep {phases.NAME}`.*"
     return markdown(["", "data", "adds", *(f"λ = {lam:g}" for lam in lams)], lines)
@@ -98,15 +96,12 @@ def _factorial_effects() -> str:
     if not there:
         return f"*Not run yet: `python -m workbench sweep {factorial.NAME}`.*"
     lines = [
-        [words, where, *(between(*found.loc[(name, where, q), list(_EFFECT)]) for q in there)]
+        [words, where, *(measured(found.loc[(name, where, q)], "effect") for q in there)]
         for name, words in factorial.FACTORS.items()
         for where in factorial.WHERE
         if (name, where) in found.index.droplevel("quality")
     ]
     return markdown(["", "few-shot data", *(f"{q} data" for q in there)], lines)
-
-
-_EFFECT = ("effect", "effect_low", "effect_high")
 
 
 def _any_data() -> str:
@@ -115,18 +110,13 @@ def _any_data() -> str:
     lines = []
     for (row, family), part in table.groupby(["row", "family"], sort=False):
         by_quality = part.set_index("quality")
-        lost = [
-            between(*(100 * by_quality.loc[q, list(_SHARE)])) if by_quality.loc[q, "seeds"] else "–"
-            for q in QUALITIES[1:]
-        ]
+        shares = 100 * by_quality[["share", "share_low", "share_high"]]
+        lost = [measured(shares.loc[q], "share") for q in QUALITIES[1:]]
         lines.append(
             [row, FAMILIES[family].label, *(cell(by_quality.loc[q]) for q in QUALITIES), *lost]
         )
     head = [f"{q} data" for q in QUALITIES] + [f"{q} against expert, %" for q in QUALITIES[1:]]
     return markdown(["", "", *head], lines)
-
-
-_SHARE = ("share", "share_low", "share_high")
 
 
 def _lengths() -> str:
