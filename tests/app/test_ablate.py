@@ -146,10 +146,3 @@ def test_a_failing_run_is_words_on_the_page(page, alone, shipped):
     page.run()
     assert "3 of 3 runs failed" in page.error[0].value
     assert "diffuser.safetensors" in page.error[0].value
-
-
-def test_a_robot_whose_runs_were_tuned_formerly_says_so(page, monkeypatch):
-    assert not page.warning
-    monkeypatch.setattr("workbench.paper.ablation.FORMER_FAMILIES", ("toy",))
-    page.run()
-    assert "before Eq. 6 and 8 were read to the letter" in page.warning[0].value

@@ -7,7 +7,6 @@ from streamlit.testing.v1 import AppTest
 
 from workbench.app import compare, compare_claims, jobs
 from workbench.app.known_runs import known_runs
-from workbench.data.qualities import QUALITIES
 from workbench.paper import pretraining_seeds
 from workbench.paper.claims import CLAIMS, findings
 from workbench.paper.measured import CAUTION, assemble
@@ -67,7 +66,7 @@ def test_measured_and_published_stand_side_by_side(page):
 def test_empty_cells_are_spoken_of_where_there_are_any(page, name):
     page.run()
     page.sidebar.radio(key="table").set_value(name).run()
-    wanted = runs_of(cells(name, data=QUALITIES))
+    wanted = runs_of(cells(name))
     there, of = len(known_runs().runs.find(wanted)), len({spec.id for spec in wanted})
     if name in ("1", "2", "3", "models"):
         assert there == of, "it ships whole"
@@ -187,7 +186,7 @@ def test_every_table_is_drawn_in_every_way(page, name, view):
     page.run()
     assert not page.exception
     assert not page.error, page.error[0].value
-    whole = cells(name, data=("expert", "medium", "random"))
+    whole = cells(name)
     assert list(page.dataframe[0].value[""]) == list(dict.fromkeys(row for row, _ in whole))
     if name == "1":
         assert len(page.get("plotly_chart")) == 1 + len(AXES), "below it how fast each learns"

@@ -224,7 +224,8 @@ def test_quick_is_of_the_cheetahs_unless_told(monkeypatch, call):
 
 def test_the_guidance_table(call):
     answer = as_json(call("guidance", "--families", "toy", "--seeds", 0, "--run", "--json"))
-    assert [r["row"] for r in answer["rows"]] == list(tables._GUIDANCE)
+    by_value = "projection and value"  # needs a critic
+    assert [r["row"] for r in answer["rows"]] == [r for r in tables._GUIDANCE if r != by_value]
     assert all(r["tasks"] == 2 for r in answer["rows"])
     assert all(0 <= r["improvement"] <= 1 for r in answer["rows"])
 

@@ -7,6 +7,7 @@ import torch
 
 from tests.conftest import TOY_DIFFUSER, TOY_SIZES, build_model
 from workbench.networks.diffusion import PromptDiffuser
+from workbench.networks.prompt_dt import ModelConfig
 from workbench.networks.variants import (
     VARIANTS,
     Variant,
@@ -30,11 +31,11 @@ def keep(toy, variant, **sizes):
     """Make the networks of a variant of the toy family."""
     known = variant_of(variant)
     if known.changes("prompt-dt"):
-        model = build_model(toy, dataclasses.replace(TOY_SIZES, **known.sizes()), seed=3)
+        model = build_model(toy, dataclasses.replace(TOY_SIZES, **known.sizes("prompt-dt")), seed=3)
         model.save(assets.model_path("toy", variant=variant))
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(7)
-        diffuser = PromptDiffuser(dataclasses.replace(TOY_DIFFUSER, **known.sizes()), toy)
+        diffuser = PromptDiffuser(dataclasses.replace(TOY_DIFFUSER, **known.sizes("diffuser")), toy)
     diffuser.save(assets.pretrained_path("toy", "diffuser", variant=variant))
 
 
@@ -57,18 +58,27 @@ def test_a_chain_changes_what_denoises_and_a_prompt_all_that_knows_one():
         "hyper",
     ]
     assert all(VARIANTS["seed-1"].changes(n) for n in ("mt-orl", "prompt-dt", "diffuser", "vae"))
-    assert VARIANTS["seed-1"].sizes() == {}, "it is as large as what ships"
+    assert VARIANTS["seed-1"].sizes("prompt-dt") == {}, "it is as large as what ships"
     assert not variant_of("").changes("diffuser")
     guided = VARIANTS["lam-3-none"]
     assert [n for n in ("prompt-dt", "diffuser", "informed", "vae") if guided.changes(n)] == [
         "diffuser",
         "informed",
     ]
-    assert (guided.sizes(), guided.training()) == ({}, {"lam": 3.0, "projection": "none"})
+    assert (guided.sizes("diffuser"), guided.training()) == ({}, {"lam": 3.0, "projection": "none"})
     assert VARIANTS["lam-0"].training() == {"lam": 0.0, "projection": "none"}
     published = VARIANTS["lam-1-published"]
     assert [n for n in ("diffuser", "informed") if published.changes(n)] == ["informed"]
-    assert Variant(n_diffusion_steps=5).sizes() == {"n_diffusion_steps": 5}
+    assert Variant(n_diffusion_steps=5).sizes("diffuser") == {"n_diffusion_steps": 5}
+    large = VARIANTS["paper-size"]
+    assert [n for n in ("mt-orl", "prompt-dt", "diffuser", "hyper") if large.changes(n)] == [
+        "prompt-dt",
+        "diffuser",
+        "hyper",
+    ]
+    assert large.sizes("prompt-dt") == {"n_layers": 4, "n_heads": 4, "width": 512}
+    assert dataclasses.replace(ModelConfig(), **large.sizes("prompt-dt")) == ModelConfig.paper()
+    assert large.sizes("diffuser") == {}, "a diffuser's width is its own"
     for name, network in (("prompts-expert", "diffuser"), ("prompts-all", "informed")):
         learnt = VARIANTS[name]
         assert [n for n in ("prompt-dt", "diffuser", "informed", "vae") if learnt.changes(n)] == [
@@ -108,7 +118,7 @@ def test_the_prompt_has_the_length_that_was_asked_for(toy, on_demand):
 
 
 def test_banded_attention_acts_under_what_ships_else(toy, on_demand):
-    sizes = dataclasses.replace(TOY_SIZES, **variant_of("banded").sizes())
+    sizes = dataclasses.replace(TOY_SIZES, **variant_of("banded").sizes("prompt-dt"))
     build_model(toy, sizes, seed=3).save(assets.model_path("toy", variant="banded"))
     banded = spec(variant="banded")
     assert acting_model(banded).config.attention == "banded"
@@ -126,7 +136,7 @@ def below(files):
 def test_a_variant_of_another_seed_takes_the_rest_of_that_seed(toy, on_demand):
     """Banded attention of seed 2 acts under the diffusers of seed 2."""
     keep(toy, "seed-2")
-    keep_banded = dataclasses.replace(TOY_SIZES, **variant_of("banded-2").sizes())
+    keep_banded = dataclasses.replace(TOY_SIZES, **variant_of("banded-2").sizes("prompt-dt"))
     build_model(toy, keep_banded, seed=3).save(assets.model_path("toy", variant="banded-2"))
     files = spec(variant="banded-2").files
     assert files["model"].parts[-3:] == ("banded-2", "toy", "prompt-dt.safetensors")

@@ -9,7 +9,8 @@ import pytest
 from workbench.paper import ablation, scores, tables
 from workbench.paper.ablation import PROJECTIONS, QUICK, WHOLE, Grid, assemble, specs
 from workbench.paper.measured import Runs
-from workbench.tuning.presets import CHOSEN, FORMERLY
+from workbench.tasks import SHIPPED
+from workbench.tuning.presets import CHOSEN
 
 GRID = Grid("cheetah-vel", (0.0, 1.0), ("none", "vector"), ("random",), tasks=(2, 7))
 
@@ -43,13 +44,10 @@ def test_the_whole_grid_of_cheetah_vel_is_run_once():
     assert all(spec.eval_every == 0 and spec.episodes == 20 for spec in vel)
 
 
-@pytest.mark.parametrize(
-    ("family", "key"), [("cheetah-vel", "prompt-diffuser"), ("ant-dir", FORMERLY)]
-)
-def test_a_run_is_tuned_as_the_tables_tune_or_as_formerly(family, key):
-    settings, updates = CHOSEN[key]
+@pytest.mark.parametrize("family", SHIPPED)
+def test_a_run_is_tuned_as_the_tables_tune(family):
+    settings, updates = CHOSEN["prompt-diffuser"]
     (grid,) = (grid for grid in WHOLE if grid.family == family)
-    assert grid.former is (key == FORMERLY)
     for spec in specs([grid]):
         own = {"lam": spec.settings["lam"], "projection": spec.settings["projection"]}
         assert (spec.settings, spec.updates) == ({**settings, **own}, updates)

@@ -4,7 +4,6 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from workbench.data.qualities import QUALITIES
 from workbench.paper import claims, scores
 from workbench.paper.claims import CLAIMS, NEAR, verdict
 from workbench.paper.measured import Runs
@@ -17,7 +16,7 @@ COMPARISONS = [(claim, c) for claim in CLAIMS for c in claim.comparisons]
 
 @pytest.mark.parametrize(("claim", "comparison"), COMPARISONS)
 def test_both_sides_are_cells_of_the_table(claim, comparison):
-    table = cells(comparison.table, data=QUALITIES)
+    table = cells(comparison.table)
     assert comparison.first in table
     assert comparison.second in table
     assert comparison.first != comparison.second

@@ -5,14 +5,13 @@ from dataclasses import replace
 
 import pytest
 
-from workbench.data.qualities import QUALITIES
 from workbench.methods import METHODS
 from workbench.networks.models import MODELS
-from workbench.paper import claims, tables
+from workbench.paper import ablation, any_data, claims, tables
 from workbench.paper.tables import PUBLISHED, TABLES, baseline, cells, published, runs_of
 from workbench.tasks import FAMILIES
 from workbench.tasks.splits import evaluated_tasks, pretraining_tasks
-from workbench.tuning.presets import CHOSEN, FORMER, chosen
+from workbench.tuning.presets import CHOSEN, chosen
 
 # as printed: a line per row of the paper
 TABLE_1 = {
@@ -77,7 +76,7 @@ def test_every_published_number_has_a_cell(name):
 
 @every_table
 def test_the_runs_of_a_cell_are_seeds_by_tasks_of_one_way(name):
-    for (_, column), cell in cells(name, data=("expert", "medium", "random")).items():
+    for (_, column), cell in cells(name).items():
         if column == tables.ZERO_SHOT or not cell:
             continue
         pairs = {(s.seed, s.task) for s in cell}
@@ -96,7 +95,7 @@ def test_the_runs_of_a_cell_are_seeds_by_tasks_of_one_way(name):
 
 @every_table
 def test_cells_of_a_table_share_no_run(name):
-    found = cells(name, data=("expert", "random"))
+    found = cells(name)
     # a zero-shot prompt cannot be tuned: there two methods are one
     found.pop(("Prompt-Tuning DT", tables.ZERO_SHOT), None)
     ids = [s.id for cell in found.values() for s in cell]
@@ -123,18 +122,17 @@ def test_tables_share_runs_as_intended():
     one, two, guidance = cells("1"), cells("2"), cells("guidance")
     for method in ("Prompt-Tuning DT", "Prompt Diffuser", "Soft Prompt"):
         assert ids(two["expert data, expert prompt", method]) == ids(one[method, "cheetah-vel"])
-    former = {
-        i
-        for (_, column), cell in guidance.items()
-        if column not in tables.PRESENT
-        for i in ids(cell)
-    }
-    ours = cells("guidance", data=QUALITIES)
-    for quality, column in zip(QUALITIES, tables.PRESENT, strict=True):
-        same = two[f"{quality} data, {quality} prompt", "Prompt Diffuser"]
-        assert ids(ours["projection, published", column]) == ids(same)
-    assert former
-    assert not former & {i for family in FAMILIES for i in ids(one["Prompt Diffuser", family])}
+    for column, (family, quality) in tables.GUIDED.items():
+        whole = {
+            spec.id for spec in any_data.cell("Prompt Diffuser (as published)", family, quality)
+        }
+        assert set(ids(guidance["projection, published", column])) == whole
+        if family == "cheetah-vel":
+            same = two[f"{quality} data, {quality} prompt", "Prompt Diffuser"]
+            assert set(ids(same)) == whole
+    grids = {spec.id for spec in ablation.specs()}
+    for (row, _), cell in guidance.items():
+        assert (set(ids(cell)) <= grids) == row.endswith(("sum", "published", "= 10"))
 
 
 def test_every_model_is_used_as_prompt_dt_is_in_table_1():
@@ -185,25 +183,27 @@ def test_the_initial_prompt_differs_from_the_data_only_where_it_should():
 
 
 def test_the_guidance_table_varies_one_thing():
-    found = cells("guidance", data=("expert", "medium", "random"))
-    assert [c for r, c in found if r == "plain sum"] == [
-        *FAMILIES, "cheetah-vel, medium data", "cheetah-vel, random data",
-    ]  # fmt: skip
+    found = cells("guidance")
+    assert [c for r, c in found if r == "plain sum"] == list(tables.GUIDED)
+    base = vars(chosen("prompt-diffuser", "cheetah-vel", 2).build())
     for (row, column), cell in found.items():
-        usual = chosen("prompt-diffuser", "cheetah-vel", 2).build()
-        base = vars(usual) if column in tables.PRESENT else FORMER
-        changed = {n: v for n, v in cell[0].settings.items() if base.get(n) != v}
-        assert len(changed) <= 1 + ("λ = 10" in row), row
-    alone = found["diffusion loss alone", "reach"][0].build()
+        changed = {n: v for n, v in cell[0].settings.items() if base[n] != v}
+        assert len(changed) == (row != "projection, published") + ("sum, λ = 10" in row), row
+        family, quality = tables.GUIDED[column]
+        assert {(s.family, s.quality, s.prompts) for s in cell} == {(family, quality, "")}
+    alone = found["diffusion loss alone", "reach, medium data"][0].build()
     assert alone.guidance == "diffusion"
+    assert len({row for row, column in found if column == "reach, medium data"}) == 6
+    assert {c for _, c in cells("guidance", families=["ant-dir"])} == {"ant-dir, medium data"}
+    with pytest.raises(ValueError, match="more families, methods or data"):
+        cells("guidance", families=["ant-dir"], data=["expert"])
 
 
-def test_families_are_put_together_where_all_rows_run_alike():
-    """On Cheetah-vel guidance is of today's adaptation, on the other robots of the former one."""
+def test_families_are_put_together_where_each_has_a_column():
     assert tables.pooled(cells("1")) == list(FAMILIES)
-    assert tables.pooled(cells("guidance")) == []
-    assert tables.pooled(cells("guidance", families=["ant-dir", "reach"])) == ["ant-dir", "reach"]
-    assert tables.pooled(cells("2")) == []
+    assert tables.pooled(cells("1", families=["ant-dir", "reach"])) == ["ant-dir", "reach"]
+    for name in ("guidance", "2", "3"):
+        assert tables.pooled(cells(name)) == []
 
 
 def test_the_third_table_adapts_far_from_what_was_trained_on():

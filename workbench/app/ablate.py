@@ -37,13 +37,6 @@ from workbench.viewing.figures.ablation import (
 )
 
 SWEEP = "ablation"
-_FORMER = (
-    "This robot's runs, and those that a sweep here adds, tune Prompt Diffuser as we did before "
-    "Eq. 6 and 8 were read to the letter: 100 updates at a constant rate, with the diffusion loss "
-    "on the few-shot data. What ships was measured with diffusers pretrained without guidance, "
-    "too. They say little about the method as published; the runs of Cheetah-vel do, and the page "
-    "*Compare*."
-)
 
 
 @guarded
@@ -62,8 +55,6 @@ def page(runs_page) -> None:
         "**projection** removes what fights the first. Each cell is one setting, run on every "
         "task and seed. **Click a cell** to see its runs."
     )
-    if grid.former:
-        st.warning(_FORMER, icon=":material/warning:")
     show_broken("ablate", broken, grid)
     specs = ablation.specs([grid])
     active = _offer_sweep(grid, specs)

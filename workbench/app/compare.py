@@ -1,8 +1,8 @@
 """The page Compare: the paper's tables, what was published and what we measured side by side.
 
-A table and one of its cells are here; how its rows rank is in ``compare_rankings.py``, how fast
-they learn in ``compare_curves.py``, what bad data cost in ``compare_any_data.py``, what holds over
-pretraining seeds in ``compare_seeds.py``, the claims are in ``compare_claims.py``.
+A table and one of its cells are here. In ``compare_….py``: how its rows rank (``rankings``), how
+fast they learn (``curves``), under a larger transformer (``size``), from bad data (``any_data``),
+over pretraining seeds (``seeds``); and the claims (``claims``).
 """
 
 from __future__ import annotations
@@ -18,17 +18,17 @@ from workbench.app.compare_any_data import show_any_data
 from workbench.app.compare_curves import show_curves
 from workbench.app.compare_rankings import VIEWS, show_rankings
 from workbench.app.compare_seeds import show_pretraining_seeds
+from workbench.app.compare_size import show_size
 from workbench.app.families import labelled
 from workbench.app.known_runs import YOURS, Known, known_runs, show_runs
 from workbench.app.links import Offers, broken_choices, runs_params, show_broken
 from workbench.app.links_copied import offer_link
 from workbench.app.page import guarded, paint_first, styled
-from workbench.data.qualities import QUALITIES
 from workbench.paper.claims import CLAIMS
 from workbench.paper.listed import ALL, NEEDS_GRADIENT
 from workbench.paper.measured import CAUTION, assemble
 from workbench.paper.rankings import columns_of
-from workbench.paper.tables import OF_PROMPT_DT, OTHER_SEEDS, TABLES, Cells, cells, runs_of
+from workbench.paper.tables import GUIDED, OF_PROMPT_DT, OTHER_SEEDS, TABLES, Cells, cells, runs_of
 from workbench.runs.run_table import key
 
 NAMES = {
@@ -103,6 +103,7 @@ def page(runs_page) -> None:
     show_rankings(seen.name, seen.cells, seen.table, known)
     if seen.name == TABLES[0]:
         show_curves(known)
+        show_size(known)
     if seen.name == "2":
         show_any_data(known)
     if others:
@@ -126,7 +127,7 @@ def _offers() -> Offers:
     for name in TABLES:
         parts = ("row", "column", "of", "rows", "against")
         if any(f"{part}-{name}" in st.query_params for part in parts):
-            places = cells(name, data=QUALITIES)
+            places = cells(name)
             columns = [labelled(c) for c in columns_of(places)]
             rows = [row for row, _ in places]
             offers |= {
@@ -169,7 +170,7 @@ def _count(seen: Seen) -> None:
 
 @st.cache_resource(max_entries=8, show_spinner="Counting the runs …")
 def _seen(name: str, made: tuple, _known: Known) -> Seen:
-    whole = cells(name, data=QUALITIES)
+    whole = cells(name)
     wanted = runs_of(whole)
     found = _known.runs.find(wanted)
     n_wanted = len({key(spec.asked) for spec in wanted})
@@ -243,7 +244,7 @@ _HEADS = {
     "reach": "reach",
     ALL: "all (0 to 1)",
     **{name: labelled(name.replace("pretraining ", "")) for name in OTHER_SEEDS},
-    **{f"cheetah-vel, {quality} data": f"{quality} data" for quality in QUALITIES},
+    **{name: name.removesuffix(" data") for name in GUIDED if "," in name},
 }
 """Columns whose names are too long for the head of a narrow column."""
 

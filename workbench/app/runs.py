@@ -263,7 +263,7 @@ def _cell(place: Sequence[str]):
     if name not in TABLES:
         raise ValueError(f"There is no table {name!r}.")
     row, column = rest
-    return cells(name, data=QUALITIES)[row, column]
+    return cells(name)[row, column]
 
 
 def _show_bin(library: Library) -> None:

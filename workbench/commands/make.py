@@ -142,7 +142,8 @@ def pretrain(
 
     `--model` pretrains another model to be prompted, of the same size and on the same data.
     The default size is the released code's (3 layers of 128). The paper's is
-    `--n-layers 4 --n-heads 4 --width 512`. Keeps a checkpoint below WORK and resumes from it.
+    `--n-layers 4 --n-heads 4 --width 512`; `--variant paper-size` is of that size and stands beside
+    what ships. Keeps a checkpoint below WORK and resumes from it.
     `--attention banded` is a variant of its own, `banded` (`banded-1` of `--variant seed-1`): its
     contexts are twice as long, so that `--batch-size 36` costs what 64 do by default.
 
@@ -320,7 +321,7 @@ def _of_variant(sizes, variant: str, network: str):
     if variant and not known.changes(network):
         where = f"of {known.of}" if known.of else "that ships"
         raise ValueError(f"The variant {variant} has the {network} {where}: nothing to make.")
-    return dataclasses.replace(sizes, **known.sizes())
+    return dataclasses.replace(sizes, **known.sizes(network))
 
 
 def _seed_of(variant: str, seed: int) -> int:

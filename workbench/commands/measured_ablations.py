@@ -7,8 +7,9 @@ from collections.abc import Callable, Sequence
 import pandas as pd
 
 from workbench.commands.markdown import cell, markdown, measured, runs_of
+from workbench.commands.output import number
 from workbench.data.qualities import QUALITIES
-from workbench.paper import ablation, any_data, factorial, lengths, phases
+from workbench.paper import ablation, any_data, factorial, lengths, model_size, phases
 from workbench.paper.measured import Runs
 from workbench.runs.run_table import shipped
 from workbench.tasks import FAMILIES
@@ -119,6 +120,25 @@ def _any_data() -> str:
     return markdown(["", "", *head], lines)
 
 
+def _model_size() -> str:
+    """Return mean and IQM by row and size of the transformer, beside what was published."""
+    table = model_size.assemble(Runs.of(shipped())).set_index(["row", "size"])
+    small, large = model_size.SIZES
+    if not table.xs(large, level="size")["seeds"].any():
+        return f"*Not run yet: `python -m workbench sweep {model_size.NAME}`.*"
+    lines = []
+    for row in model_size.ROWS:
+        whole = table.loc[(row, large)]
+        share = 100 * whole["trainable"] / whole["model"]
+        tuned = f"{whole['trainable']:,.0f} ({share:.2g}\u00a0%)" if whole["trainable"] > 0 else "–"
+        published = "" if pd.isna(whole["published"]) else number(whole["published"], 1)
+        by_size = [table.loc[(row, size)] for size in (small, large)]
+        more = [measured(r, "more") if pd.notna(r["more"]) else "" for r in by_size]
+        lines.append([row, *(cell(r) for r in by_size), *more, tuned, published])
+    head = [small, large, f"{small}, above the expert prompt", f"{large}, above it"]
+    return markdown(["", *head, f"tuned of {large}", "*published*"], lines)
+
+
 def _lengths() -> str:
     """Return IQM by N and by K*, one line per quality and method."""
     runs = Runs.of(shipped())
@@ -139,6 +159,7 @@ ABLATIONS: dict[str, Callable[[], str]] = {
     "factorial": _factorial,
     "factorial, what each adds": _factorial_effects,
     "any data": _any_data,
+    "model size": _model_size,
     "lengths": _lengths,
 }
 """The name of a block → how its text is made from what ships."""

@@ -95,8 +95,7 @@ def refreshed(text: str) -> tuple[str, list[str]]:
 
 
 def _assembled(name: TableName) -> pd.DataFrame:
-    chosen = cells(name, data=QUALITIES) if name == "guidance" else cells(name)
-    return assemble(name, chosen, runs_of(name)).set_index(["row", "column"])
+    return assemble(name, cells(name), runs_of(name)).set_index(["row", "column"])
 
 
 def _means(r: pd.Series) -> str:

@@ -18,7 +18,7 @@ from workbench.commands.settings import HELP, Settings
 from workbench.commands.sweep_progress import compare_anew, run_missing
 from workbench.networks.models import MODELS
 from workbench.networks.variants import VARIANTS
-from workbench.paper import ablation, any_data, curves, factorial, lengths, phases
+from workbench.paper import ablation, any_data, curves, factorial, lengths, model_size, phases
 from workbench.paper.measured import Runs
 from workbench.paper.tables import Cells
 from workbench.runs.duration import Expected, expected, known_runs
@@ -41,7 +41,8 @@ from workbench.tasks import did_you_mean
 from workbench.tuning.spec import RunSpec
 
 PRESETS = {
-    module.NAME: module for module in (ablation, phases, factorial, any_data, lengths, curves)
+    module.NAME: module
+    for module in (ablation, phases, factorial, any_data, model_size, lengths, curves)
 }
 _FIELD_HELP = {
     "family": "Task families.",

@@ -43,8 +43,8 @@ def table(
     seeds: Annotated[tuple[int, ...], arg(help="Seeds of the adaptation.")] = SEEDS,
     data: Annotated[
         tuple[str, ...],
-        arg(help="Of `guidance`: few-shot data; medium and random are of Cheetah-vel alone."),
-    ] = ("expert",),
+        arg(help="Of `guidance`: few-shot data; other robots than Cheetah-vel have medium alone."),
+    ] = QUALITIES,
     as_json: Json = False,
 ) -> None:
     """Print a table of arXiv 2411.01168 beside our runs, by default from the runs that ship.
@@ -54,18 +54,18 @@ def table(
     `search`: what the settings were chosen from.
     Killed, `--run` goes on where it was. What ships with the same id is not run again.
     """
-    if name == "search" and (quick or families or seeds != SEEDS or data != ("expert",)):
+    if name == "search" and (quick or families or seeds != SEEDS or data != QUALITIES):
         raise ValueError(
             "`search` takes `--methods`, `--run`, `--keep`, `--store` and `--workers` alone: "
             "leave out the others."
         )
     if unknown := sorted(set(data) - set(QUALITIES)):
         raise ValueError(f"`data` must be of {', '.join(QUALITIES)}: got {unknown[0]!r}.")
-    if name != "guidance" and data != ("expert",):
+    if name != "guidance" and data != QUALITIES:
         raise ValueError(f"`data` is of the table guidance: leave it out of table {name}.")
     if quick and (run or keep):
         raise ValueError("`--quick` runs by itself and keeps nothing: leave out the others.")
-    part = families or methods or seeds != SEEDS or data != ("expert",)
+    part = families or methods or seeds != SEEDS or data != QUALITIES
     if not (run or quick or keep or part) and store is None:
         answer = listed("table", name)
         if answer is not None:

@@ -10,7 +10,6 @@ import pandas as pd
 
 from workbench.commands.output import command, print_result, records
 from workbench.commands.sweep_progress import compare_anew, run_missing
-from workbench.data.qualities import QUALITIES
 from workbench.paper import claims
 from workbench.paper.listing import SEARCH, table_answer
 from workbench.paper.measured import Runs
@@ -122,7 +121,7 @@ def judged(store: Path | None) -> pd.DataFrame:
         if store is None:
             return Runs.of(load_shipped(name))
         kept = RunStore(store)
-        ids = dict.fromkeys(s.id for s in runs_of(cells(name, data=QUALITIES)))
+        ids = dict.fromkeys(s.id for s in runs_of(cells(name)))
         return Runs.of(rows(kept, [i for i in ids if i in kept]))
 
     return pd.DataFrame(claims.findings(runs))
@@ -134,7 +133,7 @@ def _keep(name: TableName, there: pd.DataFrame) -> None:
         raise ValueError("There is nothing to keep: the store has no run of this table.")
     each = name in ("1", "guidance", "models")
     families = tuple(FAMILIES) if each else ()  # a plug-in's runs stay too
-    whole = cells(name, families=families, data=QUALITIES)
+    whole = cells(name, families=families)
     path, before = results_path(name), load_shipped(name)
     needed, again = Runs.of(before).find(runs_of(whole)), Runs.of(there).keys
     old = needed[~Runs.of(needed).keys.isin(again)]

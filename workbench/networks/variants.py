@@ -15,6 +15,7 @@ from workbench.tasks import did_you_mean
 
 _OF_THE_CHAIN = ("diffuser", "informed")
 _OF_THE_TRANSFORMER = ("prompt-dt", "hyper")
+_MADE_FOR_IT = ("diffuser", "informed", "vae", "gan")  # and sized on their own
 _LEARNT_PROMPTS = {"diffuser": QUALITIES, "informed": ("expert",)}  # of what ships
 
 
@@ -26,6 +27,7 @@ class Variant:
         n_diffusion_steps: N, None where it is as shipped.
         prompt_length: K*, None where it is as shipped.
         attention: Of the transformer, None where it is as shipped.
+        n_layers, n_heads, width: Of the transformer, None where it is as shipped.
         seed: Of all pretraining, None where it is as shipped.
         lam: λ of Eq. 9 while a diffuser is pretrained, None where it is as shipped.
         projection: Reading of Eq. 8 and 9 there, None where it is as shipped.
@@ -38,6 +40,9 @@ class Variant:
     n_diffusion_steps: int | None = None
     prompt_length: int | None = None
     attention: Literal["banded"] | None = None
+    n_layers: int | None = None
+    n_heads: int | None = None
+    width: int | None = None
     seed: int | None = None
     lam: float | None = None
     projection: str | None = None
@@ -48,7 +53,7 @@ class Variant:
         """Return whether a network is another one than the one that ships."""
         if self.seed is not None:
             return True
-        if self.prompt_length is not None:
+        if self.prompt_length is not None or self.width is not None:
             return network not in ("mt-orl", "critic")
         if self.attention is not None:
             return network in _OF_THE_TRANSFORMER
@@ -59,9 +64,11 @@ class Variant:
             return self.prompt_qualities != _LEARNT_PROMPTS.get(network, self.prompt_qualities)
         return self.n_diffusion_steps is not None and network in _OF_THE_CHAIN
 
-    def sizes(self) -> dict[str, Any]:
-        """Return what differs, by name, as the networks' configurations call it."""
-        sized = ("n_diffusion_steps", "prompt_length", "attention")
+    def sizes(self, network: str) -> dict[str, Any]:
+        """Return what differs of a network, by name, as its configuration calls it."""
+        sized: tuple[str, ...] = ("n_diffusion_steps", "prompt_length", "attention")
+        if network not in _MADE_FOR_IT:
+            sized += ("n_layers", "n_heads", "width")
         return {name: vars(self)[name] for name in sized if vars(self)[name] is not None}
 
     def training(self) -> dict[str, Any]:
@@ -77,6 +84,7 @@ VARIANTS: dict[str, Variant] = {
     "banded": Variant(attention="banded"),
     **{f"banded-{n}": Variant(attention="banded", of=f"seed-{n}") for n in (1, 2)},
     **{f"seed-{n}": Variant(seed=n) for n in (1, 2)},
+    "paper-size": Variant(n_layers=4, n_heads=4, width=512),
     "lam-0": Variant(lam=0.0, projection="none"),
     **{
         f"lam-{lam:g}-{projection}": Variant(lam=lam, projection=projection)
@@ -88,7 +96,8 @@ VARIANTS: dict[str, Variant] = {
 """What is not named as one has N = 20, K* = 5, a sliding context, seed 0 and λ = 1 as published.
 
 ``prompts-…`` is what a diffuser learns to make: prompts of expert data alone, as the one that is
-told the task does where it ships, or of every quality, as Prompt Diffuser does."""
+told the task does where it ships, or of every quality, as Prompt Diffuser does. ``paper-size`` has
+the transformer of ``ModelConfig.paper``, which has as many parameters as the paper's."""
 SHIPPED = ("seed-1", "seed-2", "lam-0", "lam-1-none", "prompts-expert")
 """Variants that ship: the models of the table of models, pretrained from other seeds, the diffusers
 that were pretrained without guidance and without projection, and the one of expert prompts."""

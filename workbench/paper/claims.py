@@ -18,9 +18,9 @@ from workbench.data.qualities import QUALITIES
 from workbench.paper import scores
 from workbench.paper.measured import Runs
 from workbench.paper.tables import (
+    GUIDED,
     LATE,
     OUT_OF_DISTRIBUTION,
-    PRESENT,
     PUBLISHED,
     ZERO_SHOT,
     Cells,
@@ -84,7 +84,7 @@ def _table_2(label: str, first: tuple[str, str, str], second: tuple[str, str, st
 
 _PD, _PTDT, _OURS = "Prompt Diffuser", "Prompt-Tuning DT", "Prompt Diffuser, told the task (ours)"
 _SUM, _FAR = "plain sum", OUT_OF_DISTRIBUTION
-_GUIDED = (*SHIPPED, *(f"cheetah-vel, {quality} data" for quality in QUALITIES[1:]))
+_READINGS = ("vector", "tensor", "subspace")
 _PAPER, _PAPER_4, _WE = "section 5, table", "section 4", "ours"
 CLAIMS: tuple[Claim, ...] = (
     Claim(
@@ -162,8 +162,8 @@ CLAIMS: tuple[Claim, ...] = (
         "the guidance figure",
         tuple(
             ClaimComparison(f"{f}, {reading}", "guidance", (f"projection, {reading}", f), (_SUM, f))
-            for f in _GUIDED
-            for reading in ("vector", "tensor", "subspace", *["published"] * (f in PRESENT))
+            for f, (family, _) in GUIDED.items()
+            for reading in (*_READINGS * (family == "cheetah-vel"), "published")
         ),
     ),
     Claim(
@@ -171,7 +171,7 @@ CLAIMS: tuple[Claim, ...] = (
         "the guidance figure",
         tuple(
             ClaimComparison(f"{f}: {loss}", "guidance", (loss, f), (_SUM, f))
-            for f in _GUIDED
+            for f in GUIDED
             for loss in ("diffusion loss alone", "downstream loss alone")
         ),
     ),
@@ -225,7 +225,7 @@ def findings(runs: Callable[[TableName], Runs]) -> Iterator[dict[str, object]]:
         for comparison in claim.comparisons:
             name = comparison.table
             if name not in every:
-                every[name] = cells(name, data=QUALITIES), runs(name)
+                every[name] = cells(name), runs(name)
             row, pairs = _measured(comparison, *every[name])
             told = {"claim": claim.text, "source": claim.source, "comparison": comparison.label}
             rows.append({**told, "table": name, **row})

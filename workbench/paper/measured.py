@@ -15,11 +15,10 @@ from workbench.runs.run_table import key, keys
 from workbench.tuning.spec import RunSpec
 
 CAUTION = (
-    "Of Algorithm 1 on a sampler that works, and to be judged, are: tables 1, 2, 3 and that of "
-    "models; and on Cheetah-vel the guidance table, and the ablation of λ and projection in both "
-    "phases. That table and that ablation on the other robots, and the lengths, were measured "
-    "before, with a sampler and an adaptation that we found to be at fault. Those say little about "
-    "the method; they are being measured anew. A dash: not yet run."
+    "All of this is of Algorithm 1 on a sampler that works, but for the lengths N and K* on the "
+    "page Ablate: Prompt Diffuser was measured there before, with a sampler and an adaptation that "
+    "we found to be at fault. That says little about the method and is being measured anew. A "
+    "dash: not yet run."
 )
 """What a reader must know of the runs that ship, wherever their numbers are shown."""
 

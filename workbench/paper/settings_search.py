@@ -75,7 +75,7 @@ CANDIDATES: dict[str, tuple[tuple[Mapping[str, Any], int], ...]] = {
 
 A part after ``/`` tells two searches of a method apart. Equal budget: 100 updates of 32 contexts,
 and for generators and the weight of QT's critic the 400 that Prompt Diffuser takes in the tables.
-What was run of it ships: ``table search``. A VAE's and a GAN's grid was not run yet.
+What was run of it ships: ``table search``.
 Fine-tuning keeps its published 10 of 256; full fine-tuning takes as many as its loss on held-out
 trajectories falls, and then some: 400 of 32. Ten rounds of Prompt-Tuning DT, forward passes alone,
 are 6,000 contexts."""

@@ -13,7 +13,6 @@ import pandas as pd
 import plotly.graph_objects as go
 from scipy import special
 
-from workbench.data.qualities import QUALITIES
 from workbench.paper import ablation, factorial, phases, scores
 from workbench.paper.claims import verdict
 from workbench.paper.listed import ALL
@@ -103,7 +102,7 @@ class Guidance:
     """
 
     def __init__(self) -> None:
-        self.cells: Cells = cells("guidance", data=QUALITIES)
+        self.cells: Cells = cells("guidance")
         self.runs = shipped("guidance")
 
     @functools.cached_property
