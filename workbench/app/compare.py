@@ -244,7 +244,7 @@ _HEADS = {
     "reach": "reach",
     ALL: "all (0 to 1)",
     **{name: labelled(name.replace("pretraining ", "")) for name in OTHER_SEEDS},
-    **{name: name.removesuffix(" data") for name in GUIDED if "," in name},
+    **{n: n.removeprefix("cheetah-").removesuffix(" data") for n in GUIDED if "," in n},
 }
 """Columns whose names are too long for the head of a narrow column."""
 
