@@ -220,6 +220,10 @@ def test_quick_is_of_the_cheetahs_unless_told(monkeypatch, call):
     assert {s.family for s in seen} == {"cheetah-vel", "cheetah-dir"}
     assert {s.seed for s in seen} == {0}
     assert {s.task for s in seen if s.family == "cheetah-vel"} == {2, 7}
+    seen.clear()
+    call("guidance", "--quick")
+    assert {(s.family, s.quality) for s in seen} == {("cheetah-vel", "expert")}
+    assert len(seen) <= 2 * len(tables._GUIDANCE), "a check, not the table"
 
 
 def test_the_guidance_table(call):

@@ -41,8 +41,7 @@ FORMER: Mapping[str, Any] = {
     "training_temperature": -1.0,
 }
 """How generators were tuned, for 100 updates, before Eq. 6 and 8 were read to the letter and the
-learning rate fell. The lengths, and guidance and ablation on robots that wait for new runs, are of
-it."""
+learning rate fell. The lengths are of it."""
 FORMERLY = "prompt-diffuser/former"
 """Key of ``CHOSEN``: Prompt Diffuser with the settings ``FORMER``."""
 
