@@ -11,9 +11,10 @@ def script():
     ablate_lengths.show("ant-dir", "expert", known_runs())
 
 
-def test_figures_of_the_former_adaptation_say_so_and_other_robots_have_none():
+def test_lengths_are_drawn_and_other_robots_have_none():
     page = AppTest.from_function(script, default_timeout=120).run()
     assert not page.exception
-    (warning,) = page.warning
-    assert "not to be compared with the returns above" in warning.value
+    assert not page.warning
+    assert "as in the tables" in page.caption[0].value
+    assert len(page.get("plotly_chart")) == 2
     assert "Other lengths were run on Cheetah-vel only" in page.caption[-1].value

@@ -460,6 +460,10 @@ def test_the_whole_chain_of_commands_makes_every_asset(shipped, call, toy, tmp_p
     )
     ours, ships = (load_network("toy", "prompt-dt", variant=v).state_dict() for v in ("banded", ""))
     assert all(torch.equal(ours[n], ships[n]) for n in ships), "not a step away from its beginning"
+    begun = ("--variant", "paper-size", "--begin-with-prompt-dt", "--steps", 1)
+    status, _, err = call("pretrain", "toy", *begun)
+    assert status == 2
+    assert f"those of {load_network('toy', 'prompt-dt').config}" in err, "of what ships"
 
     listed = {n for n in assets.manifest() if "behaviour" not in n}
     there = {p.relative_to(shipped).as_posix() for p in shipped.rglob("*.safetensors")}

@@ -10,8 +10,8 @@ from workbench.app.charts import chart, offer_figures, offer_table
 from workbench.app.known_runs import Known
 from workbench.app.links import can_explore, explore_url
 from workbench.paper import factorial
-from workbench.paper.answers import ends, signed
 from workbench.paper.factorial import Cell
+from workbench.paper.numbers import ends_of, signed
 from workbench.tasks import find
 from workbench.tuning.presets import first_task
 from workbench.viewing.figures.factorial import eight, main_effects
@@ -79,14 +79,14 @@ def _answers(effects: pd.DataFrame) -> list[str]:
         covers = r["effect_low"] <= 0 <= r["effect_high"]
         words = (
             f"**{factorial.FACTORS[r['factor']].capitalize()}**: {signed(r['effect'])} of "
-            f"returns {ends(r, 'effect')}, over the settings of the other two; "
+            f"returns {ends_of(r, 'effect')}, over the settings of the other two; "
             f"{'chance may explain it' if covers else 'more than chance'}"
         )
         for where in ("read", "not read"):
             for _, only in by_where[where].iterrows():
                 if only["factor"] == r["factor"]:
                     words += f"; where the data are {where}, {signed(only['effect'])}"
-                    words += f" {ends(only, 'effect')}"
+                    words += f" {ends_of(only, 'effect')}"
         said.append(f"- {words}.")
     return said
 
@@ -95,7 +95,7 @@ def _adapted(part: pd.DataFrame) -> list[str]:
     """Say what one difference adds once the published one is adapted."""
     rows = part[part["adapted"] & part["ahead"].notna()]
     found = [
-        f"**{r['label']}** {signed(r['ahead'])} {ends(r, 'ahead')}" for _, r in rows.iterrows()
+        f"**{r['label']}** {signed(r['ahead'])} {ends_of(r, 'ahead')}" for _, r in rows.iterrows()
     ]
     if not found:
         return []

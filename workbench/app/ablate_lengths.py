@@ -18,11 +18,6 @@ _WORDS = {
     "K*": "Rows of the trajectory that the transformer is shown. The paper has K* = 5; a prompt "
     "of another length has a transformer and a diffuser of its own.",
 }
-_FORMER = (
-    "Unlike the grid above, this is the former adaptation (100 updates at a constant rate, the "
-    "diffusion loss on the few-shot data), with diffusers pretrained without guidance: not to be "
-    "compared with the returns above, and little about the method as published."
-)
 
 
 def show(family: str, quality: str, known: Known) -> None:
@@ -47,7 +42,10 @@ def show(family: str, quality: str, known: Known) -> None:
             icon=":material/straighten:",
         )
         return
-    st.warning(_FORMER, icon=":material/warning:")
+    st.caption(
+        "Prompt Diffuser as in the tables, Algorithm 1 with λ = 1 and the projection as published, "
+        "beside the untuned prompt. Every other length has networks pretrained for it."
+    )
     figures = {}
     for place, axis in zip(st.columns(2, gap="large"), _WORDS, strict=True):
         figures[axis] = _figure(known.key, axis, quality, table)

@@ -27,6 +27,7 @@ from workbench.app.page import guarded, paint_first, styled
 from workbench.paper.claims import CLAIMS
 from workbench.paper.listed import ALL, NEEDS_GRADIENT
 from workbench.paper.measured import CAUTION, assemble
+from workbench.paper.numbers import interval, number
 from workbench.paper.rankings import columns_of
 from workbench.paper.tables import GUIDED, OF_PROMPT_DT, OTHER_SEEDS, TABLES, Cells, cells, runs_of
 from workbench.runs.run_table import key
@@ -211,7 +212,7 @@ def _overview(seen: Seen) -> None:
             )
             sd = part["sd"] if what == "here" else pd.Series(float("nan"), part.index)
             texts[f"{column}|{what}"] = {
-                mean: _number(mean, digits) + (f" ± {_number(s, digits)}" if pd.notna(s) else "")
+                mean: number(mean, digits) + (f" ± {number(s, digits)}" if pd.notna(s) else "")
                 for mean, s in zip(part[name], sd, strict=True)
                 if pd.notna(mean)
             } | {-math.inf: NEEDS_GRADIENT}
@@ -323,7 +324,7 @@ def _show_cell(seen: Seen, place: tuple[str, str], known: Known, runs_page) -> N
     if not len(found):
         st.info(
             f"**{row}, {labelled(column)}** was not run yet."
-            + (f" Published: {_number(r['published'])}." if pd.notna(r["published"]) else ""),
+            + (f" Published: {number(r['published'])}." if pd.notna(r["published"]) else ""),
             icon=":material/hourglass_empty:",
         )
         return
@@ -347,23 +348,23 @@ def _numbers(r: pd.Series) -> None:
     facts = (
         (
             "Mean ± sd over seeds",
-            _number(r["mean"]) + (f" ± {_number(r['sd'])}" if pd.notna(r["sd"]) else ""),
+            number(r["mean"]) + (f" ± {number(r['sd'])}" if pd.notna(r["sd"]) else ""),
             "As the paper gives it: mean over tasks for each seed, then over seeds.",
         ),
         (
             "Published",
-            _number(r["published"])
-            + (f" ± {_number(r['published_sd'])}" if pd.notna(r["published_sd"]) else ""),
+            number(r["published"])
+            + (f" ± {number(r['published_sd'])}" if pd.notna(r["published_sd"]) else ""),
             "In arXiv 2411.01168, K* = 5, 3 seeds.",
         ),
         (
             "IQM [95 %]",
-            _interval(r["iqm"], r["iqm_low"], r["iqm_high"], 1),
+            interval(r["iqm"], r["iqm_low"], r["iqm_high"]),
             "Interquartile mean over seeds and tasks, with its interval over seeds.",
         ),
         (
             "P(beats Prompt-DT)",
-            _interval(r["improvement"], r["improvement_low"], r["improvement_high"], 2),
+            interval(r["improvement"], r["improvement_low"], r["improvement_high"], 2),
             "Probability that a run beats one of Prompt-DT with expert prompts on the same task.",
         ),
         (
@@ -371,23 +372,13 @@ def _numbers(r: pd.Series) -> None:
             f"{r['trainable']:,.0f}" if r["trainable"] else "none",
             f"Trainable parameters, {100 * r['share']:.2g} % of the transformer's.",
         ),
-        ("Seconds per run", _number(r["seconds"]), "Wall time with loading and evaluation."),
+        ("Seconds per run", number(r["seconds"]), "Wall time with loading and evaluation."),
     )
     for part in (facts[:3], facts[3:]):
         for place, (label, value, words) in zip(st.columns(3), part, strict=True):
             place.caption(label, help=words)
             place.markdown(f"**{value}**")
     st.caption(
-        f"{r['seeds']} seeds × {r['tasks']} tasks × {_number(r['episodes'], 0)} episodes; "
+        f"{r['seeds']} seeds × {r['tasks']} tasks × {number(r['episodes'], 0)} episodes; "
         f"{r['runs']} of {r['of']} runs."
     )
-
-
-def _number(value: float, digits: int = 1) -> str:
-    return "–" if pd.isna(value) else f"{value:,.{digits}f}".replace("-", "−")
-
-
-def _interval(value: float, low: float, high: float, digits: int) -> str:
-    if pd.isna(low):
-        return _number(value, digits)
-    return f"{_number(value, digits)} [{_number(low, digits)}, {_number(high, digits)}]"

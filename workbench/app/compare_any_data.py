@@ -9,7 +9,7 @@ from workbench.app.charts import offer_table
 from workbench.app.known_runs import Known
 from workbench.data.qualities import QUALITIES
 from workbench.paper import any_data
-from workbench.paper.answers import ends
+from workbench.paper.numbers import ends_of
 from workbench.tasks import SHIPPED, find
 
 
@@ -70,7 +70,7 @@ def _said(table: pd.DataFrame, family: str) -> str:
     for row, how in zip(any_data.ROWS, _HOW, strict=True):
         if row in there.index:
             r = there.loc[row, ["share", "share_low", "share_high"]]
-            lost.append(f"{percent(r['share'])} {ends(100 * r, 'share')} {how}")
+            lost.append(f"{percent(r['share'])} {ends_of(100 * r, 'share')} {how}")
     return f"**{find(family).label}**, random data: {', '.join(lost) or 'not run'}."
 
 

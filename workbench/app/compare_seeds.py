@@ -8,7 +8,7 @@ import streamlit as st
 from workbench.app.charts import offer_table
 from workbench.app.known_runs import Known
 from workbench.paper import pretraining_seeds
-from workbench.paper.answers import ends, signed
+from workbench.paper.numbers import ends_of, number, signed
 from workbench.paper.pretraining_seeds import COLUMNS, FAMILY, REFERENCE
 from workbench.paper.tables import Cells
 from workbench.tasks import find
@@ -35,14 +35,16 @@ def show_pretraining_seeds(cells: Cells, known: Known) -> None:
     rows = [r for _, r in table.iterrows()]
     compared = [pd.notna(r["more"]) for r in rows]
     shown = table.assign(
-        over=[f"{_number(r['mean'])} {ends(r, 'mean')}" for r in rows],
+        over=[f"{number(r['mean'])} {ends_of(r, 'mean')}" for r in rows],
         above=[_more(r) if c else "–" for r, c in zip(rows, compared, strict=True)],
-        corrected=[ends(r, "corrected") if c else "–" for r, c in zip(rows, compared, strict=True)],
+        corrected=[
+            ends_of(r, "corrected") if c else "–" for r, c in zip(rows, compared, strict=True)
+        ],
         **{f"seed {n}": table["seeds"].str[n] for n in range(len(COLUMNS))},
     )
     seeds = [name for name in shown if name.startswith("seed ")]
     st.dataframe(
-        shown[["row", *seeds, "over", "above", "corrected"]].style.format(_number, subset=seeds),
+        shown[["row", *seeds, "over", "above", "corrected"]].style.format(number, subset=seeds),
         hide_index=True,
         column_config={
             "row": st.column_config.Column("", help="A row of the table of models."),
@@ -90,16 +92,12 @@ def _said(r: pd.Series) -> str:
     side = "ahead of" if r["more"] > 0 else "behind"
     return (
         f"**{r['row']}** is {side} the expert prompt, {difference}; corrected for all rows, "
-        f"{ends(r, 'corrected')}, that is undecided."
+        f"{ends_of(r, 'corrected')}, that is undecided."
     )
 
 
 def _more(r: pd.Series) -> str:
-    return f"{signed(r['more'])} {ends(r, 'more')}"
-
-
-def _number(value: float) -> str:
-    return f"{value:.1f}".replace("-", "−")
+    return f"{signed(r['more'])} {ends_of(r, 'more')}"
 
 
 @st.cache_resource(max_entries=4, show_spinner=False)

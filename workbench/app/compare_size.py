@@ -8,7 +8,7 @@ import streamlit as st
 from workbench.app.charts import offer_table
 from workbench.app.known_runs import Known
 from workbench.paper import model_size
-from workbench.paper.answers import ends
+from workbench.paper.numbers import ends_of, number, signed
 from workbench.tasks import find
 
 
@@ -36,7 +36,7 @@ def show_size(known: Known) -> None:
         {"row": row}
         | {size: _cell(cells.loc[(row, size)]) for size in model_size.SIZES}
         | {"tuned": _tuned(cells.loc[(row, large)])}
-        | {"paper": _number(cells.loc[(row, large), "published"])}
+        | {"paper": number(cells.loc[(row, large), "published"])}
         for row in model_size.ROWS
     ]
     st.dataframe(
@@ -74,24 +74,18 @@ def _said(table: pd.DataFrame) -> list[str]:
     """Say of each size how far Prompt Diffuser is from the expert prompt."""
     rows = table[table["row"] == "Prompt Diffuser"].set_index("size")
     return [
-        f"**{size}**: Prompt Diffuser, from expert data, {_number(r['more'], True)} "
-        f"{ends(r, 'more')} beside the expert prompt."
+        f"**{size}**: Prompt Diffuser, from expert data, {signed(r['more'])} "
+        f"{ends_of(r, 'more')} beside the expert prompt."
         for size, r in rows.iterrows()
         if pd.notna(r["more"])
     ]
 
 
-def _number(value: float, sign: bool = False) -> str:
-    if pd.isna(value):
-        return "–"
-    return f"{value:{'+' if sign else ''},.1f}".replace("-", "−")
-
-
 def _cell(r: pd.Series) -> str:
     if not r["seeds"]:
         return f"{r['runs']} of {r['of']} runs" if r["runs"] else "–"
-    more = f" ({_number(r['more'], True)})" if pd.notna(r["more"]) else ""
-    return _number(r["mean"]) + more
+    more = f" ({signed(r['more'])})" if pd.notna(r["more"]) else ""
+    return number(r["mean"]) + more
 
 
 def _tuned(r: pd.Series) -> str:

@@ -125,7 +125,10 @@ def pretrain(
     model: Annotated[str, arg(help=f"Which: {', '.join(MODELS)}.")] = PROMPT_DT,
     begin_with_prompt_dt: Annotated[
         bool,
-        arg(help="Begin with the weights of the family's Prompt-DT: what ships, or the variant's."),
+        arg(
+            help="Begin with the weights of the family's Prompt-DT, what ships or the variant's; "
+            "a larger size grows from them."
+        ),
     ] = False,
     data: Data = Path("data"),
     out: Out = None,
@@ -143,7 +146,8 @@ def pretrain(
     `--model` pretrains another model to be prompted, of the same size and on the same data.
     The default size is the released code's (3 layers of 128). The paper's is
     `--n-layers 4 --n-heads 4 --width 512`; `--variant paper-size` is of that size and stands beside
-    what ships. Keeps a checkpoint below WORK and resumes from it.
+    what ships. With `--begin-with-prompt-dt` it predicts at first what that Prompt-DT does, with
+    more to learn with. Keeps a checkpoint below WORK and resumes from it.
     `--attention banded` is a variant of its own, `banded` (`banded-1` of `--variant seed-1`): its
     contexts are twice as long, so that `--batch-size 36` costs what 64 do by default.
 
@@ -168,7 +172,7 @@ def pretrain(
     known = variant_of(variant)
     begin = None
     if begin_with_prompt_dt:
-        begin = load_model(family, split, known.of if known.attention else variant)
+        begin = load_model(family, split, known.of if known.attention or known.width else variant)
     with joined(device) as world:
         made_from = identity(pool, config, sizes, seed, model=begin, processes=world.size)
         kept = Checkpoint(work, made_from)

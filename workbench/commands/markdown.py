@@ -6,9 +6,9 @@ from collections.abc import Iterable, Sequence
 
 import pandas as pd
 
-from workbench.commands.output import ends, interval
 from workbench.paper.listed import NEEDS_GRADIENT
 from workbench.paper.measured import Runs
+from workbench.paper.numbers import ends, interval
 from workbench.runs.run_table import load_shipped
 
 

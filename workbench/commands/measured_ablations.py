@@ -7,10 +7,10 @@ from collections.abc import Callable, Sequence
 import pandas as pd
 
 from workbench.commands.markdown import cell, markdown, measured, runs_of
-from workbench.commands.output import number
 from workbench.data.qualities import QUALITIES
 from workbench.paper import ablation, any_data, factorial, lengths, model_size, phases
 from workbench.paper.measured import Runs
+from workbench.paper.numbers import number
 from workbench.runs.run_table import shipped
 from workbench.tasks import FAMILIES
 
@@ -131,7 +131,7 @@ def _model_size() -> str:
         whole = table.loc[(row, large)]
         share = 100 * whole["trainable"] / whole["model"]
         tuned = f"{whole['trainable']:,.0f} ({share:.2g}\u00a0%)" if whole["trainable"] > 0 else "–"
-        published = "" if pd.isna(whole["published"]) else number(whole["published"], 1)
+        published = "" if pd.isna(whole["published"]) else number(whole["published"])
         by_size = [table.loc[(row, size)] for size in (small, large)]
         more = [measured(r, "more") if pd.notna(r["more"]) else "" for r in by_size]
         lines.append([row, *(cell(r) for r in by_size), *more, tuned, published])

@@ -86,23 +86,6 @@ def records(table: pd.DataFrame) -> list[dict]:
     return json.loads(table.round(2).to_json(orient="records"))
 
 
-def number(value: float, digits: int = 0) -> str:
-    """Return a number as people read it, a dash where there is none."""
-    return "–" if pd.isna(value) else f"{value:,.{digits}f}".replace("-", "−")
-
-
-def interval(value: float, low: float, high: float, digits: int) -> str:
-    """Return a number with its interval as people read it."""
-    if pd.isna(low):
-        return number(value, digits)
-    return f"{number(value, digits)} {ends(low, high, digits)}"
-
-
-def ends(low: float, high: float, digits: int) -> str:
-    """Return an interval alone as people read it, a dash where there is none."""
-    return "–" if pd.isna(low) else f"[{number(low, digits)}, {number(high, digits)}]"
-
-
 def duration(seconds: float) -> str:
     """Return a time as people say it."""
     if seconds < 90:

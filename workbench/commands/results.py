@@ -13,7 +13,7 @@ from tyro.conf import arg
 
 from workbench.commands.markdown import between, cell, limits, markdown, runs_of
 from workbench.commands.measured_ablations import ABLATIONS
-from workbench.commands.output import Json, number, print_result
+from workbench.commands.output import Json, print_result
 from workbench.data.atomic_files import whole_file
 from workbench.data.qualities import QUALITIES
 from workbench.methods import METHODS
@@ -25,6 +25,7 @@ from workbench.paper import (
 )
 from workbench.paper.claims import findings
 from workbench.paper.measured import CAUTION, assemble
+from workbench.paper.numbers import number
 from workbench.paper.settings_search import ranking
 from workbench.paper.tables import BY_QUALITY, TableName, cells
 from workbench.runs.run_table import load_shipped
@@ -106,8 +107,8 @@ def _means(r: pd.Series) -> str:
 
 
 def _mean(r: pd.Series) -> str:
-    beside = "" if pd.isna(r["published"]) else f" *({number(r['published'], 1)})*"
-    return number(r["mean"], 1) + beside
+    beside = "" if pd.isna(r["published"]) else f" *({number(r['published'])})*"
+    return number(r["mean"]) + beside
 
 
 def _trainable(r: pd.Series) -> str:
@@ -205,7 +206,7 @@ def _pretraining_seeds() -> str:
             more = between(r["more"], r["more_low"], r["more_high"])
             more += f", {limits(r['corrected_low'], r['corrected_high'])}"
         over = between(r["mean"], r["mean_low"], r["mean_high"])
-        lines.append([r["row"], *(number(v, 1) for v in r["seeds"]), over, more])
+        lines.append([r["row"], *(number(v) for v in r["seeds"]), over, more])
     seeds = [f"seed {n}" for n in range(len(pretraining_seeds.COLUMNS))]
     return markdown(["", *seeds, "over the seeds", "above the expert prompt"], lines)
 
@@ -219,7 +220,7 @@ def _search() -> str:
         places.append(f"{METHODS[method].label} {' and '.join(found) or 'none'} of {len(part)}")
         for _, r in part.iterrows():
             settings = f"**{r['settings']}**" if r["chosen"] else r["settings"]
-            numbers = (number(r[name], 1) for name in (*QUALITIES, "mean", "normalised"))
+            numbers = (number(r[name]) for name in (*QUALITIES, "mean", "normalised"))
             lines.append([METHODS[method].label, settings, str(r["updates"]), *numbers])
     head = ["", "settings", "updates", *(f"{q} data" for q in QUALITIES), "mean", "normalised"]
     said = f"Places of what the tables run (bold) by *normalised*: {'; '.join(places)}."
@@ -262,7 +263,7 @@ def _curves() -> str:
             seconds = "–" if r is None else "never"
             if r is not None and pd.notna(r["seconds"]):
                 seconds = f"{r['seconds']:.1f} s" if r["contexts"] else "no update"
-            cells += [seconds, "–" if r is None else number(r["best"], 1)]
+            cells += [seconds, "–" if r is None else number(r["best"])]
         lines.append([row, *cells])
     return markdown(head, lines)
 

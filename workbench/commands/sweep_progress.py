@@ -9,8 +9,9 @@ from collections.abc import Iterable
 import pandas as pd
 from tqdm import tqdm
 
-from workbench.commands.output import interval, number, print_result
+from workbench.commands.output import print_result
 from workbench.paper.measured import Runs, beside_shipped
+from workbench.paper.numbers import interval, number
 from workbench.paper.tables import Cells
 from workbench.runs.run_table import rows
 from workbench.runs.store import RunStore
@@ -91,10 +92,10 @@ def _quick_people(part: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame(
         {
             "": r["row"],
-            "fresh": number(r["fresh"], 1),
-            "same [95 % of a further seed]": interval(r["same"], r["same_low"], r["same_high"], 1),
+            "fresh": number(r["fresh"]),
+            "same [95 % of a further seed]": interval(r["same"], r["same_low"], r["same_high"]),
             "within": words.get(r["within_same"], "–"),
-            "IQM [95 %]": interval(r["iqm"], r["iqm_low"], r["iqm_high"], 1),
+            "IQM [95 %]": interval(r["iqm"], r["iqm_low"], r["iqm_high"]),
             "within it": words.get(r["within_iqm"], "–"),
             "runs": r["runs"],
         }

@@ -12,9 +12,10 @@ import pandas as pd
 from tyro.conf import Positional, arg
 
 from workbench.commands.environment import load_torch
-from workbench.commands.output import Json, ends, interval, number, print_result, records
+from workbench.commands.output import Json, print_result, records
 from workbench.data.qualities import QUALITIES
 from workbench.paper.listed import ALL, NEEDS_GRADIENT, SEEDS, listed
+from workbench.paper.numbers import ends, interval, number
 
 TABLES = Path("build/tables")
 
@@ -128,12 +129,12 @@ def _people(part: pd.DataFrame) -> pd.DataFrame:
                 r["improvement"], r["improvement_low"], r["improvement_high"], 2
             ),
             "trainable": _trainable(r["trainable"], r["share"]),
-            "s/run": number(r["seconds"], 1),
-            "seeds × tasks × episodes": f"{r['seeds']} × {r['tasks']} × {number(r['episodes'])}",
+            "s/run": number(r["seconds"]),
+            "seeds × tasks × episodes": f"{r['seeds']} × {r['tasks']} × {number(r['episodes'], 0)}",
             "runs": f"{r['runs']}/{r['of']}",
         }
         if part["env_steps"].notna().any():
-            line["steps in the task"] = number(r["env_steps"])
+            line["steps in the task"] = number(r["env_steps"], 0)
         lines.append(line)
     table = pd.DataFrame(lines)
     return table.loc[:, [c for c in table if c in ("", "IQM [95 %]") or (table[c] != "–").any()]]
@@ -178,10 +179,10 @@ def _judged_people(part: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame(
         {
             "": r["comparison"],
-            "difference [95 %]": interval(r["difference"], r["low"], r["high"], 1),
-            "corrected": ends(r["corrected_low"], r["corrected_high"], 1),
+            "difference [95 %]": interval(r["difference"], r["low"], r["high"]),
+            "corrected": ends(r["corrected_low"], r["corrected_high"]),
             "p, corrected": number(r["p_holm"], 3),
-            "published": number(r["published"], 1),
+            "published": number(r["published"]),
             "holds": r["verdict"],
             "pairs": r["pairs"],
         }

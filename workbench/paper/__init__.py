@@ -4,6 +4,6 @@ Nothing is drawn or printed here. Begin with ``tables``, what was published and 
 needs; ``measured`` puts a table together, by the statistics of ``scores``. ``claims`` judges,
 ``rankings`` orders rows. ``ablation`` (with ``answers``), ``phases``, ``factorial``, ``any_data``,
 ``model_size``, ``lengths``, ``curves``, ``held_out``, ``pretraining_seeds`` are others;
-``settings_search``: where settings come from. ``listed`` is what verbs print without torch,
-``listing`` makes it; ``latex``, ``citations``.
+``settings_search``: where settings come from. ``numbers`` writes them. ``listed`` is what verbs
+print without torch, ``listing`` makes it; ``latex``, ``citations``.
 """

@@ -5,6 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
+from workbench.paper.numbers import ends_of, signed
+
 _READINGS = {
     "vector": "projecting along the whole **vector**",
     "tensor": "projecting **tensor** by tensor",
@@ -62,7 +64,7 @@ def _projection(part: pd.DataFrame, name: str, quality: str) -> str:
     top = part.loc[part["gain"].idxmax()]
     return (
         f"{start} makes no clear difference at any λ; the most is {signed(top['gain'])} "
-        f"{ends(top, 'gain')} at λ = {top['lam']:g}."
+        f"{ends_of(top, 'gain')} at λ = {top['lam']:g}."
     )
 
 
@@ -71,7 +73,7 @@ def _listed(found: pd.DataFrame, best: bool) -> str:
     top = found.loc[found["gain"].idxmax() if best else found["gain"].idxmin()]
     lams = ", ".join(f"{lam:g}" for lam in sorted(found["lam"]))
     where = f"λ = {lams}"
-    most = f"{signed(top['gain'])} {ends(top, 'gain')}"
+    most = f"{signed(top['gain'])} {ends_of(top, 'gain')}"
     return f"{where} ({most})" if len(found) == 1 else f"{where} (most at {top['lam']:g}: {most})"
 
 
@@ -83,7 +85,7 @@ def _best(table: pd.DataFrame, quality: str) -> list[str]:
     plain = " without projection" if top["projection"] == "none" else f", {top['projection']}"
     words = f"The best cell from **{quality}** data is λ = {top['lam']:g}{plain} ({top['iqm']:.1f}"
     words = words.replace("(-", "(−")
-    words += f" {ends(top, 'iqm')})" if np.isfinite(top["iqm_low"]) else ")"
+    words += f" {ends_of(top, 'iqm')})" if np.isfinite(top["iqm_low"]) else ")"
     others = known.drop(index=top.name)
     close = int((others["iqm_high"] >= top["iqm_low"]).sum()) if len(others) else 0
     if np.isfinite(top["iqm_low"]) and close:
@@ -96,17 +98,6 @@ def _best(table: pd.DataFrame, quality: str) -> list[str]:
     elif len(lams) > 1 and top["lam"] == lams[0]:
         words += "; the best λ is at the edge of the grid: try smaller"
     return [words + "."]
-
-
-def signed(value: float) -> str:
-    """Return a difference as people read it."""
-    return f"{value:+.1f}".replace("-", "−")
-
-
-def ends(row: pd.Series, name: str) -> str:
-    """Return the interval of a row's number ``name`` as people read it."""
-    low, high = (f"{row[f'{name}_{end}']:.1f}" for end in ("low", "high"))
-    return f"[{low}, {high}]".replace("-", "−")
 
 
 def _spelt(number: float) -> str:

@@ -13,7 +13,7 @@ from workbench.data.qualities import QUALITIES
 from workbench.paper.measured import Runs
 from workbench.tasks import find
 from workbench.tasks.splits import evaluated_tasks
-from workbench.tuning.presets import FORMERLY, chosen
+from workbench.tuning.presets import chosen
 from workbench.tuning.spec import RunSpec
 
 NAME = "lengths"
@@ -42,23 +42,16 @@ LENGTHS: tuple[Length, ...] = (
     *(Length("K*", k, "" if k == 5 else f"k-{k}") for k in (2, 5, 10)),
 )
 METHODS = {"Prompt Diffuser": "prompt-diffuser", "Prompt-DT": "prompt-dt"}
-"""What is run at each length: λ = 1, tuned as formerly, and the untuned prompt beside it, for
-which N makes no difference."""
+"""What is run at each length, both as in the tables; N makes no difference to the untuned prompt."""
 
 
 def cell(
     length: Length, method: str, quality: str, seeds: tuple[int, ...] = SEEDS
 ) -> list[RunSpec]:
     """Return the runs of one length and method from one quality of data: seeds by tasks."""
+    fields = {"quality": quality, "variant": length.variant}
     runs = [
-        chosen(
-            FORMERLY,
-            FAMILY,
-            task.index,
-            quality=quality,
-            seed=seed,
-            variant=length.variant,
-        )
+        chosen(method, FAMILY, task.index, seed=seed, **fields)
         for seed in seeds
         for task in evaluated_tasks(find(FAMILY))
     ]

@@ -15,10 +15,9 @@ from workbench.runs.run_table import key, keys
 from workbench.tuning.spec import RunSpec
 
 CAUTION = (
-    "All of this is of Algorithm 1 on a sampler that works, but for the lengths N and K* on the "
-    "page Ablate: Prompt Diffuser was measured there before, with a sampler and an adaptation that "
-    "we found to be at fault. That says little about the method and is being measured anew. A "
-    "dash: not yet run."
+    "All of this is of Algorithm 1 as published, on a sampler that works, with a transformer of "
+    "the released code's size. The paper counts its parameters against one some twenty times as "
+    "large, with which nothing was run yet. A dash: not yet run."
 )
 """What a reader must know of the runs that ship, wherever their numbers are shown."""
 

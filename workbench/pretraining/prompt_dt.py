@@ -17,6 +17,7 @@ from workbench.data.qualities import QUALITIES, Quality
 from workbench.data.trajectory import Normalizer, Positions, Segment, Trajectories, Trajectory
 from workbench.networks.checkpoint import plain_sizes
 from workbench.networks.prompt_dt import ModelConfig, Precision, PromptDT
+from workbench.pretraining.grown import grown
 from workbench.pretraining.parallel import ALONE, World
 from workbench.pretraining.resumable import Training, TrainingState
 from workbench.tasks import find
@@ -179,13 +180,12 @@ def pretrain(
         resume: A step's ``state()``: yields the steps that follow it, the very same ones.
         world: The processes that share the training: each takes ``batch_size`` sequences a step.
             All yield the same losses; a state is that of the first.
-        begin: A trained model of the same size, whose weights this one begins with; what it has
-            besides begins as it would.
+        begin: A trained model that this one begins as; see ``begin_with``.
         kind: Of the model; ``sizes`` are its own.
 
     Raises:
         ValueError: if ``data`` lacks a quality that prompts are drawn from, or ``resume`` is of
-            a training with other arguments, or ``begin`` is of another size.
+            a training with other arguments, or ``begin`` is of a size that does not fit.
     """
     check(data, config)
     trajectories = data.trajectories
@@ -242,17 +242,18 @@ def pretrain(
 
 
 def begin_with(model: PromptDT, other: PromptDT) -> None:
-    """Give a model the weights of a Prompt-DT of its size; what it has besides stays.
+    """Give a model the weights of a Prompt-DT, ``grown`` to its size; what it has besides stays.
 
     Raises:
-        ValueError: if it is of another size.
+        ValueError: if it cannot be grown to it.
     """
     try:
-        model.load_state_dict({**model.state_dict(), **other.state_dict()})
-    except RuntimeError as error:
+        model.load_state_dict({**model.state_dict(), **grown(model, other)})
+    except (RuntimeError, ValueError) as error:
         raise ValueError(
-            f"A training begins with weights of its own size: got {model.config} to begin with "
-            f"those of {other.config}. Leave out `--begin-with-prompt-dt`, or the other size."
+            "A training begins with weights of its own size, or of one whose width and heads it "
+            f"has a whole number of times: got {model.config} to begin with those of "
+            f"{other.config}. Leave out `--begin-with-prompt-dt`, or the other size."
         ) from error
 
 

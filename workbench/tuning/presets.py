@@ -31,21 +31,6 @@ def first_task(family: str) -> int:
     return _FIRST_TASK.get(family, find(family).test_indices[0])
 
 
-FORMER: Mapping[str, Any] = {
-    "prompt_positions": "any",
-    "projection": "subspace",
-    "dm_data": "few-shot",
-    "lr": 3e-4,
-    "lr_half": 0,
-    "average": 0.0,
-    "training_temperature": -1.0,
-}
-"""How generators were tuned, for 100 updates, before Eq. 6 and 8 were read to the letter and the
-learning rate fell. The lengths are of it."""
-FORMERLY = "prompt-diffuser/former"
-"""Key of ``CHOSEN``: Prompt Diffuser with the settings ``FORMER``."""
-
-
 class Chosen(dict[str, tuple[Mapping[str, Any], int]]):
     """Settings and updates of methods; a method of a plug-in runs with its defaults.
 
@@ -80,7 +65,6 @@ CHOSEN = Chosen(
         ),
         "prompt-bandit": ({}, 5),
         "prompt-diffuser": ({}, 400),
-        FORMERLY: (FORMER, 100),
         "informed-diffuser": ({}, 0),
         "prompt-vae": ({}, 400),
         "prompt-gan": ({}, 400),
