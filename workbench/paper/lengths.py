@@ -42,7 +42,7 @@ LENGTHS: tuple[Length, ...] = (
     *(Length("K*", k, "" if k == 5 else f"k-{k}") for k in (2, 5, 10)),
 )
 METHODS = {"Prompt Diffuser": "prompt-diffuser", "Prompt-DT": "prompt-dt"}
-"""What is run at each length, both as in the tables; N makes no difference to the untuned prompt."""
+"""What is run at each length, as in the tables; N makes no difference to the untuned prompt."""
 
 
 def cell(
