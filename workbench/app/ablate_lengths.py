@@ -53,10 +53,9 @@ def show(family: str, quality: str, known: Known) -> None:
         with place:
             chart(figures[axis], f"lengths-{axis}", words, f"lengths-{axis.strip('*')}")
             st.caption(_WORDS[axis])
-            rows = part[part["axis"] == axis]
-            lacking = sorted(set(rows["value"]) - set(rows[rows["seeds"] > 0]["value"]))
-            if lacking:
-                st.caption(f"Not run: {axis} = {', '.join(map(str, lacking))}.")
+            rows = part[(part["axis"] == axis) & (part["seeds"] == 0)]
+            for method, lacking in rows.groupby("method", sort=False)["value"]:
+                st.caption(f"Not run: {method}, {axis} = {', '.join(map(str, lacking))}.")
     with st.expander("Take the figures and numbers along", icon=":material/download:"):
         offer_figures(figures, "lengths", "lengths-html")
         caption = (
