@@ -259,8 +259,8 @@ def diffuser(toy):
 
 
 def build_other(name, family=TOY):
-    """Return a generator in the diffuser's place, a hyper-network or a critic, not trained."""
-    sizes = {"vae": TOY_VAE, "gan": TOY_GAN, "informed": TOY_INFORMED}
+    """Return a generator, a hyper-network or a critic, not trained."""
+    sizes = {"diffuser": TOY_DIFFUSER, "vae": TOY_VAE, "gan": TOY_GAN, "informed": TOY_INFORMED}
     sizes = {**sizes, "hyper": HyperConfig.of(TOY_SIZES), "critic": TOY_CRITIC}[name]
     kinds = {**GENERATORS, "hyper": HyperNetwork, "critic": Critic}
     with torch.random.fork_rng(devices=[]):

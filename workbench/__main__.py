@@ -60,7 +60,7 @@ GROUPS = {
         "vae": "make.vae",
         "gan": "make.gan",
         "hyper": "make.hyper",
-        "record": "make.record",
+        "record": "record.record",
         "reproduce-assets": "upkeep.reproduce_assets",
         "results": "results.results",
         "notebooks": "notebooks.notebooks",

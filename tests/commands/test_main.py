@@ -460,6 +460,14 @@ def test_the_whole_chain_of_commands_makes_every_asset(shipped, call, toy, tmp_p
     )
     ours, ships = (load_network("toy", "prompt-dt", variant=v).state_dict() for v in ("banded", ""))
     assert all(torch.equal(ours[n], ships[n]) for n in ships), "not a step away from its beginning"
+    begun = ("--variant", "lam-0", "--begin-with-shipped", "--lr", 0, "--steps", 1)
+    status, out, _ = call("diffuser", "toy", *small, "--n-diffusion-steps", 4, *begun, "--json")
+    assert status == 0
+    ours, ships = (load_network("toy", "diffuser", variant=v).state_dict() for v in ("lam-0", ""))
+    assert all(torch.equal(ours[n], ships[n]) for n in ships), "not a step away from its beginning"
+    status, _, err = call("diffuser", "toy", "--prompt-length", 3, "--width", 16, *begun)
+    assert status == 2
+    assert "Leave out `--begin-with-shipped`" in err
     begun = ("--variant", "paper-size", "--begin-with-prompt-dt", "--steps", 1)
     status, _, err = call("pretrain", "toy", *begun)
     assert status == 2

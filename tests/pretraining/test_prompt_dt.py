@@ -315,6 +315,23 @@ def test_pretraining_a_generator_lowers_its_loss(real_pool, kind):
     assert generators[-1].config == GENERATORS[kind]
 
 
+@pytest.mark.parametrize("kind", GENERATORS)
+def test_a_generator_can_begin_as_a_trained_one(real_pool, kind):
+    """Without a step of its own it is the same; another beginning is another training."""
+    frozen, size, trained = toy_model(real_pool), GENERATORS[kind], build_other(kind)
+    config = dataclasses.replace(GENERATOR_CONFIG, steps=1, lr=0.0)
+    args = kind, real_pool, frozen, config, size, 7
+    (step,) = pretrain_generator(*args, begin=trained)
+    ours, begun = dict(step.generator.named_parameters()), dict(trained.named_parameters())
+    kept = [name for name in ours if not name.startswith("critic.")]  # a GAN's learns by itself
+    assert_same({n: ours[n] for n in kept}, {n: begun[n] for n in kept})
+    with pytest.raises(ValueError, match="its begin differ"):
+        next(pretrain_generator(*args, resume=step.state()))
+    larger = dataclasses.replace(size, width=size.width + 2)
+    with pytest.raises(ValueError, match="its own size"):
+        next(pretrain_generator(*args[:4], larger, 7, begin=trained))
+
+
 @every_stream
 def test_every_stream_repeats_with_its_seed(real_pool, name):
     first, again = ([s.loss for s in each(real_pool)[name]()] for _ in range(2))

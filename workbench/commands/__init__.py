@@ -4,6 +4,7 @@ The long work is in those rooms; ``workbench.__main__`` lists the verbs and impo
 Begin with ``evaluate``, which has the verb tune; its flags come from ``settings``, what it prints
 from ``output``, as with every verb. Then ``sweep`` with ``sweep_progress``, and ``table`` with
 ``table_runs``. Of one verb's subject each: ``tasks``, ``methods``, ``runs``, ``replay``, ``data``,
-``make``, ``critic``, ``upkeep``, ``check``, ``sampler``, ``app``, ``notebooks``, ``lessons``,
-``results`` (with ``measured_ablations`` and ``markdown``). ``environment``: Ctrl-C, pipes, home.
+``make``, ``record``, ``critic``, ``upkeep``, ``check``, ``sampler``, ``app``, ``notebooks``,
+``lessons``, ``results`` (with ``measured_ablations`` and ``markdown``). ``environment``: Ctrl-C,
+pipes, home.
 """

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import shutil
 import time
 from collections import deque
 from collections.abc import Iterator
@@ -43,13 +42,10 @@ from workbench.pretraining.parallel import Device, joined
 from workbench.pretraining.prompt_dt import PretrainConfig, identity
 from workbench.pretraining.prompt_dt import pretrain as pretrain_steps
 from workbench.pretraining.resumable import Checkpoint, TrainingStep
-from workbench.runs.compare import compare
-from workbench.runs.store import RunStore
 from workbench.shipped import assets
-from workbench.shipped.networks import load_model
+from workbench.shipped.networks import load_model, load_network
 from workbench.tasks import find, plugins
 from workbench.tasks.splits import TEST
-from workbench.tuning.presets import SHIPPED_SPECS
 from workbench.upkeep import making, own_data
 
 Out = Annotated[Path | None, arg(help="Checkpoint to write; the shipped one if left out.")]
@@ -58,6 +54,14 @@ FromData = Annotated[
     arg(help="Folder of your own trajectories, TASK.* or TASK-QUALITY.*; of a plug-in's family."),
 ]
 Work = Annotated[Path, arg(help="Folder of the checkpoint; deleted when the training is done.")]
+Begin = Annotated[
+    bool,
+    arg(
+        name="begin-with-shipped",
+        help="Begin with the weights of the one that ships: for a variant with another transformer "
+        "or guidance and a generator of the same size. Fewer steps and a smaller --lr then do.",
+    ),
+]
 
 
 def behaviour(
@@ -195,6 +199,7 @@ def diffuser(
     out: Out = None,
     split: Split = TEST,
     variant: Variant = "",
+    begin: Begin = False,
     work: Work = Path("build/pretrain"),
     seed: Seed = 0,
     as_json: Json = False,
@@ -203,7 +208,9 @@ def diffuser(
 
     Keeps a checkpoint below WORK and resumes from it.
     """
-    _generator("diffuser", family, config, sizes, data, out, split, work, seed, as_json, variant)
+    _generator(
+        "diffuser", family, config, sizes, data, out, split, work, seed, as_json, variant, begin
+    )
 
 
 def vae(
@@ -214,12 +221,13 @@ def vae(
     out: Out = None,
     split: Split = TEST,
     variant: Variant = "",
+    begin: Begin = False,
     work: Work = Path("build/pretrain"),
     seed: Seed = 0,
     as_json: Json = False,
 ) -> None:
     """Pretrain a VAE of prompts, which can stand in the diffuser's place; else as `diffuser`."""
-    _generator("vae", family, config, sizes, data, out, split, work, seed, as_json, variant)
+    _generator("vae", family, config, sizes, data, out, split, work, seed, as_json, variant, begin)
 
 
 def gan(
@@ -230,12 +238,13 @@ def gan(
     out: Out = None,
     split: Split = TEST,
     variant: Variant = "",
+    begin: Begin = False,
     work: Work = Path("build/pretrain"),
     seed: Seed = 0,
     as_json: Json = False,
 ) -> None:
     """Pretrain a GAN of prompts, which can stand in the diffuser's place; else as `diffuser`."""
-    _generator("gan", family, config, sizes, data, out, split, work, seed, as_json, variant)
+    _generator("gan", family, config, sizes, data, out, split, work, seed, as_json, variant, begin)
 
 
 def informed(
@@ -246,12 +255,15 @@ def informed(
     out: Out = None,
     split: Split = TEST,
     variant: Variant = "",
+    begin: Begin = False,
     work: Work = Path("build/pretrain"),
     seed: Seed = 0,
     as_json: Json = False,
 ) -> None:
     """Pretrain an informed diffuser, which reads few-shot transitions; else as `diffuser`."""
-    _generator("informed", family, config, sizes, data, out, split, work, seed, as_json, variant)
+    _generator(
+        "informed", family, config, sizes, data, out, split, work, seed, as_json, variant, begin
+    )
 
 
 def _generator(
@@ -266,6 +278,7 @@ def _generator(
     seed: int,
     as_json: bool,
     variant: str,
+    begin: bool,
 ) -> None:
     sizes, seed = _of_variant(sizes, variant, kind), _seed_of(variant, seed)
     config = dataclasses.replace(config, **variant_of(variant).training())
@@ -273,8 +286,9 @@ def _generator(
     model = load_model(family, split, variant)
     if isinstance(sizes, DiffuserConfig):
         sizes = dataclasses.replace(sizes, constant=model.normalizer.constant)
-    kept = Checkpoint(work, identity(pool, config, sizes, seed, model=model))
-    steps = pretrain_generator(kind, pool, model, config, sizes, seed, kept.state)
+    first = load_network(family, kind, split) if begin else None
+    kept = Checkpoint(work, identity(pool, config, sizes, seed, model=model, begin=first))
+    steps = pretrain_generator(kind, pool, model, config, sizes, seed, kept.state, first)
     step = train(kept, steps, config.steps)
     path = out or assets.pretrained_path(family, kind, split, variant)
     finish(kept, step.generator, path, config, seed, as_json)
@@ -370,31 +384,3 @@ def train(kept: Checkpoint, steps: Iterator[TrainingStep], total: int) -> Traini
                     "was written. Try a smaller `--lr`."
                 )
     return step
-
-
-def record(
-    family: Positional[FamilyName],
-    missing: Annotated[bool, arg(help="Only the runs that are not there yet.")] = False,
-    as_json: Json = False,
-) -> None:
-    """Record the runs that ship, each with its untuned baseline, below assets/runs/."""
-    find(family)
-    store, rows = RunStore(assets.ROOT / "runs"), []
-    # what makes a run is the same, whether others were there before or not
-    made_by = command().replace(" --missing", "")
-    wanted = SHIPPED_SPECS.get(family, ())
-    keep = {run_id for spec in wanted for run_id in (spec.id, spec.untuned.id)}
-    for folder in store.root.glob("*/"):
-        if folder.name not in keep and store.spec(folder.name).family == family:
-            shutil.rmtree(folder)
-    for spec in wanted:
-        if missing and {spec.id, spec.untuned.id} <= set(store.ids()):
-            continue
-        steps = [s for _, s in tqdm(compare(spec, store), total=spec.updates + 3, unit="update")]
-        for run_id in (spec.id, spec.untuned.id):
-            last = store.returns(run_id)[-1]
-            measured = {"return_mean": round(float(last.mean()), 3), "episodes": len(last)}
-            for path in sorted(p for p in (store.root / run_id).rglob("*") if p.is_file()):
-                assets.record(path, command=made_by, seed=spec.seed, **measured)
-        rows.append({"run": spec.id, "quality": spec.quality, **steps[-1].evaluation.summary()})
-    print_result(rows, as_json)

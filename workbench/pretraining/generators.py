@@ -125,6 +125,7 @@ def pretrain_generator(
     sizes: GeneratorConfig,
     seed: int,
     resume: TrainingState | None = None,
+    begin: SavedNetwork | None = None,
 ) -> Iterator[GeneratorPretrainStep]:
     """Train a generator over the training tasks (Algorithm 1) and yield every gradient step.
 
@@ -136,9 +137,11 @@ def pretrain_generator(
         sizes: Size of the generator.
         seed: Seed of everything.
         resume: As in ``pretrain``.
+        begin: A trained generator of the same kind and size, whose weights this one begins with.
 
     Raises:
-        ValueError: if there is no such kind; else as in ``pretrain``.
+        ValueError: if there is no such kind, or ``begin`` is of another size; else as in
+            ``pretrain``.
     """
     if kind not in GENERATORS:
         raise ValueError(f"There is no generator {kind!r}.{did_you_mean(kind, list(GENERATORS))}")
@@ -160,6 +163,13 @@ def pretrain_generator(
     draw, rng = np.random.default_rng(seed), torch.Generator().manual_seed(seed)
     with Draws(seed):
         generator = GENERATORS[kind](sizes, find(data.trajectories.items[0].task.family))
+    if begin is not None:
+        if begin.config != sizes:
+            raise ValueError(
+                f"A training begins with weights of its own size: got {sizes} to begin with those "
+                f"of {begin.config}. Leave out `--begin-with-shipped`, or the other size."
+            )
+        generator.load_state_dict(begin.state_dict())
     optimizer = torch.optim.AdamW(generator.trainable(), lr=config.lr)
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, config.steps)
     combiner = config.combiner()
@@ -170,7 +180,7 @@ def pretrain_generator(
         config.average,
         draw,
         rng,
-        identity(data, config, sizes, seed, model=model),
+        identity(data, config, sizes, seed, model=model, begin=begin),
         generator.inner_optimizers(),
         combiner,
     )

@@ -265,6 +265,7 @@ def identity(
     normalizer: Normalizer | None = None,
     model: torch.nn.Module | None = None,
     processes: int = 1,
+    begin: torch.nn.Module | None = None,
 ) -> dict[str, Any]:
     """Return what determines a training, as plain JSON: equal ones take the same steps.
 
@@ -276,6 +277,7 @@ def identity(
         normalizer: Statistics that the training reads, if any.
         model: A frozen network that the training reads, or begins with, if any.
         processes: That share the training.
+        begin: A network that the training begins with besides ``model``, if any.
     """
     made_from = {
         "family": data.trajectories.items[0].task.family,
@@ -289,11 +291,12 @@ def identity(
     if normalizer is not None:
         statistics = {k: v.tolist() for k, v in normalizer.state_dict().items()}
         made_from["normalizer"] = statistics
-    if model is not None:
-        sha = hashlib.sha256()
-        for name, tensor in sorted(model.state_dict().items()):
-            sha.update(name.encode() + tensor.numpy().tobytes())
-        made_from["model"] = sha.hexdigest()
+    for role, network in (("model", model), ("begin", begin)):
+        if network is not None:
+            sha = hashlib.sha256()
+            for name, tensor in sorted(network.state_dict().items()):
+                sha.update(name.encode() + tensor.numpy().tobytes())
+            made_from[role] = sha.hexdigest()
     return json.loads(json.dumps(made_from))
 
 

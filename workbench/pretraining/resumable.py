@@ -128,7 +128,8 @@ class Training:
         Raises:
             ValueError: if it is of a training with other settings, sizes, seed or data.
         """
-        other = [k for k, v in self.made_from.items() if state.made_from.get(k) != v]
+        ours, theirs = self.made_from, state.made_from
+        other = [k for k in {**ours, **theirs} if ours.get(k) != theirs.get(k)]
         if other:
             raise ValueError(
                 f"`resume` is the state of another training: its {', '.join(other)} differ. "
