@@ -54,6 +54,13 @@ def test_both_sizes_stand_beside_each_other(monkeypatch, both):
     assert any("A dash: not run yet" in c.value for c in page.caption)
 
 
+def test_a_row_of_fewer_seeds_says_so(monkeypatch, both):
+    page = page_of(monkeypatch, [s for s in both if not (s.variant and s.seed)])
+    said = [c.value for c in page.caption if "seeds" in c.value]
+    rows = (model_size.REFERENCE, "Prompt Diffuser")
+    assert said == [f"{row} with {LARGE} is of 1 of 3 seeds." for row in rows]
+
+
 def test_where_the_larger_was_not_run_there_is_nothing(monkeypatch, both):
     page = page_of(monkeypatch, [s for s in both if not s.variant])
     assert not page.dataframe

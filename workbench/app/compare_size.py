@@ -27,8 +27,9 @@ def show_size(known: Known) -> None:
     st.subheader("The same with a transformer of the paper's size")
     st.markdown(
         f"What ships has {small} (layers × width), as the released code; the paper's has {large}. "
-        f"{find(model_size.FAMILY).label}, transformer and diffuser pretrained anew. In brackets: "
-        "how much more than the expert prompt of the same size, a paired difference."
+        f"{find(model_size.FAMILY).label}. The larger one was grown from the one that ships, as "
+        "which it acted at first, and was trained on; its diffuser was trained on for it. In "
+        "brackets: how much more than the expert prompt of the same size, a paired difference."
     )
     st.markdown("\n".join(f"- {said}" for said in _said(table)))
     cells = table.set_index(["row", "size"])
@@ -59,6 +60,10 @@ def show_size(known: Known) -> None:
         },
         alt="Mean returns by row and size of the transformer, and what was published.",
     )
+    few = table[table["seeds"].between(1, len(model_size.SEEDS) - 1)]
+    for _, r in few.iterrows():
+        of = f"{r['seeds']} of {len(model_size.SEEDS)} seeds"
+        st.caption(f"{r['row']} with {r['size']} is of {of}.")
     if not table["seeds"].all():
         st.caption(f"A dash: not run yet; `python -m workbench sweep {model_size.NAME}` runs it.")
     with st.expander("Take the numbers along", icon=":material/download:"):

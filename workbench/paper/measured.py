@@ -17,7 +17,8 @@ from workbench.tuning.spec import RunSpec
 CAUTION = (
     "All of this is of Algorithm 1 as published, on a sampler that works, with a transformer of "
     "the released code's size. The paper counts its parameters against one some twenty times as "
-    "large, with which nothing was run yet. A dash: not yet run."
+    "large: of that size there are three rows, one robot's and of one pretraining seed (Compare, "
+    "beneath table 1). A dash: not yet run."
 )
 """What a reader must know of the runs that ship, wherever their numbers are shown."""
 
