@@ -144,7 +144,7 @@ def test_json_is_one_value_of_every_verb(call, recorded, drawn, toy, tmp_path, m
     monkeypatch.setattr(making, "MEDIUM", (-1e9, 1e9))
     monkeypatch.setattr(os, "execv", lambda *_: None)
     monkeypatch.setattr(os, "dup2", lambda *_: None)
-    monkeypatch.setattr("workbench.commands.make.SHIPPED_SPECS", {})
+    monkeypatch.setattr("workbench.commands.record.SHIPPED_SPECS", {})
     (tmp_path / "README.md").write_text("Nothing is measured here.\n")
     demos = assets.demos_path(toy.task(5), "expert")
     (tmp_path / "demos.safetensors").write_bytes(demos.read_bytes())

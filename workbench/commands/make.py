@@ -59,7 +59,7 @@ Begin = Annotated[
     arg(
         name="begin-with-shipped",
         help="Begin with the weights of the one that ships: for a variant with another transformer "
-        "or guidance and a generator of the same size. Fewer steps and a smaller --lr then do.",
+        "or guidance and a generator of the same size. Meant for fewer steps and a smaller --lr.",
     ),
 ]
 
