@@ -106,7 +106,7 @@ def test_every_setting_can_be_an_axis(shipped, name):
 
 def known(**fields):
     base = {"run": "a", "family": "toy", "method": "prompt-diffuser", "updates": 10}
-    base |= {"eval_every": 0, "episodes": 20, "update_seconds": 5.0, "seconds": 25.0}
+    base |= {"variant": "", "eval_every": 0, "episodes": 20, "update_seconds": 5.0, "seconds": 25.0}
     settings = RunSpec("toy", 5).canonical["settings"]
     return {**base, "settings": json.dumps(settings, sort_keys=True), **fields}
 
@@ -130,6 +130,18 @@ def test_the_nearest_runs_count(shipped):
     assert found.alike == 0
     assert found.seconds == pytest.approx(np.median([0.5, 0.1]) * 10 + np.median([1, 1.2]) * 20)
     assert np.isnan(expected([spec], pd.DataFrame()).seconds)
+
+
+def test_runs_of_the_same_networks_are_nearer(shipped):
+    """A larger transformer takes longer, whatever the settings."""
+    table = pd.DataFrame([known(), known(run="b", variant="paper-size", seconds=205.0)])
+    spec = RunSpec("toy", 5, updates=10, eval_every=0, episodes=20)
+    assert expected([spec], table).seconds == pytest.approx(25)
+    larger = dataclasses.replace(spec, variant="paper-size", settings={"lam": 3.0})
+    found = expected([larger], table)
+    assert (found.seconds, found.alike) == (pytest.approx(205), 1)
+    other = dataclasses.replace(larger, variant="n-5")
+    assert expected([other], table).alike == 1
 
 
 def test_what_is_known_comes_from_the_store_and_from_what_ships(shipped, tmp_path):

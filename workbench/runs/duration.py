@@ -14,6 +14,8 @@ from workbench.runs.store import RunStore
 from workbench.tuning.spec import RunSpec
 
 _CLOSE: tuple[list[str], ...] = (
+    ["family", "method", "variant", "settings"],
+    ["family", "method", "variant"],
     ["family", "method", "settings"],
     ["family", "method"],
     ["method"],
@@ -68,19 +70,19 @@ def expected(specs: Sequence[RunSpec], known: pd.DataFrame) -> Expected:
     )
     total, alike, seen = 0.0, 0, {}
     for spec in specs:
-        place = (spec.family, spec.method, _settings(spec))
+        place = (spec.family, spec.method, spec.variant, _settings(spec))
         if place not in seen:
             seen[place] = _pace(paces, place)
         closeness, update, episode = seen[place]
         evaluations = _evaluations(spec.updates, spec.eval_every)
         total += update * spec.updates + episode * evaluations * spec.episodes
-        alike += closeness <= 1
+        alike += closeness <= _CLOSE.index(["family", "method"])
     return Expected(total, alike, len(specs), len(known))
 
 
-def _pace(paces: pd.DataFrame, place: tuple[str, str, str]) -> tuple[int, float, float]:
+def _pace(paces: pd.DataFrame, place: tuple[str, str, str, str]) -> tuple[int, float, float]:
     """Return how alike the nearest runs are, and their seconds an update and an episode."""
-    wanted = dict(zip(("family", "method", "settings"), place, strict=True))
+    wanted = dict(zip(("family", "method", "variant", "settings"), place, strict=True))
     for closeness, names in enumerate(_CLOSE):
         like = np.ones(len(paces), bool)
         for name in names:
