@@ -28,8 +28,9 @@ def show_size(known: Known) -> None:
     st.markdown(
         f"What ships has {small} (layers × width), as the released code; the paper's has {large}. "
         f"{find(model_size.FAMILY).label}. The larger one was grown from the one that ships, as "
-        "which it acted at first, and was trained on; its diffuser was trained on for it. In "
-        "brackets: how much more than the expert prompt of the same size, a paired difference."
+        "which it acted at first, and was trained on, too briefly to be better for its size; its "
+        "diffuser was trained on for it. In brackets: how much more than the expert prompt of the "
+        "same size, a paired difference."
     )
     st.markdown("\n".join(f"- {said}" for said in _said(table)))
     cells = table.set_index(["row", "size"])
